@@ -1,0 +1,80 @@
+package message
+
+import "github.com/linnet-p2p/linnet"
+
+// CallRequest starts a call (INVITE). It is idempotent by Call.
+type CallRequest struct {
+	Call   linnet.CallID `obj:"4/0"`
+	Time   uint64        `obj:"1/1"` // milliseconds since 1970
+	Codecs []string      `obj:"3/2"` // by name, best first: "opus", "vp8"
+}
+
+// CallRinging says that this device rings.
+type CallRinging struct {
+	Call linnet.CallID `obj:"4/0"`
+}
+
+// CallAnswer says that this device took the call.
+type CallAnswer struct {
+	Call   linnet.CallID `obj:"4/0"`
+	Codecs []string      `obj:"3/2"` // the chosen ones
+}
+
+// CallEnd ends a call, or refuses it.
+type CallEnd struct {
+	Call   linnet.CallID `obj:"4/0"`
+	Reason uint32        `obj:"0/1"` // linnet.EndReason
+}
+
+// CallEnded acknowledges CallEnd.
+type CallEnded struct {
+	Call linnet.CallID `obj:"4/0"`
+}
+
+// CallHold puts a call on hold, or takes it back.
+type CallHold struct {
+	Call linnet.CallID `obj:"4/0"`
+	On   bool          `obj:"0/1"`
+}
+
+// CallTone is a DTMF key.
+type CallTone struct {
+	Call linnet.CallID `obj:"4/0"`
+	Tone string        `obj:"3/1"` // one of 0-9 * # A-D
+}
+
+// CallAlive is exchanged every 5 s in a call, so that both ends notice the
+// death of the other one even when nobody speaks.
+type CallAlive struct {
+	Call linnet.CallID `obj:"4/0"`
+}
+
+// MediaKeys hands the sender's media keys to the other participant; a call's
+// media waits for it, and it waits for the hybrid keys of the session.
+type MediaKeys struct {
+	Call    linnet.CallID `obj:"4/0"`
+	Streams []Stream      `obj:"5/1"`
+}
+
+// Stream is one source of media and its key (sender keys, RFC 7714).
+type Stream struct {
+	SSRC        uint32 `obj:"0/0"`
+	Key         []byte `obj:"4/1"` // 32 bytes
+	Salt        []byte `obj:"4/2"` // 12 bytes
+	ROC         uint32 `obj:"0/3"` // rollover counter at Sequence
+	Sequence    uint32 `obj:"0/4"` // of the first packet
+	Codec       string `obj:"3/5"`
+	PayloadType uint32 `obj:"0/6"`
+	Redundancy  uint32 `obj:"0/7"` // payload type of RFC 2198 packets
+}
+
+// CallReceipt is what the sender measured, told after the call.
+type CallReceipt struct {
+	Call     linnet.CallID `obj:"4/0"`
+	Sent     uint32        `obj:"0/1"` // packets
+	Received uint32        `obj:"0/2"`
+	LossPPM  uint32        `obj:"0/3"` // after recovery, of a million
+	JitterUS uint32        `obj:"0/4"` // microseconds
+	RTTUS    uint32        `obj:"0/5"`
+	MOS100   uint32        `obj:"0/6"` // hundredths
+}

@@ -1,0 +1,32 @@
+package message
+
+import "github.com/linnet-p2p/linnet"
+
+// Forward carries a handshake or a session packet to a node that has no path
+// yet, through the supernodes of both ends (command 53, W5). The first
+// supernode checks that Source is the session that it came over.
+type Forward struct {
+	Version uint32   `obj:"0/0"` // 2
+	Target  Location `obj:"4/1"`
+	Inner   uint32   `obj:"0/2"` // number of the command in Packet: 0x4001, 0x4002 or InnerPacket
+	Packet  Packet   `obj:"5/3"`
+	Source  Location `obj:"4/c"`
+	Hops    uint32   `obj:"0/4"` // forwardings left, at most MaxHops
+}
+
+// Packet is what a Forward carries.
+type Packet struct {
+	Body []byte `obj:"4/0"` // a Noise message, or tag and body of a session packet
+}
+
+// InnerPacket is Forward.Inner for a session packet: 4 bytes of tag, then the body of a D frame.
+const InnerPacket = 0x4003
+
+// MaxHops is how often a message is forwarded at the most: own supernode,
+// supernode of the target, and one that it moved to.
+const MaxHops = 3
+
+// Unroutable tells the sender of a Forward that its target is not attached here.
+type Unroutable struct {
+	Target linnet.NodeID `obj:"4/1"`
+}

@@ -1,0 +1,35 @@
+// Package message maps the commands of the network to object lists and back:
+// one struct a command, one table of all of them (Table), which docs/protocol.md
+// is generated from.
+//
+// It knows bytes only: it opens no socket, reads no clock and decides nothing.
+//
+// # Wire form of a command (W1.5)
+//
+//	length  uvarint   // of what follows the command word
+//	word    uvarint   // number<<3 | kind
+//	id      [2]byte   // big-endian, unless one-way: a reply carries the request's
+//	list    [...]byte // an object list
+//
+// A frame or session packet carries one or more of them back to back.
+//
+// # Fields
+//
+// A struct field is tagged `obj:"kind/id"` in the notation of the documented
+// captures: kind in decimal as in objlist, id in hexadecimal, and ",opt" where
+// it may be missing. Kinds go with Go types as follows.
+//
+//	0/..  uint32, bool (0 or 1), *uint32
+//	1/..  uint64
+//	2/..  netip.AddrPort; IPv6 travels as a blob of 18 bytes under the same id
+//	3/..  string and types of that kind
+//	4/..  []byte, [N]byte, and types with AppendBinary and UnmarshalBinary
+//	5/..  a struct, or a pointer to one
+//	6/..  []uint32
+//
+// A slice of these (but []byte and []uint32 under 4 and 6) is the same id repeated. Unknown
+// ids are skipped, so that a newer node may say more.
+package message
+
+// A Message is a pointer to one of the structs in Table.
+type Message any

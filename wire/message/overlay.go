@@ -1,0 +1,136 @@
+package message
+
+import (
+	"net/netip"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// AskSupernodes asks a supernode for addresses of supernodes: those of one
+// slot, or of any slots (command 6).
+type AskSupernodes struct {
+	Slot  *uint32 `obj:"0/0,opt"` // this slot
+	Max   uint32  `obj:"0/5,opt"` // addresses of it
+	Slots uint32  `obj:"0/4,opt"` // or: this many slots of the answerer's choice
+	Each  uint32  `obj:"0/6,opt"` // addresses of each
+}
+
+// SlotInfo answers AskSupernodes (command 8). Entries are what a node needs to
+// open a session with the supernodes; Skype's answer had addresses only.
+type SlotInfo struct {
+	Slots   []SlotMembers `obj:"5/6,opt"`
+	Entries [][]byte      `obj:"4/4000,opt"` // overlay.Entry, signed
+}
+
+// SlotMembers is one slot of a SlotInfo.
+type SlotMembers struct {
+	Slot  uint32           `obj:"0/0"`
+	Addrs []netip.AddrPort `obj:"2/3,opt"`
+	Total uint32           `obj:"0/7"` // supernodes in the slot
+}
+
+// NetworkStats is what supernodes tell of the whole network (command 11).
+type NetworkStats struct {
+	UsersOnline uint32 `obj:"0/9"`
+}
+
+// Probe asks "may I attach to you?" (command 27).
+type Probe struct{}
+
+// ProbeAccepted says yes (command 28).
+type ProbeAccepted struct{}
+
+// ProbeRefused says no and names others (command 29).
+type ProbeRefused struct {
+	Others []netip.AddrPort `obj:"2/3,opt"`
+}
+
+// Attach asks a supernode to take the sender as its client (command 30).
+type Attach struct {
+	Uptime       uint32 `obj:"0/1"` // seconds
+	Node         uint64 `obj:"1/d"` // first 8 bytes of the NodeID
+	Port         uint32 `obj:"0/10"`
+	Unknown23    uint32 `obj:"0/23"` // always 0 in captures
+	StackVersion uint32 `obj:"0/b,opt"`
+}
+
+// Attached says that the supernode took the client (command 31).
+type Attached struct {
+	StackVersion uint32         `obj:"0/b"`
+	StackTime    uint32         `obj:"0/c"`
+	Port         uint32         `obj:"0/10"`
+	You          netip.AddrPort `obj:"2/11"`
+	Supernode    []uint32       `obj:"6/21"`   // its presence says that a supernode answered
+	Supernodes   uint32         `obj:"0/4000"` // how many there are in the network
+	Entries      [][]byte       `obj:"4/4000,opt"`
+}
+
+// AttachRefused says that the supernode is full, and who has room (command 32).
+type AttachRefused struct {
+	Others  []netip.AddrPort `obj:"2/3,opt"`
+	Entries [][]byte         `obj:"4/4000,opt"`
+}
+
+// Detach tells a supernode that the client leaves, or a client that the
+// supernode does; then Entries name others.
+type Detach struct {
+	Entries [][]byte `obj:"4/4000,opt"`
+}
+
+// KeepAlive asks for a KeepAliveAck; it keeps the NAT mapping to a supernode
+// open and notices a dead one. PeerDown is a supernode that the sender lost.
+type KeepAlive struct {
+	PeerDown linnet.NodeID `obj:"4/1,opt"`
+}
+
+// KeepAliveAck answers KeepAlive. Load travels with it, never as an event.
+type KeepAliveAck struct {
+	You  netip.AddrPort `obj:"2/11"`
+	Load uint32         `obj:"0/1"` // percent of the supernode's limit
+}
+
+// Ping is the SWIM probe between supernodes. Updates are entries and
+// suspicions that the sender learnt last.
+type Ping struct {
+	Seq     uint32        `obj:"0/1"`
+	Target  linnet.NodeID `obj:"4/1"` // whom it means: an old address may answer for another
+	Updates []Rumour      `obj:"5/2,opt"`
+}
+
+// PingRequest asks a third supernode to ping Target for the sender.
+type PingRequest struct {
+	Seq    uint32        `obj:"0/1"`
+	Target linnet.NodeID `obj:"4/1"`
+}
+
+// Pong answers Ping and PingRequest.
+type Pong struct {
+	Seq     uint32        `obj:"0/1"`
+	Target  linnet.NodeID `obj:"4/1"`
+	Updates []Rumour      `obj:"5/2,opt"`
+}
+
+// Rumour is what one supernode says of another one.
+type Rumour struct {
+	State  uint32 `obj:"0/0"`     // overlay.State: alive, suspect, dead, left
+	Entry  []byte `obj:"4/1"`     // the newest entry known; its incarnation is the rumour's
+	Teller []byte `obj:"4/2,opt"` // for suspect and dead: NodeID of who found it
+}
+
+// Rumours spreads membership news at once, besides what pings carry.
+type Rumours struct {
+	Updates []Rumour `obj:"5/2"`
+}
+
+// Digest compares membership tables: one hash per block that the sender knows
+// of, over entries older than 60 s.
+type Digest struct {
+	Blocks []uint32 `obj:"6/1"`
+	Hashes []byte   `obj:"4/2"` // 8 bytes for each of Blocks
+}
+
+// Differ answers Digest: the blocks whose hashes differ, and what the answerer knows there.
+type Differ struct {
+	Blocks  []uint32 `obj:"6/1,opt"`
+	Updates []Rumour `obj:"5/2,opt"`
+}

@@ -1,0 +1,78 @@
+package message
+
+import (
+	"net/netip"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// SessionRequest says how the sender can be reached (command 67): relays that
+// hold a reservation for this pair and, only towards contacts, addresses.
+type SessionRequest struct {
+	Callee     linnet.UserName `obj:"3/0"`
+	Caller     Location        `obj:"4/1"`
+	Session    uint32          `obj:"0/3"`
+	Relays     []RelayOffer    `obj:"5/7,opt"`
+	NAT        uint32          `obj:"0/1b"` // traverse.NAT
+	Candidates []Candidate     `obj:"5/4000,opt"`
+}
+
+// SessionAnswer is the other side's half (command 70).
+type SessionAnswer struct {
+	NAT        uint32      `obj:"0/1b,opt"`
+	Candidates []Candidate `obj:"5/4000,opt"`
+}
+
+// RelayOffer is a relay on which the sender holds a reservation.
+type RelayOffer struct {
+	Session uint32         `obj:"0/3"` // the reservation
+	Addr    netip.AddrPort `obj:"2/8"`
+	Entry   []byte         `obj:"4/4000"` // overlay.Entry of the relay: its NodeID and key
+}
+
+// Candidate is an address at which the sender may be reached.
+type Candidate struct {
+	Addr netip.AddrPort `obj:"2/0"`
+	Type uint32         `obj:"0/1"` // traverse.CandidateType
+}
+
+// RelayReserve asks a relay for a reservation (command 73). Tag is where the
+// sender wants to receive: session packets under it, media under Tag|1.
+type RelayReserve struct {
+	Session uint32 `obj:"0/3"`
+	Tag     uint32 `obj:"0/4000"`
+}
+
+// RelayJoin takes the second side of a reservation (command 74).
+type RelayJoin struct {
+	Relay   uint32 `obj:"0/4"` // the reservation
+	Session uint32 `obj:"0/3"`
+	Tag     uint32 `obj:"0/4000"`
+}
+
+// RelayEstablished answers both (command 75). The sender reaches the other
+// side by frames to the relay under Tag and Tag|1.
+type RelayEstablished struct {
+	Unknown  uint32         `obj:"0/1f"` // always 0 in captures
+	Lifetime uint32         `obj:"0/20"` // seconds; renewed by traffic
+	Relay    uint32         `obj:"0/4"`
+	Tag      uint32         `obj:"0/4000"`
+	Addr     netip.AddrPort `obj:"2/8"` // where the relay takes frames
+}
+
+// RelayJoined tells the first side that the second one is there (command 84).
+type RelayJoined struct {
+	Session uint32 `obj:"0/3"`
+	Expires uint32 `obj:"0/f"` // seconds
+}
+
+// RelayMove moves the sender's side to the address of this session (command 92).
+type RelayMove struct {
+	Relay uint32 `obj:"0/3"`
+	UDP   uint32 `obj:"0/13"` // 1
+}
+
+// RelayRelease gives a reservation back.
+type RelayRelease struct {
+	Relay uint32 `obj:"0/3"`
+}

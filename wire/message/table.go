@@ -1,0 +1,94 @@
+package message
+
+// Carrier is where a command may travel; anything else is dropped by whoever receives it.
+type Carrier uint8
+
+// Carriers add up.
+const (
+	Raw     Carrier = 1 << iota // in a type-2 frame, obfuscated and no more
+	Stream                      // in a TCP stream outside a session
+	Session                     // inside a session
+)
+
+// Kind is the flag part of a command word (W3.1).
+type Kind uint8
+
+// The flags seen on the wire.
+const (
+	OneWay  Kind = 1
+	Request Kind = 2
+	Reply   Kind = 3
+)
+
+// Spec is one line of the table of commands; its fields are those of Body.
+type Spec struct {
+	Number   uint16
+	Name     string
+	Kind     Kind
+	Carriers Carrier
+	Body     Message // a nil pointer of the command's struct
+}
+
+// Table is every command of the network. Numbers below 0x4000 are Skype's and
+// keep their meaning (W5); new ones start there.
+var Table = []Spec{
+	{6, "ask supernodes", Request, Raw | Session, (*AskSupernodes)(nil)},
+	{8, "slot info", Reply, Raw | Session, (*SlotInfo)(nil)},
+	{11, "network stats", OneWay, Session, (*NetworkStats)(nil)},
+	{12, "store record", Request, Session, (*StoreRecord)(nil)},
+	{14, "search", Request, Session, (*Search)(nil)},
+	{15, "search result", Reply, Session, (*SearchResult)(nil)},
+	{27, "probe", Request, Raw, (*Probe)(nil)},
+	{28, "probe accepted", Reply, Raw, (*ProbeAccepted)(nil)},
+	{29, "probe refused", Reply, Raw, (*ProbeRefused)(nil)},
+	{30, "attach", Request, Session, (*Attach)(nil)},
+	{31, "attached", Reply, Session, (*Attached)(nil)},
+	{32, "attach refused", Reply, Session, (*AttachRefused)(nil)},
+	{53, "forward", OneWay, Session, (*Forward)(nil)},
+	{67, "session request", OneWay, Session, (*SessionRequest)(nil)},
+	{70, "session answer", OneWay, Session, (*SessionAnswer)(nil)},
+	{73, "relay reserve", Request, Session, (*RelayReserve)(nil)},
+	{74, "relay join", Request, Session, (*RelayJoin)(nil)},
+	{75, "relay established", Reply, Session, (*RelayEstablished)(nil)},
+	{84, "relay joined", OneWay, Session, (*RelayJoined)(nil)},
+	{92, "relay move", Request, Session, (*RelayMove)(nil)},
+
+	{0x4000, "failure", Reply, Raw | Stream | Session, (*Failure)(nil)},
+	{0x4001, "hello", Request, Raw | Stream, (*Hello)(nil)},
+	{0x4002, "hello reply", Reply, Raw | Stream, (*HelloReply)(nil)},
+	{0x4004, "upgrade 1", OneWay, Session, (*Upgrade1)(nil)},
+	{0x4005, "upgrade 2", OneWay, Session, (*Upgrade2)(nil)},
+	{0x4006, "upgrade 3", OneWay, Session, (*Upgrade3)(nil)},
+	{0x4007, "goodbye", OneWay, Session, (*Goodbye)(nil)},
+	{0x4008, "unroutable", OneWay, Session, (*Unroutable)(nil)},
+
+	{0x4100, "detach", OneWay, Session, (*Detach)(nil)},
+	{0x4101, "keep-alive", Request, Session, (*KeepAlive)(nil)},
+	{0x4102, "keep-alive ack", Reply, Session, (*KeepAliveAck)(nil)},
+	{0x4103, "ping", OneWay, Session, (*Ping)(nil)},
+	{0x4104, "ping request", OneWay, Session, (*PingRequest)(nil)},
+	{0x4105, "pong", OneWay, Session, (*Pong)(nil)},
+	{0x4106, "rumours", OneWay, Session, (*Rumours)(nil)},
+	{0x4107, "digest", OneWay, Session, (*Digest)(nil)},
+	{0x4108, "differ", OneWay, Session, (*Differ)(nil)},
+
+	{0x4110, "stored", Reply, Session, (*Stored)(nil)},
+
+	{0x4201, "call request", OneWay, Session, (*CallRequest)(nil)},
+	{0x4202, "call ringing", OneWay, Session, (*CallRinging)(nil)},
+	{0x4203, "call answer", OneWay, Session, (*CallAnswer)(nil)},
+	{0x4204, "call end", OneWay, Session, (*CallEnd)(nil)},
+	{0x4205, "call ended", OneWay, Session, (*CallEnded)(nil)},
+	{0x4206, "call hold", OneWay, Session, (*CallHold)(nil)},
+	{0x4207, "call tone", OneWay, Session, (*CallTone)(nil)},
+	{0x4208, "call alive", OneWay, Session, (*CallAlive)(nil)},
+	{0x4209, "media keys", OneWay, Session, (*MediaKeys)(nil)},
+	{0x420a, "call receipt", OneWay, Session, (*CallReceipt)(nil)},
+
+	{0x4220, "relay release", OneWay, Session, (*RelayRelease)(nil)},
+
+	{0x4301, "login", Request, Stream, (*Login)(nil)},
+	{0x4302, "login reply", Reply, Stream, (*LoginReply)(nil)},
+	{0x4303, "ask descriptor", Request, Stream, (*AskDescriptor)(nil)},
+	{0x4304, "descriptor", Reply, Stream, (*DescriptorIs)(nil)},
+}

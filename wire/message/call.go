@@ -23,7 +23,7 @@ type CallAnswer struct {
 // CallEnd ends a call, or refuses it.
 type CallEnd struct {
 	Call   linnet.CallID `obj:"4/0"`
-	Reason uint32        `obj:"0/1"` // linnet.EndReason
+	Reason uint32        `obj:"0/1"` // linnet.Outcome, one that travels
 }
 
 // CallEnded acknowledges CallEnd.

@@ -75,7 +75,8 @@ func (o *Outcome) UnmarshalText(b []byte) error {
 // AtCallee is what the callee's history says where the caller's says o: two
 // views of one outcome.
 func (o Outcome) AtCallee() Outcome {
-	if o == OutcomeCancelled || o == OutcomeNoAnswer {
+	switch o {
+	case OutcomeCancelled, OutcomeNoAnswer, OutcomeOffline:
 		return OutcomeMissed
 	}
 	return o

@@ -2,7 +2,9 @@ package message
 
 import "github.com/linnet-p2p/linnet"
 
-// CallRequest starts a call (INVITE). It is idempotent by Call.
+// CallRequest starts a call (INVITE). It is idempotent by Call, and repeated
+// until the device rings, refuses or is given up; always so when a session
+// that it opened is up, since its first copy could have been a replay.
 type CallRequest struct {
 	Call   linnet.CallID `obj:"4/0"`
 	Time   uint64        `obj:"1/1"` // milliseconds since 1970
@@ -43,21 +45,24 @@ type CallTone struct {
 	Tone string        `obj:"3/1"` // one of 0-9 * # A-D
 }
 
-// CallAlive is exchanged every 5 s in a call, so that both ends notice the
-// death of the other one even when nobody speaks.
+// CallAlive is exchanged every 5 s from the first ring on, so that both ends
+// notice the death of the other one even when nobody speaks, and what they
+// missed of each other's state. The caller also sends it at once to
+// acknowledge CallAnswer.
 type CallAlive struct {
-	Call linnet.CallID `obj:"4/0"`
+	Call  linnet.CallID `obj:"4/0"`
+	State uint32        `obj:"0/1"` // linnet.CallState of the sender: ringing, active, or held by it
 }
 
 // MediaKeys hands the sender's media keys to the other participant; a call's
 // media waits for it, and it waits for the hybrid keys of the session.
 type MediaKeys struct {
 	Call    linnet.CallID `obj:"4/0"`
-	Streams []Stream      `obj:"5/1"`
+	Streams []MediaStream `obj:"5/1"`
 }
 
-// Stream is one source of media and its key (sender keys, RFC 7714).
-type Stream struct {
+// MediaStream is one source of media and its key (sender keys, RFC 7714).
+type MediaStream struct {
 	SSRC        uint32 `obj:"0/0"`
 	Key         []byte `obj:"4/1"` // 32 bytes
 	Salt        []byte `obj:"4/2"` // 12 bytes

@@ -22,6 +22,7 @@ type Search struct {
 	Terms  []Term   `obj:"5/0"`
 	Wanted []uint32 `obj:"6/1"`
 	Member bool     `obj:"0/4000,opt"` // from a supernode to a member: answer from your own store
+	Fresh  bool     `obj:"0/4001,opt"` // the last answer led nowhere: not from a cache
 }
 
 // Term is one condition of a Search.

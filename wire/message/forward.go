@@ -29,4 +29,5 @@ const MaxHops = 3
 // Unroutable tells the sender of a Forward that its target is not attached here.
 type Unroutable struct {
 	Target linnet.NodeID `obj:"4/1"`
+	Source linnet.NodeID `obj:"4/2,opt"` // who sent the Forward: whom it is to be passed on to
 }

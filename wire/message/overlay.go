@@ -10,9 +10,8 @@ import (
 // slot, or of any slots (command 6).
 type AskSupernodes struct {
 	Slot  *uint32 `obj:"0/0,opt"` // this slot
-	Max   uint32  `obj:"0/5,opt"` // addresses of it
 	Slots uint32  `obj:"0/4,opt"` // or: this many slots of the answerer's choice
-	Each  uint32  `obj:"0/6,opt"` // addresses of each
+	Max   uint32  `obj:"0/5,opt"` // addresses of each slot
 }
 
 // SlotInfo answers AskSupernodes (command 8). Entries are what a node needs to
@@ -52,6 +51,8 @@ type Attach struct {
 	Port         uint32 `obj:"0/10"`
 	Unknown23    uint32 `obj:"0/23"` // always 0 in captures
 	StackVersion uint32 `obj:"0/b,opt"`
+
+	Others []linnet.NodeID `obj:"4/4001,opt"` // the client's other supernodes
 }
 
 // Attached says that the supernode took the client (command 31).
@@ -80,13 +81,15 @@ type Detach struct {
 // KeepAlive asks for a KeepAliveAck; it keeps the NAT mapping to a supernode
 // open and notices a dead one. PeerDown is a supernode that the sender lost.
 type KeepAlive struct {
-	PeerDown linnet.NodeID `obj:"4/1,opt"`
+	PeerDown linnet.NodeID   `obj:"4/1,opt"`
+	Others   []linnet.NodeID `obj:"4/2,opt"` // from a client: its other supernodes, whose death it wants to hear of
 }
 
 // KeepAliveAck answers KeepAlive. Load travels with it, never as an event.
 type KeepAliveAck struct {
-	You  netip.AddrPort `obj:"2/11"`
-	Load uint32         `obj:"0/1"` // percent of the supernode's limit
+	You        netip.AddrPort `obj:"2/11"`
+	Load       uint32         `obj:"0/1"`        // percent of the supernode's limit
+	Supernodes uint32         `obj:"0/4000,opt"` // as in Attached
 }
 
 // Ping is the SWIM probe between supernodes. Updates are entries and

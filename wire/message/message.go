@@ -19,16 +19,23 @@
 // captures: kind in decimal as in objlist, id in hexadecimal, and ",opt" where
 // it may be missing. Kinds go with Go types as follows.
 //
-//	0/..  uint32, bool (0 or 1), *uint32
+//	0/..  uint8, uint16, uint32, types of that kind, bool (0 or 1)
 //	1/..  uint64
 //	2/..  netip.AddrPort; IPv6 travels as a blob of 18 bytes under the same id
 //	3/..  string and types of that kind
 //	4/..  []byte, [N]byte, and types with AppendBinary and UnmarshalBinary
-//	5/..  a struct, or a pointer to one
+//	5/..  a struct
 //	6/..  []uint32
 //
-// A slice of these (but []byte and []uint32 under 4 and 6) is the same id repeated. Unknown
-// ids are skipped, so that a newer node may say more.
+// A slice of these (but []byte and []uint32 under 4 and 6) is the same id
+// repeated. A field that may be missing is missing when it is zero or empty;
+// a pointer to one of these tells a zero from nothing. A slice that may not be
+// missing has one element at least.
+//
+// Fields are written in the order of their ids. They are read in any order;
+// unknown ids are skipped, so that a newer node may say more, and of an id
+// that comes more often than its field can hold the first one counts. A field
+// of a kind or size that does not fit makes the whole command invalid.
 package message
 
 // A Message is a pointer to one of the structs in Table.

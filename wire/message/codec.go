@@ -1,0 +1,154 @@
+package message
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+
+	"github.com/linnet-p2p/linnet/wire/objlist"
+)
+
+// A Command is a message on its way.
+type Command struct {
+	ID   uint16 // of the request, the same in its reply; 0 for one-way commands
+	Body Message
+}
+
+// Why a command is refused. A list that is none is an *objlist.SyntaxError, a
+// field that does not fit a *FieldError.
+var (
+	ErrTruncated = errors.New("the command ends too early")
+	ErrUnknown   = errors.New("no such command")
+	ErrCarrier   = errors.New("this command may not travel here")
+	ErrKind      = errors.New("request, reply or one-way: not what this command is")
+)
+
+// commands is Table by number and by type of struct. It is made once, so that
+// a broken Table stops every program and test at its start.
+var commands = indexTable(Table)
+
+type index struct {
+	byNumber map[uint16]*Spec
+	byType   map[reflect.Type]*Spec
+}
+
+func indexTable(table []Spec) index {
+	x := index{make(map[uint16]*Spec), make(map[reflect.Type]*Spec)}
+	for _, s := range table {
+		t := reflect.TypeOf(s.Body).Elem()
+		if x.byNumber[s.Number] != nil || x.byType[t] != nil {
+			panic(fmt.Sprintf("message: Table has two lines for %d or for %v", s.Number, t))
+		}
+		planOf(t)
+		x.byNumber[s.Number], x.byType[t] = &s, &s
+	}
+	return x
+}
+
+// SpecOf is the line of Table for m, or nil if m is no command.
+func SpecOf(m Message) *Spec {
+	t := reflect.TypeOf(m)
+	if t == nil || t.Kind() != reflect.Pointer {
+		return nil
+	}
+	return commands.byType[t.Elem()]
+}
+
+// Append appends one command to b. A Body that is not in Table is a mistake of
+// the program, and Append panics.
+func Append(b []byte, c Command) []byte {
+	spec := SpecOf(c.Body)
+	if spec == nil {
+		panic(fmt.Sprintf("message: %T is not in Table", c.Body))
+	}
+	list := Marshal(c.Body)
+	length := len(list)
+	if spec.Kind != OneWay {
+		length += idSize
+	}
+	b = binary.AppendUvarint(b, uint64(length))
+	b = binary.AppendUvarint(b, uint64(spec.Number)<<kindBits|uint64(spec.Kind))
+	if spec.Kind != OneWay {
+		b = binary.BigEndian.AppendUint16(b, c.ID)
+	}
+	return append(b, list...)
+}
+
+const (
+	idSize   = 2
+	kindBits = 3 // of the command word
+	kindMask = 1<<kindBits - 1
+)
+
+// Parse reads the first command of b, which came by the carrier via, and
+// returns it with what follows. The command shares no memory with b.
+//
+// A command that is refused still returns its request id, if it has one, and
+// what follows it, so that the reader of a frame goes on with the next; rest is
+// nil where nobody can say where that begins. A loop while rest is not empty
+// therefore ends.
+func Parse(b []byte, via Carrier) (c Command, rest []byte, err error) {
+	length, n := objlist.Uvarint(b)
+	if n <= 0 {
+		return c, nil, fmt.Errorf("message: length: %w", ErrTruncated)
+	}
+	b = b[n:]
+	word, n := objlist.Uvarint(b)
+	if n <= 0 || uint64(length) > uint64(len(b)-n) {
+		return c, nil, fmt.Errorf("message: %w", ErrTruncated)
+	}
+	body, rest := b[n:n+int(length)], b[n+int(length):]
+
+	number, kind := word>>kindBits, Kind(word&kindMask)
+	if kind == Request || kind == Reply {
+		if len(body) < idSize {
+			return c, rest, fmt.Errorf("message: command %d: %w", number, ErrTruncated)
+		}
+		c.ID = binary.BigEndian.Uint16(body)
+		body = body[idSize:]
+	}
+	var spec *Spec
+	if number <= math.MaxUint16 {
+		spec = commands.byNumber[uint16(number)]
+	}
+	switch {
+	case spec == nil:
+		return c, rest, fmt.Errorf("message: command %d: %w", number, ErrUnknown)
+	case kind != spec.Kind:
+		return c, rest, fmt.Errorf("message: %s: %w", spec.Name, ErrKind)
+	case spec.Carriers&via == 0:
+		return c, rest, fmt.Errorf("message: %s: %w", spec.Name, ErrCarrier)
+	}
+	m := reflect.New(reflect.TypeOf(spec.Body).Elem())
+	if err := unmarshal(body, m.Elem()); err != nil {
+		return c, rest, fmt.Errorf("message: %s: %w", spec.Name, err)
+	}
+	c.Body = m.Interface()
+	return c, rest, nil
+}
+
+// Marshal is the bare object list of any struct with obj tags, or pointer to
+// one: of what is signed or sealed. Tags that make no sense are a mistake of
+// the program, and Marshal and Unmarshal panic.
+func Marshal(m any) []byte {
+	v := reflect.ValueOf(m)
+	if v.Kind() != reflect.Pointer {
+		p := reflect.New(v.Type()) // arrays inside have to be addressable
+		p.Elem().Set(v)
+		v = p
+	}
+	v = v.Elem()
+	return planOf(v.Type()).list(v).Append(nil)
+}
+
+// Unmarshal reads exactly one list into the struct that m points to, and
+// overwrites all its tagged fields. The struct shares no memory with b.
+func Unmarshal(b []byte, m any) error {
+	v := reflect.ValueOf(m).Elem()
+	if err := unmarshal(b, v); err != nil {
+		return fmt.Errorf("message: %s: %w", v.Type().Name(), err)
+	}
+	return nil
+}

@@ -1,0 +1,377 @@
+package message
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/wire/objlist"
+)
+
+// The first two and the list of the third are in public documents about the
+// old network (SN, SN, FS); the others are ours, worked out by hand.
+var vectors = []struct {
+	name string
+	cmd  Command
+	via  Carrier
+	wire string
+}{
+	{"SN: probe", Command{0x7f45, &Probe{}}, Raw, "04 da01 7f45 4100"},
+	{"SN: probe accepted", Command{0x016d, &ProbeAccepted{}}, Raw, "04 e301 016d 4100"},
+	{"FS: ask for 16 slots, 6 addresses each", Command{0x97be, &AskSupernodes{Slots: 16, Max: 6}}, Raw,
+		"0a 32 97be 41 02 000410 000506"},
+	{"ask for one slot, as SC did packed", Command{0x6d35, &AskSupernodes{Slot: new(uint32(1315)), Max: 5}}, Raw,
+		"0b 32 6d35 41 02 0000a30a 000505"},
+	{"ask for slot 0", Command{2, &AskSupernodes{Slot: new(uint32(0)), Max: 5}}, Raw, "0a 32 0002 41 02 000000 000505"},
+	{"slot info, SC unpacked", Command{0x6d35, &SlotInfo{Slots: []SlotMembers{{
+		Slot: 1315, Total: 11, Addrs: addrs("68.231.242.131:11371", "12.216.29.223:9291"),
+	}}}}, Raw, "1f 43 6d35 41 01 0506 41 04 0000a30a 0203 44e7f2832c6b 0203 0cd81ddf244b 00070b"},
+	{"network stats, SC unpacked", Command{0, &NetworkStats{UsersOnline: 7917455}}, Session, "08 59 41 01 0009 8f9fe303"},
+	{"search, SC unpacked", Command{0x6d4d, &Search{
+		Terms:  []Term{{Text: "xot_iam", Operator: OpEqual, Field: FieldUser}},
+		Wanted: []uint32{FieldUser, FieldRecord},
+	}}, Session, "1d 72 6d4d 41 02 0500 41 03 0300 786f745f69616d00 000100 000210 0601 02 100b"},
+	{"IPv6 under the id of the address", Command{9, &ProbeRefused{Others: addrs("192.0.2.1:80", "[2001:db8::1]:258")}}, Raw,
+		"21 eb01 0009 41 02 0203 c00002010050 0403 12 20010db8000000000000000000000001 0102"},
+	{"relay joined, SC unpacked", Command{0, &RelayJoined{Session: 10741, Expires: 30}}, Session, "09 a105 41 02 0003f553 000f1e"},
+	{"call hold", Command{0, &CallHold{Call: linnet.CallID{1, 15: 2}, On: true}}, Session,
+		"18 b1a008 41 02 0400 10 01000000000000000000000000000002 000101"},
+	{"failure", Command{7, &Failure{Code: FailureTaken, Text: "taken"}}, Stream, "0f 838008 0007 41 02 000006 0301 74616b656e00"},
+}
+
+func addrs(s ...string) (a []netip.AddrPort) {
+	for _, s := range s {
+		a = append(a, netip.MustParseAddrPort(s))
+	}
+	return a
+}
+
+func TestVectors(t *testing.T) {
+	for _, tt := range vectors {
+		t.Run(tt.name, func(t *testing.T) {
+			wire := unhex(t, tt.wire)
+			if got := Append(nil, tt.cmd); !bytes.Equal(got, wire) {
+				t.Errorf("Append = %x\nwant     %x", got, wire)
+			}
+			got, rest, err := Parse(append(wire, 0xaa), tt.via)
+			if err != nil || !reflect.DeepEqual(got, tt.cmd) || !bytes.Equal(rest, []byte{0xaa}) {
+				t.Errorf("Parse = %+v, %x, %v, want %+v", got, rest, err, tt.cmd)
+			}
+		})
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	tests := []struct {
+		name string
+		wire string
+		via  Carrier
+		err  error
+		rest string // what is left to go on with
+		id   uint16
+	}{
+		{"nothing", "", Raw, ErrTruncated, "", 0},
+		{"length only", "04", Raw, ErrTruncated, "", 0},
+		{"length beyond the bytes", "05 da01 7f45 4100", Raw, ErrTruncated, "", 0},
+		{"length of more than 32 bits", "8080808010 da01", Raw, ErrTruncated, "", 0},
+		{"no room for the id", "01 da01 7f aa", Raw, ErrTruncated, "aa", 0},
+		{"no list", "02 da01 7f45 aa", Raw, objlist.ErrTruncated, "aa", 0x7f45},
+		{"packed list", "04 da01 7f45 4215 aa", Raw, objlist.ErrPacked, "aa", 0x7f45},
+		{"bytes after the list", "05 da01 7f45 410000 aa", Raw, objlist.ErrTrailing, "aa", 0x7f45},
+		{"unknown number", "04 8a02 7f45 4100 aa", Raw, ErrUnknown, "aa", 0x7f45},
+		{"number of more than 16 bits", "04 da818020 7f45 4100 aa", Raw, ErrUnknown, "aa", 0x7f45},
+		{"probe as a reply", "04 db01 7f45 4100 aa", Raw, ErrKind, "aa", 0x7f45},
+		{"probe one-way", "02 d901 4100 aa", Raw, ErrKind, "aa", 0},
+		{"flag 4", "02 dc01 4100 aa", Raw, ErrKind, "aa", 0},
+		{"probe in a session", "04 da01 7f45 4100 aa", Session, ErrCarrier, "aa", 0x7f45},
+		{"search outside a session", "1d 72 6d4d 41 02 0500 41 03 0300 786f745f69616d00 000100 000210 0601 02 100b aa", Raw, ErrCarrier, "aa", 0x6d4d},
+		{"field missing", "05 59 41 01 000a01 aa", Session, ErrMissing, "aa", 0},
+		{"field of another kind", "06 59 41 01 0309 3100 aa", Session, ErrMissing, "aa", 0},
+		{"bool of 2", "18 b1a008 41 02 0400 10 01000000000000000000000000000002 000102 aa", Session, ErrTooLarge, "aa", 0},
+		{"call id too short", "06 91a008 41 01 0400 01 00 aa", Session, ErrSize, "aa", 0},
+		{"address of 17 bytes", "18 eb01 0009 41 01 0403 11 2001000000000000000000000000000102 aa", Raw, ErrSize, "aa", 9},
+		{"text that is no UTF-8", "0b 838008 0007 41 02 000006 0301 ff00 aa", Stream, ErrUTF8, "aa", 7},
+		{"repeated field that must be there", "08 72 0001 41 01 0601 01 10 aa", Session, ErrMissing, "aa", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, rest, err := Parse(unhex(t, tt.wire), tt.via)
+			if !errors.Is(err, tt.err) || hex.EncodeToString(rest) != tt.rest || c.ID != tt.id || c.Body != nil {
+				t.Errorf("Parse = %+v, %x, %v, want id %x, rest %s, %v", c, rest, err, tt.id, tt.rest, tt.err)
+			}
+		})
+	}
+}
+
+func TestErrorsNameTheField(t *testing.T) {
+	_, _, err := Parse(unhex(t, "0f 43 6d35 41 01 0506 41 02 0000a30a 000301"), Raw)
+	if want := "message: slot info: SlotMembers.Total: missing"; err == nil || err.Error() != want {
+		t.Errorf("Parse: %v, want %s", err, want)
+	}
+	var f *FieldError
+	err = Unmarshal(unhex(t, "41 01 0400 0100"), new(CallRinging))
+	if !errors.As(err, &f) || f.Field != "CallRinging.Call" || err.Error() != "message: CallRinging: CallRinging.Call: wrong number of bytes: 1, want 16" {
+		t.Errorf("Unmarshal: %v", err)
+	}
+}
+
+func TestParsedCommandSharesNoMemory(t *testing.T) {
+	wire := Append(nil, Command{Body: &Goodbye{Reason: "enough"}})
+	wire = Append(wire, Command{1, &Hello{Noise: []byte("noise")}})
+	bye, rest, err := Parse(wire, Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hello, _, err := Parse(rest, Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(wire)
+	if bye.Body.(*Goodbye).Reason != "enough" || string(hello.Body.(*Hello).Noise) != "noise" {
+		t.Errorf("after the buffer was cleared: %+v, %+v", bye.Body, hello.Body)
+	}
+}
+
+func TestReading(t *testing.T) {
+	t.Run("unknown ids are skipped", func(t *testing.T) {
+		var m NetworkStats
+		if err := Unmarshal(unhex(t, "41 04 0308 6100 00092a 050a 41 00 0009 07"), &m); err != nil || m.UsersOnline != 42 {
+			t.Errorf("%+v, %v", m, err)
+		}
+	})
+	t.Run("old content goes", func(t *testing.T) {
+		m := SlotInfo{Entries: [][]byte{{1}}}
+		if err := Unmarshal(unhex(t, "4100"), &m); err != nil || m.Entries != nil {
+			t.Errorf("%+v, %v", m, err)
+		}
+	})
+	t.Run("0.0.0.0:0 is no address", func(t *testing.T) {
+		wire := Marshal(&RelayEstablished{})
+		var m RelayEstablished
+		if err := Unmarshal(wire, &m); err != nil || m.Addr.IsValid() {
+			t.Errorf("%+v, %v", m, err)
+		}
+	})
+	t.Run("values marshal like pointers", func(t *testing.T) {
+		m := CallEnd{Call: linnet.NewCallID(), Reason: 3}
+		if a, b := Marshal(m), Marshal(&m); !bytes.Equal(a, b) {
+			t.Errorf("%x, %x", a, b)
+		}
+	})
+	t.Run("text is sent as UTF-8 without NUL", func(t *testing.T) {
+		var m Goodbye
+		if err := Unmarshal(Marshal(&Goodbye{Reason: "a\xffb\x00c"}), &m); err != nil || m.Reason != "a\uFFFDb" {
+			t.Errorf("%+q, %v", m, err)
+		}
+	})
+}
+
+func TestTagsThatMakeNoSense(t *testing.T) {
+	tests := map[string]any{
+		"no id": struct {
+			A uint32 `obj:"0"`
+		}{},
+		"id not hexadecimal": struct {
+			A uint32 `obj:"0/xyz"`
+		}{},
+		"unknown kind": struct {
+			A uint32 `obj:"7/0"`
+		}{},
+		"unknown option": struct {
+			A uint32 `obj:"0/0,optional"`
+		}{},
+		"type of another kind": struct {
+			A string `obj:"0/0"`
+		}{},
+		"signed number": struct {
+			A int32 `obj:"0/0"`
+		}{},
+		"same id twice": struct {
+			A, B uint32 `obj:"0/0"`
+		}{},
+		"blob hides an address": struct {
+			A netip.AddrPort `obj:"2/0"`
+			B []byte         `obj:"4/0"`
+		}{},
+		"pointer that must be": struct {
+			A *uint32 `obj:"0/0"`
+		}{},
+		"not exported": struct {
+			a uint32 `obj:"0/0"`
+		}{},
+		"wrong inside": struct {
+			A []struct {
+				B int `obj:"0/0"`
+			} `obj:"5/0"`
+		}{},
+		"not a struct": uint32(1),
+	}
+	for name, m := range tests {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("Marshal took %T", m)
+				}
+			}()
+			Marshal(m)
+		})
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec := &Table[rapid.IntRange(0, len(Table)-1).Draw(t, "command")]
+		c := Command{Body: drawMessage(t, spec)}
+		if spec.Kind != OneWay {
+			c.ID = rapid.Uint16().Draw(t, "id")
+		}
+		for via := Raw; via <= Session; via <<= 1 {
+			got, rest, err := Parse(Append(nil, c), via)
+			if spec.Carriers&via == 0 {
+				if !errors.Is(err, ErrCarrier) {
+					t.Fatalf("%s by carrier %v: %v", spec.Name, via, err)
+				}
+				continue
+			}
+			if err != nil || len(rest) > 0 || !reflect.DeepEqual(got, c) {
+				t.Fatalf("%s: got %+v, %x, %v\nwant %+v", spec.Name, got.Body, rest, err, c.Body)
+			}
+		}
+	})
+}
+
+// drawMessage fills a struct of Table at random, as far as the wire form can
+// tell its values apart: empty and nil are the same, and so are an absent and a
+// zero value behind opt, unless the field is a pointer.
+func drawMessage(t *rapid.T, spec *Spec) Message {
+	m := reflect.New(reflect.TypeOf(spec.Body).Elem())
+	drawStruct(t, m.Elem())
+	return m.Interface()
+}
+
+func drawStruct(t *rapid.T, v reflect.Value) {
+	p := planOf(v.Type())
+	for _, f := range p.fields {
+		fv := v.Field(f.index)
+		if f.opt && rapid.Bool().Draw(t, f.name+" missing") {
+			continue
+		}
+		switch {
+		case f.repeated:
+			n := rapid.IntRange(1, 3).Draw(t, f.name+" count")
+			fv.Set(reflect.MakeSlice(fv.Type(), n, n))
+			for i := range n {
+				drawValue(t, f.name, fv.Index(i))
+			}
+		case f.pointer:
+			fv.Set(reflect.New(fv.Type().Elem()))
+			drawValue(t, f.name, fv.Elem())
+		default:
+			drawValue(t, f.name, fv)
+		}
+	}
+}
+
+func drawValue(t *rapid.T, name string, v reflect.Value) {
+	switch x := v.Addr().Interface().(type) {
+	case *netip.AddrPort:
+		ip := netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, name)))
+		if rapid.Bool().Draw(t, name+" IPv6") {
+			ip = netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.ByteRange(1, 255), 16, 16).Draw(t, name)))
+		}
+		*x = netip.AddrPortFrom(ip, rapid.Uint16Min(1).Draw(t, name))
+		return
+	case *Location:
+		x.Supernodes = make([]linnet.NodeID, rapid.IntRange(0, MaxAttachments).Draw(t, name))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(rapid.Bool().Draw(t, name))
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(rapid.Uint64Max(1<<v.Type().Bits()-1).Draw(t, name))
+	case reflect.String:
+		v.SetString(strings.ReplaceAll(rapid.String().Draw(t, name), "\x00", ""))
+	case reflect.Array:
+		for i := range v.Len() {
+			v.Index(i).SetUint(uint64(rapid.Byte().Draw(t, name)))
+		}
+	case reflect.Slice:
+		if n := rapid.IntRange(0, 40).Draw(t, name); n > 0 {
+			v.Set(reflect.MakeSlice(v.Type(), n, n))
+			for i := range n {
+				v.Index(i).SetUint(rapid.Uint64Max(1<<v.Type().Elem().Bits()-1).Draw(t, name))
+			}
+		}
+	case reflect.Struct:
+		drawStruct(t, v)
+	default:
+		t.Fatalf("no way to draw a %v", v.Type())
+	}
+}
+
+// Whatever parses is written and read again as the same, and what does not
+// leaves less behind than there was.
+func FuzzParse(f *testing.F) {
+	for _, tt := range vectors {
+		f.Add(unhex(f, tt.wire), byte(tt.via))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, via byte) {
+		for len(b) > 0 {
+			c, rest, err := Parse(b, Carrier(via))
+			if len(rest) >= len(b) {
+				t.Fatalf("%d bytes leave %d", len(b), len(rest))
+			}
+			if err == nil {
+				again, _, err := Parse(Append(nil, c), Carrier(via))
+				if err != nil || !reflect.DeepEqual(again, c) {
+					t.Fatalf("%+v became %+v, %v", c.Body, again.Body, err)
+				}
+			}
+			b = rest
+		}
+	})
+}
+
+func BenchmarkAppend(b *testing.B) {
+	for _, tt := range vectors[5:9] {
+		b.Run(strings.ReplaceAll(tt.name, " ", "-"), func(b *testing.B) {
+			b.ReportAllocs()
+			var buf []byte
+			for b.Loop() {
+				buf = Append(buf[:0], tt.cmd)
+			}
+		})
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	for _, tt := range vectors[5:9] {
+		b.Run(strings.ReplaceAll(tt.name, " ", "-"), func(b *testing.B) {
+			b.ReportAllocs()
+			wire := unhex(b, tt.wire)
+			for b.Loop() {
+				if _, _, err := Parse(wire, tt.via); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// unhex reads hexadecimal digits with a space between fields.
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

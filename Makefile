@@ -1,0 +1,51 @@
+# Linnet: `make demo` shows a call on this machine, `make test` runs the tests.
+# A new machine needs Go and nothing else for both.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# SQLite's generated code takes most of a first build; without inlining it
+# compiles in half the time. `make build` is the optimised binary.
+QUICK   := -gcflags=modernc.org/...=-l
+
+export CGO_ENABLED ?= 0
+
+.PHONY: demo build test race lint fuzz bench long clean
+
+demo: ## a whole network on this machine, one call, and where to go next
+	$(GO) build $(QUICK) -o bin/linnet ./cmd/linnet
+	./bin/linnet demo --headless --seconds 8
+	@echo
+	@echo "That was a network of your own: a login server, three supernodes, alice, bob and echo123."
+	@echo "Keep one running and play with it:   ./bin/linnet demo"
+	@echo "Start a real one:                    ./bin/linnet network create NAME --home ~/linnet-network"
+	@echo "How it works:                        docs/architecture.md"
+
+build: ## the optimised program
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/linnet ./cmd/linnet
+
+test: ## all tests that need no special rights
+	$(GO) test $(QUICK) ./...
+
+race: ## the same under the race detector (needs gcc)
+	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+lint: ## gofmt, vet, staticcheck
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "gofmt would change: $$bad"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@latest ./...
+
+FUZZTIME ?= 5s
+fuzz: ## every fuzz target for FUZZTIME
+	scripts/fuzz $(FUZZTIME)
+
+bench: ## the figures of docs/benchmarks.md
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+long: ## soaks, kills and long fuzzing in full
+	$(MAKE) race
+	$(MAKE) fuzz FUZZTIME=60s
+	LINNET_LONG=1 $(GO) test -count=1 -timeout 60m ./...
+
+clean:
+	rm -rf bin

@@ -1,0 +1,143 @@
+package linnet
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Client is what a running node offers to its front ends: the command line, the
+// page in the browser, scripts and tests all do what they do through it.
+//
+// Errors of these methods carry a Code wherever a caller may want to tell them apart.
+type Client interface {
+	Status(ctx context.Context) (Status, error)
+
+	// Register makes an account and signs this device in. Login signs in a
+	// device of an account that exists. Both return once the certificate is on disk.
+	Register(ctx context.Context, c Credentials) error
+	Login(ctx context.Context, c Credentials) error
+	// Logout withdraws the device record and forgets the account on this device.
+	Logout(ctx context.Context) error
+
+	// Lookup asks the directory for a user's devices.
+	Lookup(ctx context.Context, user UserName) (Listing, error)
+
+	Contacts(ctx context.Context) ([]Contact, error)
+	AddContact(ctx context.Context, c Contact) error
+	RemoveContact(ctx context.Context, user UserName) error
+
+	// Call rings all devices of a user and returns at once; Events tell the rest.
+	Call(ctx context.Context, user UserName, m CallMedia) (CallID, error)
+	// Answer takes a ringing call.
+	Answer(ctx context.Context, id CallID, m CallMedia) error
+	// HangUp ends a call: it cancels one that rings there and rejects one that rings here.
+	HangUp(ctx context.Context, id CallID) error
+	Hold(ctx context.Context, id CallID, on bool) error
+	Tone(ctx context.Context, id CallID, tone string) error
+	// History lists past calls, the newest first.
+	History(ctx context.Context, limit int) ([]CallRecord, error)
+
+	// Events tells what happens from now on, until ctx ends or the listener
+	// falls behind; then the channel is closed.
+	Events(ctx context.Context) (<-chan Event, error)
+}
+
+// Credentials prove who somebody is to the login servers.
+type Credentials struct {
+	User     UserName `json:"user"`
+	Password string   `json:"password"`
+	Device   string   `json:"device,omitempty"` // what to call this device; default: the host's name
+	Token    []byte   `json:"token,omitempty"`  // of the invite, where the network wants one
+}
+
+// CallMedia is what a node without a browser sends and keeps of a call.
+type CallMedia struct {
+	Play   string `json:"play,omitempty"`   // Ogg/Opus file to send; none sends silence
+	Record string `json:"record,omitempty"` // Ogg/Opus file to write what is heard to
+	// Then says when to hang up after the answer: 0 at the end of Play, or never without Play.
+	Seconds float64 `json:"seconds,omitempty"`
+	Stay    bool    `json:"stay,omitempty"` // do not hang up at the end of Play
+}
+
+// Status is what `linnet status` shows.
+type Status struct {
+	Version     string       `json:"version"`
+	Network     string       `json:"network,omitempty"`
+	NetworkID   NetworkID    `json:"network_id"`
+	Suite       string       `json:"suite,omitempty"`
+	User        UserName     `json:"user,omitempty"` // none: nobody is signed in
+	Device      string       `json:"device,omitempty"`
+	Node        NodeID       `json:"node"`
+	Role        string       `json:"role"`
+	Addr        string       `json:"addr"`             // UDP and TCP
+	Public      string       `json:"public,omitempty"` // as others see it
+	Online      bool         `json:"online"`           // attached to a supernode
+	Trouble     string       `json:"trouble,omitempty"`
+	Supernodes  []Attachment `json:"supernodes"`
+	Known       int          `json:"known_supernodes"`
+	Slot        int          `json:"slot"`
+	Block       int          `json:"block"`
+	Clients     int          `json:"clients"` // attached to this node
+	Records     int          `json:"records"` // kept by this node for others
+	Certificate time.Time    `json:"certificate_expires,omitzero"`
+	Calls       []CallInfo   `json:"calls"`
+	Home        string       `json:"home"`
+}
+
+// Attachment is a supernode that this node is attached to.
+type Attachment struct {
+	Node  NodeID         `json:"node"`
+	Addr  netip.AddrPort `json:"addr"`
+	RTTms float64        `json:"rtt_ms"`
+}
+
+// Listing is what the directory says of a user.
+type Listing struct {
+	User    UserName `json:"user"`
+	Online  bool     `json:"online"`
+	Devices []Device `json:"devices"`
+	// Confirmed by how many supernodes the answer is, when nobody was found.
+	Confirmed int     `json:"confirmed,omitempty"`
+	TookMS    float64 `json:"took_ms"`
+}
+
+// Device is one machine of a user.
+type Device struct {
+	Node       NodeID    `json:"node"`
+	Name       string    `json:"name"`
+	Online     bool      `json:"online"`
+	Seen       time.Time `json:"seen"`
+	Supernodes []NodeID  `json:"supernodes"`
+}
+
+// Contact is somebody whom the user knows: contacts learn each other's
+// addresses, so that calls between them can go directly, and ring one round trip earlier.
+type Contact struct {
+	User  UserName  `json:"user"`
+	Name  string    `json:"name,omitempty"` // how the user calls them
+	Added time.Time `json:"added,omitzero"`
+}
+
+// Event is something that happened.
+type Event struct {
+	Time   time.Time   `json:"time"`
+	Kind   EventKind   `json:"kind"`
+	Call   *CallInfo   `json:"call,omitempty"`
+	Record *CallRecord `json:"record,omitempty"` // with EventCallEnded
+	Text   string      `json:"text,omitempty"`
+}
+
+// EventKind says what an Event is about.
+type EventKind string
+
+// The kinds.
+const (
+	EventOnline      EventKind = "online"       // attached to a supernode
+	EventOffline     EventKind = "offline"      // no supernode left; Text says why
+	EventCallRings   EventKind = "call-rings"   // an incoming call
+	EventCallChanged EventKind = "call-changed" // its state or path
+	EventCallEnded   EventKind = "call-ended"
+	EventTone        EventKind = "tone"
+	EventWarning     EventKind = "warning" // Text is for people
+)

@@ -2,7 +2,19 @@
 // (its suite), certificates, the network descriptor and the invite link.
 //
 // A network's descriptor names its suite, and nothing is negotiated, so nothing
-// can be downgraded. The package opens no socket and reads no clock.
+// can be downgraded. The package opens no socket and reads no clock. It keeps
+// no accounts either: whom to issue a certificate to is for package login to say.
+//
+// # What is signed
+//
+// Certificates, heads, login keys, descriptors, and the records of other
+// packages travel as {4/0 body, 4/1 signature}. The body is an object list,
+// whose ids stand at the structs of this package, and the signature is over
+// its exact bytes. The outer list must be in its shortest form, so that a
+// signed thing has one form only.
+//
+//	invite ──fingerprint──▶ root key ──▶ descriptor ──▶ login key ──▶ certificates, heads, keys of the day
+//	                                                                      └──▶ device key ──▶ records
 package suite
 
 import (
@@ -41,7 +53,7 @@ type PublicKeys struct {
 }
 
 // A Purpose is signed along with every message, so that a signature for one
-// purpose proves nothing for another.
+// purpose proves nothing for another. It has at most 255 bytes.
 type Purpose string
 
 // The purposes.
@@ -83,7 +95,8 @@ type PasswordParams struct {
 // the initiator knows the responder's agreement key.
 type SessionSuite interface {
 	// Initiate begins with an encrypted payload for the responder; finish takes
-	// the reply.
+	// the reply. An error of finish changes nothing: anybody can send a forged
+	// reply, and the true one may still come.
 	Initiate(b Binding, own Keys, peer []byte, payload []byte) (msg []byte, finish func(reply []byte) (payload []byte, t *Traffic, err error), err error)
 	// Respond reads the first message; peer is the initiator's agreement key,
 	// which the certificate in the payload has to match. reply ends the
@@ -91,8 +104,9 @@ type SessionSuite interface {
 	Respond(b Binding, own Keys, msg []byte) (payload, peer []byte, reply func(payload []byte) (msg []byte, t *Traffic, err error), err error)
 
 	// Upgrade gives keys that also depend on a fresh post-quantum exchange
-	// between the same two devices, in three messages inside the session. Suites without
-	// such a step return a nil first message.
+	// between the same two devices, in three messages inside the session. Both
+	// ends have to mean the same current keys. Suites without such a step return
+	// a nil first message.
 	Upgrade(now *Traffic, own Keys, peer []byte) (first []byte, second func(msg []byte) (third []byte, t *Traffic, err error), err error)
 	// AnswerUpgrade is the other half.
 	AnswerUpgrade(now *Traffic, own Keys, peer []byte, first []byte) (second []byte, third func(msg []byte) (t *Traffic, err error), err error)

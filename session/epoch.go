@@ -1,0 +1,67 @@
+package session
+
+import (
+	"crypto/cipher"
+
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+const (
+	overhead = suite.PacketOverhead
+
+	// maxPackets is far beyond rekeyPackets: who gets there has a peer that
+	// refuses to change the keys.
+	maxPackets = 1 << 40
+)
+
+// An epoch is one pair of keys and the tags that go with it.
+type epoch struct {
+	suite.Traffic
+	own, peer uint32 // even tags: what we receive and send under
+	sent      uint64 // packets
+	got       uint64 // the highest counter opened
+	seen      suite.Replay
+
+	// The ciphers take 2 KiB; a quiet session keeps the raw keys only.
+	sealer, opener cipher.AEAD
+}
+
+// cool lets go of the ciphers.
+func (k *epoch) cool() { k.sealer, k.opener = nil, nil }
+
+func (k *epoch) warm() bool { return k.sealer != nil || k.opener != nil }
+
+// seal makes the body of a D frame.
+func (k *epoch) seal(s suite.SessionSuite, records []byte) ([]byte, bool) {
+	if k.sealer == nil {
+		var err error
+		if k.sealer, err = s.AEAD(&k.Send); err != nil {
+			return nil, false
+		}
+	}
+	if k.sent >= maxPackets {
+		return nil, false
+	}
+	body := suite.SealPacket(make([]byte, 0, len(records)+overhead+12), k.sealer, k.sent, records)
+	k.sent++
+	return body, true
+}
+
+// open reads the body of a D frame, once. The records are written to dst.
+func (k *epoch) open(s suite.SessionSuite, dst, body []byte) ([]byte, bool) {
+	counter, err := suite.PacketCounter(body)
+	if err != nil || !k.seen.Fresh(counter) {
+		return nil, false
+	}
+	if k.opener == nil {
+		if k.opener, err = s.AEAD(&k.Receive); err != nil {
+			return nil, false
+		}
+	}
+	records, _, err := suite.OpenPacket(dst, k.opener, body)
+	if err != nil || !k.seen.Accept(counter) {
+		return nil, false
+	}
+	k.got = max(k.got, counter)
+	return records, true
+}

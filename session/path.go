@@ -1,0 +1,326 @@
+package session
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+const forwarded = linnet.Forwarded
+
+// A Path is one way for packets to a peer. Paths are compared with ==.
+type Path struct {
+	Kind   linnet.PathKind
+	Addr   netip.AddrPort // where datagrams go: the peer or its relay
+	Stream uint64         // the TCP stream of package link; 0 for UDP
+	Via    linnet.NodeID  // the relay, or the supernode that forwards
+	Tag    uint32         // the relay's; 0 where the peer's own tags are used
+}
+
+func (p Path) String() string {
+	s := p.Kind.String()
+	if p.Addr.IsValid() {
+		s += " " + p.Addr.String()
+	}
+	if p.Stream != 0 {
+		s += fmt.Sprintf(" stream %d", p.Stream)
+	}
+	if !p.Via.IsZero() {
+		s += " via " + p.Via.Short()
+	}
+	return s
+}
+
+// A Route is a path and the tag that media takes on it.
+type Route struct {
+	Path Path
+	Tag  uint32
+}
+
+// PathInfo is what a session knows of one of its paths.
+type PathInfo struct {
+	Path Path
+	Up   bool // a challenge made the round trip
+	Used bool
+	RTT  time.Duration
+}
+
+const (
+	maxMissed   = 3               // challenges without an answer: the path is down
+	forgetAfter = 5 * time.Second // a path that never answered
+)
+
+// path is what a session keeps of a Path.
+type path struct {
+	Path
+	rank   uint8 // place among the used paths, from 1; 0: not used
+	up     bool
+	roamed bool  // a packet came from there unasked: the peer moved
+	missed uint8 // challenges since the last answer
+	turn   uint8
+	probes [4]probe // the last challenges: the answer to one may come after the next
+	rtt    time.Duration
+	since  instant // when it was met
+	heard  instant // last valid packet by it
+	retry  instant // when the last challenge counts as missed
+}
+
+type probe struct {
+	token uint64
+	sent  instant
+}
+
+// tag is what session packets under k are sent with.
+func (p *path) tag(k *epoch) uint32 {
+	if p.Tag != 0 {
+		return p.Tag
+	}
+	return k.peer
+}
+
+// main is the path that the session is on. There is always one, though it may
+// be down.
+func (s *session) main() *path {
+	for i := range s.paths {
+		if s.paths[i].rank == 1 {
+			return &s.paths[i]
+		}
+	}
+	panic("session: no path is in use")
+}
+
+func (s *session) find(p Path) *path {
+	for i := range s.paths {
+		if s.paths[i].Path == p {
+			return &s.paths[i]
+		}
+	}
+	return nil
+}
+
+// meet returns what is known of p. It is nil if there are too many paths.
+func (s *session) meet(now instant, p Path) *path {
+	if known := s.find(p); known != nil {
+		return known
+	}
+	if len(s.paths) >= MaxPaths {
+		i := slices.IndexFunc(s.paths, func(p path) bool { return p.rank == 0 && !p.up })
+		if i < 0 {
+			return nil
+		}
+		s.paths = slices.Delete(s.paths, i, i+1)
+	}
+	s.paths = append(s.paths, path{Path: p, since: now})
+	return &s.paths[len(s.paths)-1]
+}
+
+// Routes says where media of a peer goes.
+func (e *Endpoint) Routes(to linnet.NodeID) []Route {
+	if s := e.standing(to); s != nil {
+		return s.routes()
+	}
+	return nil
+}
+
+func (s *session) routes() []Route {
+	var used []path
+	for _, p := range s.paths {
+		if p.rank != 0 {
+			used = append(used, p)
+		}
+	}
+	slices.SortFunc(used, func(a, b path) int { return int(a.rank) - int(b.rank) })
+	routes := make([]Route, len(used))
+	for i, p := range used {
+		routes[i] = Route{p.Path, p.tag(&s.keys) | 1}
+	}
+	return routes
+}
+
+// Paths lists what is known of the ways to a peer.
+func (e *Endpoint) Paths(to linnet.NodeID) []PathInfo {
+	s := e.standing(to)
+	if s == nil {
+		return nil
+	}
+	infos := make([]PathInfo, len(s.paths))
+	for i, p := range s.paths {
+		infos[i] = PathInfo{p.Path, p.up, p.rank != 0, p.rtt}
+	}
+	return infos
+}
+
+// Use moves the session, and the peer's media, to the first of the given paths;
+// copies go by the others. All of them must have answered a Probe.
+func (e *Endpoint) Use(now time.Time, to linnet.NodeID, paths ...Path) error {
+	e.at(now)
+	s := e.standing(to)
+	if s == nil {
+		return ErrNoSession
+	}
+	if len(paths) == 0 || len(paths) > MaxRoutes {
+		return ErrPath
+	}
+	for _, p := range paths {
+		if known := s.find(p); known == nil || !known.up {
+			return fmt.Errorf("%v: %w", p, ErrPath)
+		}
+	}
+	e.use(s, paths...)
+	return nil
+}
+
+func (e *Endpoint) use(s *session, paths ...Path) {
+	changed := false
+	for i := range s.paths {
+		rank := uint8(slices.Index(paths, s.paths[i].Path) + 1)
+		changed = changed || s.paths[i].rank != rank
+		s.paths[i].rank = rank
+	}
+	if changed {
+		s.stalled = false
+		e.emit(Moved{s.peer, s.routes()})
+		e.touch(s)
+	}
+}
+
+// Probe sends a challenge by a path; PathUp follows if it is answered. A path
+// that was not up is probed once: who wants more calls again.
+func (e *Endpoint) Probe(now time.Time, to linnet.NodeID, by Path) error {
+	e.at(now)
+	s := e.standing(to)
+	if s == nil {
+		return ErrNoSession
+	}
+	p := s.meet(e.now, by)
+	if p == nil {
+		return ErrPath
+	}
+	e.challenge(s, p)
+	return nil
+}
+
+func (e *Endpoint) challenge(s *session, p *path) {
+	var token [8]byte
+	e.random(token[:])
+	p.probes[p.turn%uint8(len(p.probes))] = probe{binary.BigEndian.Uint64(token[:]), e.now}
+	p.turn++
+	if p.up || p.rank != 0 {
+		p.retry = e.now.add(min(s.rto()<<p.missed, maxRTO))
+	} else {
+		p.retry = e.now.add(forgetAfter)
+	}
+	if p.rank != 0 && s.silence == 0 {
+		s.silence = e.now
+	}
+	e.sendBy(s, p, recChallenge, token[:])
+}
+
+// sendBy sends a packet of one record by a path of its own choice.
+func (e *Endpoint) sendBy(s *session, p *path, kind byte, body []byte) {
+	keys := &s.keys
+	if s.handingOver() {
+		keys = s.old
+	}
+	if packet, ok := keys.seal(e.o.Suite, appendRecord(nil, kind, body)); ok {
+		s.sent = e.now
+		e.emit(SendPacket{To: s.peer, Via: p.Path, Tag: p.tag(keys), Body: packet})
+	}
+	e.touch(s)
+}
+
+// response takes the response to a challenge.
+func (e *Endpoint) response(s *session, body []byte) {
+	if len(body) != 8 {
+		return
+	}
+	token := binary.BigEndian.Uint64(body)
+	for i := range s.paths {
+		p := &s.paths[i]
+		for _, q := range p.probes {
+			if q.sent != 0 && q.token == token {
+				e.pathUp(s, p, e.now.since(q.sent))
+				return
+			}
+		}
+	}
+}
+
+func (e *Endpoint) pathUp(s *session, p *path, rtt time.Duration) {
+	if p.rtt == 0 {
+		p.rtt = rtt
+	} else {
+		p.rtt += (rtt - p.rtt) / 4
+	}
+	if p.rank != 0 {
+		s.sample(rtt)
+	}
+	clear(p.probes[:])
+	p.up, p.missed, p.retry = true, 0, 0
+	e.emit(PathUp{s.peer, p.Path, rtt})
+	main := s.main()
+	switch {
+	case p == main:
+	case !main.up, // anything is better
+		s.stalled && main.missed > 0,     // the session needs it
+		p.roamed && main.heard < p.since: // the peer is not there any more
+		e.use(s, p.Path)
+	}
+	p.roamed = false
+	e.touch(s)
+}
+
+// miss is called when no answer came to the last challenge by p; it says
+// whether the path is to be forgotten.
+func (e *Endpoint) miss(s *session, p *path) (forget bool) {
+	p.retry = 0
+	if !p.up && p.rank == 0 {
+		return true
+	}
+	if p.missed++; p.missed < maxMissed {
+		e.challenge(s, p)
+		return false
+	}
+	wasUp := p.up
+	p.up = false
+	if wasUp {
+		e.emit(PathDown{s.peer, p.Path})
+	}
+	if p.rank == 0 {
+		return true
+	}
+	if best := s.best(); best != nil {
+		e.use(s, best.Path)
+		return false
+	}
+	p.missed = maxMissed - 1 // it is all we have: once more
+	e.challenge(s, p)
+	return false
+}
+
+// best is the best path that is up.
+func (s *session) best() (best *path) {
+	for i := range s.paths {
+		p := &s.paths[i]
+		if p.up && (best == nil || p.Kind < best.Kind || p.Kind == best.Kind && p.rtt < best.rtt) {
+			best = p
+		}
+	}
+	return best
+}
+
+// retries challenges again, or gives up, what did not answer.
+func (e *Endpoint) retries(s *session) {
+	for i := 0; i < len(s.paths); {
+		p := &s.paths[i]
+		if p.retry != 0 && p.retry <= e.now && e.miss(s, p) {
+			s.paths = slices.Delete(s.paths, i, i+1)
+			continue
+		}
+		i++
+	}
+}

@@ -48,6 +48,8 @@ const (
 	CodeTooSoon     Code = "too-soon"       // too many attempts
 	CodeTaken       Code = "name-taken"
 	CodeInvite      Code = "bad-invite"
+	CodeClosed      Code = "registration-closed"
+	CodeClock       Code = "wrong-clock" // this machine's, by more than five minutes
 	CodeNotFound    Code = "not-found"
 	CodeOffline     Code = "offline"
 	CodeBusy        Code = "busy"

@@ -68,4 +68,5 @@ const (
 	FailureClosed      = 9  // registration is closed
 	FailureClock       = 10 // the request's time is too far from the server's
 	FailureRevoked     = 11
+	FailureKey         = 12 // sealed to a key of another day: ask for a newer descriptor
 )

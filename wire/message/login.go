@@ -17,7 +17,7 @@ type LoginReply struct {
 // LoginRequest is what Login seals: Signed is the bytes of a LoginBody.
 type LoginRequest struct {
 	Signed    []byte `obj:"4/0"`
-	Signature []byte `obj:"4/1"` // by the device's signing key
+	Signature []byte `obj:"4/1"` // by the device's signing key, over the network's id and Signed
 }
 
 // LoginBody asks for an account or a certificate.

@@ -1,0 +1,533 @@
+package overlay
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// The pace of attaching. A dead supernode is noticed after at most two checks
+// and replaced within the 2 s after that: a probe, a connect and an attach.
+const (
+	attachments = 2 // supernodes that a node is attached to, of what exists
+
+	defaultKeepAlive = 30 * time.Second
+	checkWait        = time.Second // for the answer to a keep-alive, twice
+	probeBatch       = 4           // hosts asked at once
+	probePause       = 300 * time.Millisecond
+	probeWait        = time.Second
+	probeMax         = 30 // hosts asked in one round
+	connectWait      = 5 * time.Second
+	attachWait       = 2 * time.Second
+	retryFirst       = time.Second
+	retryMost        = 5 * time.Minute
+	refreshHosts     = 30 * time.Minute
+	maxEntries       = 16 // that are read of one message
+)
+
+// Errors of Offline.
+var (
+	ErrNoHosts = errors.New("no supernode is known")
+	ErrNoHost  = errors.New("no supernode took this node")
+)
+
+type linkState uint8
+
+const (
+	connecting linkState = iota
+	asking
+	attached
+)
+
+// A link is an attachment, or an attempt at one.
+type link struct {
+	host       *cachedHost
+	state      linkState
+	checking   bool
+	doubtful   bool   // the last keep-alive was not answered: do not count on it
+	supernodes uint32 // in the network, as it said last
+}
+
+// attaching is an ordinary node's half of attachment.
+type attaching struct {
+	links   []*link // in the order of attachment
+	seeking bool    // a round is under way
+	round   int     // its number: hosts remember in which one they were tried
+	short   int     // rounds in a row that did not find enough
+	tried   int     // hosts probed in this round
+	blind   bool    // in this round, hosts that answered no probe were connected to
+	probes  map[netip.AddrPort]*cachedHost
+	ready   []*cachedHost // said yes and are not needed yet
+	next    time.Time     // for the next probes
+}
+
+func (a *attaching) find(node linnet.NodeID) *link {
+	for _, l := range a.links {
+		if l.host.Node == node {
+			return l
+		}
+	}
+	return nil
+}
+
+// missing is how many supernodes are wanted besides those that serve and those on their way.
+func (a *attaching) missing() int {
+	n := attachments
+	for _, l := range a.links {
+		if l.state != attached || !l.doubtful {
+			n--
+		}
+	}
+	return n
+}
+
+func (a *attaching) underWay() bool {
+	return len(a.probes) > 0 || slices.ContainsFunc(a.links, func(l *link) bool { return l.state != attached })
+}
+
+// Attachments are the supernodes that serve this node, best first; a supernode serves itself.
+func (m *Machine) Attachments() []linnet.NodeID {
+	if m.serving() {
+		return []linnet.NodeID{m.o.Self.Node}
+	}
+	var nodes []linnet.NodeID
+	for _, doubtful := range []bool{false, true} {
+		for _, l := range m.attach.links {
+			if l.state == attached && l.doubtful == doubtful {
+				nodes = append(nodes, l.host.Node)
+			}
+		}
+	}
+	return nodes[:min(len(nodes), message.MaxAttachments)]
+}
+
+// Supernodes is how many there are in the network, as far as this node can know.
+func (m *Machine) Supernodes() int {
+	if m.serving() {
+		return m.table.slots.Len()
+	}
+	n := 0
+	for _, l := range m.attach.links {
+		n = max(n, int(l.supernodes))
+	}
+	return n
+}
+
+// seek begins a round of attaching if one is wanted.
+func (m *Machine) seek(now time.Time) {
+	a := &m.attach
+	if a.seeking || a.missing() <= 0 || m.serving() || m.leaving {
+		return
+	}
+	a.seeking, a.tried, a.blind, a.ready, a.next = true, 0, false, nil, now
+	a.round++
+	a.probes = make(map[netip.AddrPort]*cachedHost)
+	m.step(now)
+}
+
+// step goes on with the round: whatever changed, it looks at what is missing.
+func (m *Machine) step(now time.Time) {
+	a := &m.attach
+	if !a.seeking {
+		return
+	}
+	for a.missing() > 0 && len(a.ready) > 0 {
+		h := a.ready[0]
+		a.ready = a.ready[1:]
+		m.connect(now, h)
+	}
+	if a.missing() <= 0 {
+		if !slices.ContainsFunc(a.links, func(l *link) bool { return l.state != attached }) {
+			a.seeking, a.short = false, 0
+		}
+		return
+	}
+	if now.Before(a.next) || m.probe(now) {
+		return // step is called again at a.next
+	}
+	if a.underWay() {
+		return
+	}
+	if !a.blind {
+		// Where UDP is blocked no probe is ever answered; a session's ladder gets through.
+		a.blind = true
+		for range a.missing() {
+			if h := m.candidate(now, func(h *cachedHost) bool { return true }); h != nil {
+				m.connect(now, h)
+			}
+		}
+		if a.underWay() {
+			return
+		}
+	}
+	m.retry(now)
+}
+
+// probe asks the next few hosts, if there are any.
+func (m *Machine) probe(now time.Time) (asked bool) {
+	a := &m.attach
+	round := a.round
+	for range min(probeBatch, probeMax-a.tried) {
+		h := m.candidate(now, func(h *cachedHost) bool { return h.round != round && a.probes[h.Addrs[0]] == nil })
+		if h == nil {
+			break
+		}
+		asked = true
+		h.round = round
+		a.tried++
+		addr := h.Addrs[0]
+		a.probes[addr] = h
+		m.emit(Probe{addr})
+		m.after(now, probeWait, func(now time.Time) {
+			if a.round == round && a.probes[addr] == h {
+				delete(a.probes, addr)
+				h.failures = min(h.failures+1, 100)
+				m.step(now)
+			}
+		})
+	}
+	if asked {
+		a.next = now.Add(probePause)
+		m.after(now, probePause, m.step)
+	}
+	return asked
+}
+
+// Probed tells the answer to a Probe: ok means that the supernode takes clients.
+func (m *Machine) Probed(now time.Time, addr netip.AddrPort, rtt time.Duration, ok bool) {
+	a := &m.attach
+	h := a.probes[addr]
+	if h == nil {
+		return
+	}
+	delete(a.probes, addr)
+	h.rtt = max(rtt, time.Microsecond)
+	if ok {
+		a.ready = append(a.ready, h)
+	}
+	m.step(now)
+}
+
+// candidate is the best host that is in no link and that fits. A little chance
+// keeps a crowd of clients from all choosing the same one, and another network
+// than that of the first attachment is worth a detour.
+func (m *Machine) candidate(now time.Time, fits func(*cachedHost) bool) *cachedHost {
+	var best *cachedHost
+	var bestScore float64
+	consider := func(h *cachedHost) {
+		if m.attach.find(h.Node) != nil || !fits(h) {
+			return
+		}
+		score := h.score(now) + 20*m.o.Rand.Float64()
+		for _, l := range m.attach.links {
+			if sameNetwork(l.host.Addrs[0].Addr(), h.Addrs[0].Addr()) {
+				score -= 30
+			}
+		}
+		if best == nil || score > bestScore {
+			best, bestScore = h, score
+		}
+	}
+	for _, h := range m.hosts.hosts {
+		consider(h)
+	}
+	for _, h := range m.bootstrap {
+		if m.hosts.get(h.Node) == nil {
+			consider(h)
+		}
+	}
+	return best
+}
+
+// sameNetwork says that two addresses are likely to fail together.
+func sameNetwork(a, b netip.Addr) bool {
+	bits := 16
+	if a.Is6() {
+		bits = 32
+	}
+	p, err := a.Prefix(bits)
+	return err == nil && p.Contains(b)
+}
+
+func (m *Machine) connect(now time.Time, h *cachedHost) {
+	if m.attach.find(h.Node) != nil {
+		return
+	}
+	l := &link{host: h}
+	m.attach.links = append(m.attach.links, l)
+	if _, up := m.sessions[h.Node]; up {
+		m.askAttach(now, l)
+		return
+	}
+	m.emit(Connect{h.Host})
+	m.after(now, connectWait, func(now time.Time) {
+		if l.state == connecting {
+			m.lost(now, l)
+		}
+	})
+}
+
+// connected goes on with a link when its session stands.
+func (m *Machine) connected(now time.Time, node linnet.NodeID) {
+	if l := m.attach.find(node); l != nil && l.state == connecting {
+		m.askAttach(now, l)
+	}
+}
+
+func (m *Machine) askAttach(now time.Time, l *link) {
+	l.state = asking
+	ask := &message.Attach{
+		Uptime: uint32(now.Sub(m.started) / time.Second),
+		Node:   binary.BigEndian.Uint64(m.o.Self.Node[:]),
+		Others: m.others(l),
+	}
+	if len(m.o.Addrs) > 0 {
+		ask.Port = uint32(m.o.Addrs[0].Port())
+	}
+	m.request(now, l.host.Node, ask, attachWait, func(now time.Time, reply message.Message) {
+		if !slices.Contains(m.attach.links, l) {
+			return
+		}
+		switch reply := reply.(type) {
+		case *message.Attached:
+			m.learnEntries(now, reply.Entries)
+			l.supernodes = reply.Supernodes
+			m.served(now, l, reply.You)
+		case *message.AttachRefused:
+			m.learnEntries(now, reply.Entries)
+			l.host.round = m.attach.round // full is no failure, but not to be asked again at once
+			m.drop(now, l)
+		default:
+			m.lost(now, l)
+		}
+	})
+}
+
+// served notes that a supernode took this node.
+func (m *Machine) served(now time.Time, l *link, you netip.AddrPort) {
+	l.state = attached
+	m.hosts.add(now, l.host.Host)
+	m.hosts.succeeded(now, l.host.Node)
+	if h := m.hosts.get(l.host.Node); h != nil {
+		l.host = h
+	}
+	m.hostsChanged(now)
+	m.emit(Attached{l.host.Node, you})
+	m.tellOthers(now, l, linnet.NodeID{})
+	m.after(now, m.o.KeepAlive, func(now time.Time) { m.keepAlive(now, l) })
+	m.refresh(now, l)
+	m.trim(now)
+	m.step(now)
+}
+
+// refresh asks for more hosts, now and then.
+func (m *Machine) refresh(now time.Time, l *link) {
+	if !slices.Contains(m.attach.links, l) {
+		return
+	}
+	m.request(now, l.host.Node, &message.AskSupernodes{Slots: maxEntries, Max: 1}, attachWait, func(now time.Time, reply message.Message) {
+		if info, ok := reply.(*message.SlotInfo); ok {
+			m.learnEntries(now, info.Entries)
+		}
+	})
+	m.after(now, m.jitter(refreshHosts), func(now time.Time) { m.refresh(now, l) })
+}
+
+func (m *Machine) keepAlive(now time.Time, l *link) {
+	if slices.Contains(m.attach.links, l) {
+		m.check(now, l, linnet.NodeID{})
+		m.after(now, m.o.KeepAlive, func(now time.Time) { m.keepAlive(now, l) })
+	}
+}
+
+// check asks a supernode whether it is there; two unanswered checks in a row
+// are its end, and after the first one already another is looked for.
+func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
+	if l.checking || l.state != attached {
+		return
+	}
+	l.checking = true
+	m.request(now, l.host.Node, &message.KeepAlive{PeerDown: dead, Others: m.others(l)}, checkWait, func(now time.Time, reply message.Message) {
+		l.checking = false
+		if !slices.Contains(m.attach.links, l) {
+			return
+		}
+		ack, ok := reply.(*message.KeepAliveAck)
+		_, refused := reply.(*message.Failure)
+		switch {
+		case refused:
+			m.drop(now, l) // it is alive and forgot this node: it was restarted
+		case ok:
+			l.doubtful, l.supernodes = false, ack.Supernodes
+			m.hosts.succeeded(now, l.host.Node)
+			m.trim(now)
+			m.seek(now)
+		case l.doubtful:
+			m.lost(now, l)
+		default:
+			l.doubtful = true
+			m.attach.short = 0
+			m.check(now, l, dead)
+			m.seek(now)
+		}
+	})
+}
+
+// tellOthers lets the other supernodes know that the attachments are others
+// now, and which one is dead.
+func (m *Machine) tellOthers(now time.Time, changed *link, dead linnet.NodeID) {
+	for _, l := range m.attach.links {
+		if l != changed {
+			m.check(now, l, dead)
+		}
+	}
+}
+
+// others are the supernodes besides l that serve this node.
+func (m *Machine) others(l *link) []linnet.NodeID {
+	nodes := m.Attachments()
+	return slices.DeleteFunc(nodes, func(n linnet.NodeID) bool { return n == l.host.Node })
+}
+
+// trim lets go of what a doubt brought in excess, the newest first.
+func (m *Machine) trim(now time.Time) {
+	for m.attach.missing() < 0 {
+		i := len(m.attach.links) - 1
+		for i >= 0 && (m.attach.links[i].state != attached || m.attach.links[i].doubtful) {
+			i--
+		}
+		if i < 0 {
+			return
+		}
+		l := m.attach.links[i]
+		m.emit(Send{l.host.Node, &message.Detach{}})
+		m.drop(now, l)
+	}
+}
+
+// lost is a failure of the supernode; drop may be nobody's fault.
+func (m *Machine) lost(now time.Time, l *link) {
+	if !slices.Contains(m.attach.links, l) {
+		return
+	}
+	l.host.failures = min(l.host.failures+1, 100)
+	l.host.round = m.attach.round
+	m.hostsChanged(now)
+	m.drop(now, l)
+}
+
+func (m *Machine) drop(now time.Time, l *link) {
+	a := &m.attach
+	i := slices.Index(a.links, l)
+	if i < 0 {
+		return
+	}
+	a.links = slices.Delete(a.links, i, i+1)
+	m.emit(Disconnect{l.host.Node})
+	if l.state == attached {
+		m.emit(Detached{l.host.Node})
+		m.tellOthers(now, l, l.host.Node)
+		a.short = 0
+		m.seek(now)
+	}
+	m.step(now)
+}
+
+// retry ends a round that found too little, and waits longer each time.
+func (m *Machine) retry(now time.Time) {
+	a := &m.attach
+	a.seeking = false
+	wait := m.jitter(min(retryFirst<<min(a.short, 10), retryMost))
+	a.short++
+	round := a.round
+	m.after(now, wait, func(now time.Time) {
+		if a.round == round {
+			m.seek(now)
+		}
+	})
+	if len(a.links) == 0 {
+		err := ErrNoHosts
+		if known := len(m.hosts.hosts) + len(m.bootstrap); known > 0 {
+			err = fmt.Errorf("%d probed, %d known: %w", a.tried, known, ErrNoHost)
+		}
+		m.emit(Offline{err, wait})
+	}
+}
+
+// learnEntries adds supernodes that a supernode named to the host cache.
+func (m *Machine) learnEntries(now time.Time, entries [][]byte) {
+	news := false
+	for _, b := range entries[:min(len(entries), maxEntries)] {
+		e, err := m.openEntry(now, b)
+		if err != nil {
+			return // who passes on forgeries is not worth more work
+		}
+		if e.Serves() && m.learnHost(now, e.Host()) {
+			news = true
+		}
+	}
+	if news && !m.attach.seeking {
+		m.seek(now)
+	}
+}
+
+// openEntry opens an entry and asks the network's policy.
+func (m *Machine) openEntry(now time.Time, b []byte) (*Entry, error) {
+	e, err := m.o.Trust.OpenEntry(b, now)
+	if err != nil {
+		return nil, err
+	}
+	if m.o.Admit != nil && !m.o.Admit(e.cert) {
+		return nil, fmt.Errorf("entry of %s: %w", e.User, errNotAdmitted)
+	}
+	return e, nil
+}
+
+// errNotAdmitted says that the network's policy keeps a node from being a supernode.
+var errNotAdmitted = errors.New("the network does not let it be a supernode")
+
+// receivedDetach: a supernode leaves and names others, or a client goes.
+func (m *Machine) receivedDetach(now time.Time, from linnet.NodeID, msg *message.Detach) {
+	delete(m.clients, from)
+	l := m.attach.find(from)
+	if l == nil {
+		return
+	}
+	l.host.round = m.attach.round + 1 // not again in the round that follows
+	m.learnEntries(now, msg.Entries)
+	m.drop(now, l)
+}
+
+// receivedKeepAlive: a client's, or a supernode's report that another one died.
+func (m *Machine) receivedKeepAlive(now time.Time, from linnet.NodeID, id uint16, msg *message.KeepAlive) {
+	if c := m.clients[from]; c != nil {
+		c.heard = now
+		c.others = msg.Others[:min(len(msg.Others), message.MaxAttachments)]
+		m.emit(Respond{from, id, &message.KeepAliveAck{You: m.addrOf(from), Load: m.load(), Supernodes: uint32(m.Supernodes())}})
+		m.pingSoon(now, msg.PeerDown)
+		return
+	}
+	if l := m.attach.find(from); l != nil && l.state == attached {
+		m.emit(Respond{from, id, &message.KeepAliveAck{You: m.addrOf(from)}})
+		// It may err or lie: what it says is a reason to look, no more.
+		if dead := m.attach.find(msg.PeerDown); dead != nil {
+			m.check(now, dead, linnet.NodeID{})
+		}
+		return
+	}
+	m.emit(Respond{from, id, &message.Failure{Code: message.FailureUnavailable, Text: "you are not attached here"}})
+}
+
+// addrOf is where this node sees another one; unspecified if it does not know.
+func (m *Machine) addrOf(node linnet.NodeID) netip.AddrPort {
+	if a := m.sessions[node]; a.IsValid() {
+		return a
+	}
+	return netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+}

@@ -1,0 +1,132 @@
+package overlay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+// Bounds of an Entry.
+const (
+	MaxEntry = 512 // bytes: two keys, two signatures, names, addresses
+	MaxAddrs = 4
+)
+
+// An Entry is what a supernode says of itself, signed with its device key. A
+// newer one, of a higher incarnation, replaces it; one without the role of a
+// supernode says that it serves no longer.
+//
+//	4/0 certificate   2/1 addresses, best first   0/2 roles   1/3 incarnation
+type Entry struct {
+	Certificate []byte
+	Addrs       []netip.AddrPort
+	Roles       linnet.Role
+	Incarnation uint64 // milliseconds since 1970 when the node started, or one more than it was accused under
+
+	// Node, User, Agreement and Expires are the certificate's, known once the entry was opened.
+	Node      linnet.NodeID
+	User      linnet.UserName
+	Agreement []byte
+	Expires   time.Time
+
+	cert *suite.Certificate
+	raw  []byte // the wire form, once opened; the rest of the entry points into it
+}
+
+type entryBody struct {
+	Certificate []byte           `obj:"4/0"`
+	Addrs       []netip.AddrPort `obj:"2/1"`
+	Roles       uint32           `obj:"0/2"`
+	Incarnation uint64           `obj:"1/3"`
+}
+
+// Errors of entries.
+var (
+	ErrEntrySize  = fmt.Errorf("an entry has at most %d bytes", MaxEntry)
+	ErrEntryAddrs = fmt.Errorf("an entry has 1 to %d usable addresses", MaxAddrs)
+	errFuture     = errors.New("it comes from the future")
+)
+
+// maxSkew is how far the clocks of two nodes may be apart.
+const maxSkew = 10 * time.Minute
+
+// Sign gives the entry's wire form.
+func (e *Entry) Sign(k suite.Keys) ([]byte, error) {
+	if err := checkAddrs(e.Addrs); err != nil {
+		return nil, err
+	}
+	b, err := suite.SignBody(k, suite.ForEntry, &entryBody{e.Certificate, e.Addrs, uint32(e.Roles), e.Incarnation})
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > MaxEntry {
+		return nil, fmt.Errorf("%d bytes: %w", len(b), ErrEntrySize)
+	}
+	return b, nil
+}
+
+// OpenEntry reads an entry and checks its certificate, signature and bounds.
+func (t Trust) OpenEntry(b []byte, now time.Time) (*Entry, error) {
+	e, err := t.openEntry(b, now)
+	if err != nil {
+		return nil, fmt.Errorf("entry: %w", err)
+	}
+	return e, nil
+}
+
+func (t Trust) openEntry(b []byte, now time.Time) (*Entry, error) {
+	if len(b) > MaxEntry {
+		return nil, ErrEntrySize
+	}
+	b = bytes.Clone(b)
+	var body entryBody
+	cert, err := t.Open(b, now, suite.ForEntry, &body, func() []byte { return body.Certificate })
+	if err != nil {
+		return nil, err
+	}
+	if err := checkAddrs(body.Addrs); err != nil {
+		return nil, err
+	}
+	if body.Incarnation > uint64(now.Add(maxSkew).UnixMilli()) {
+		return nil, errFuture
+	}
+	return &Entry{
+		Certificate: body.Certificate, Addrs: body.Addrs, Roles: linnet.Role(body.Roles), Incarnation: body.Incarnation,
+		Node: cert.NodeID(), User: cert.User, Agreement: cert.Agreement, Expires: cert.Expires, cert: cert, raw: b,
+	}, nil
+}
+
+// Verify checks that the supernode of the entry signed msg.
+func (e *Entry) Verify(t Trust, p suite.Purpose, msg, sig []byte) error {
+	return t.Verify(e.cert.Signing, p, msg, sig)
+}
+
+// Host is how to open a session with the supernode.
+func (e *Entry) Host() Host {
+	return Host{Node: e.Node, Agreement: e.Agreement, Addrs: e.Addrs}
+}
+
+// Serves says that it is a supernode's.
+func (e *Entry) Serves() bool { return e.Roles&linnet.Supernode != 0 }
+
+func checkAddrs(addrs []netip.AddrPort) error {
+	if len(addrs) == 0 || len(addrs) > MaxAddrs {
+		return ErrEntryAddrs
+	}
+	for _, a := range addrs {
+		if !usable(a) {
+			return fmt.Errorf("%s: %w", a, ErrEntryAddrs)
+		}
+	}
+	return nil
+}
+
+func usable(a netip.AddrPort) bool {
+	ip := a.Addr()
+	return ip.IsValid() && a.Port() != 0 && !ip.IsUnspecified() && !ip.IsMulticast() && ip.Zone() == ""
+}

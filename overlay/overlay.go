@@ -1,0 +1,366 @@
+// Package overlay is the network of supernodes as a state machine: which
+// supernodes a node knows (its host cache), which it is attached to, which
+// supernodes there are and which of them hold which slot, and how a message
+// gets to a node that has no path yet.
+//
+// It opens no socket, starts no goroutine and reads no clock. A Machine is told
+// what happened (Up, Received, Probed, Tick, ...) and says what to do about it
+// (Take). What the slots hold is the business of package directory; how a
+// session comes to be, of package session.
+//
+// # An ordinary node
+//
+//	         ┌────────── nobody answers: wait, longer each time ─────────┐
+//	         ▼                                                           │
+//	Start ─▶ probe up to 30 hosts ─▶ connect ─▶ attach ─▶ attached to two ─▶ keep alive
+//	         ▲                                                           │
+//	         └────── one is lost: unanswered, reported, closed, left ────┘
+//
+// # A supernode
+//
+// All supernodes know one another. They find out who died by SWIM: each pings
+// its three successors in the order of ids and one at random every two seconds,
+// asks three others to try before it suspects, and gives the suspect five
+// seconds to refute by an entry of a higher incarnation. Nobody is buried on
+// hearsay: a rumour of a death only starts a suspicion, so that a liar cannot
+// remove anybody who is alive. News is passed on with every ping and at once to
+// three others; digests repair what was missed; the dead are tried again now
+// and then, so that two halves of a divided network find each other.
+//
+// # Bytes
+//
+// The messages are those of wire/message/overlay.go and forward.go. An Entry is
+// signed; see its own comment.
+package overlay
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay/alarm"
+	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// Options configures a Machine. Self, Trust and Rand are needed.
+type Options struct {
+	Self  Identity
+	Trust Trust
+	Rand  *rand.Rand // not for secrets; the same seed gives the same run
+
+	Role  linnet.Role      // Supernode or not
+	Addrs []netip.AddrPort // of a supernode, best first: what its entry says
+
+	Bootstrap []Host // the descriptor's first supernodes
+	HostCache []byte // what Machine.HostCache gave before
+
+	// Admit says who may be a supernode; the network's policy. nil admits everybody.
+	Admit func(*suite.Certificate) bool
+
+	KeepAlive time.Duration // of the mapping to a supernode, 15 to 120 s; zero means 30 s
+	Limits    Limits
+}
+
+// Limits bound what a supernode does for others. A zero field means its default.
+type Limits struct {
+	Clients      int     // attached nodes: 1000
+	Members      int     // supernodes known, dead ones included: 32768
+	Sessions     int     // peers whose address is remembered: twice Clients and Members
+	Forwards     float64 // messages a second that are forwarded for one client: 50
+	ForwardBurst float64 // and at once: 200
+}
+
+func (l *Limits) defaults() {
+	set(&l.Clients, 1000)
+	set(&l.Members, 32768)
+	set(&l.Sessions, 2*(l.Clients+l.Members))
+	set(&l.Forwards, 50)
+	set(&l.ForwardBurst, 200)
+}
+
+func set[T int | float64 | time.Duration](v *T, value T) {
+	if *v <= 0 {
+		*v = value
+	}
+}
+
+// Machine is one node's part of the overlay. It is not safe for concurrent use.
+type Machine struct {
+	o       Options
+	started time.Time
+	out     []Effect
+	alarms  alarm.Queue[func(now time.Time)]
+
+	token    Token
+	pending  map[Token]pending
+	sessions map[linnet.NodeID]netip.AddrPort // that stand, and the peer's address
+
+	hosts      hostCache
+	bootstrap  []*cachedHost
+	hostsDirty bool // the cache changed since HostCacheChanged
+	hostsQuiet bool // ... which was lately
+
+	attach attaching // of an ordinary node
+
+	table          table // of a supernode, as all below
+	membersChanged bool
+	swim           swim
+	clients        map[linnet.NodeID]*client
+	leaving        bool
+}
+
+type pending struct {
+	to   linnet.NodeID
+	done func(now time.Time, reply message.Message) // nil: none came
+}
+
+// New makes a Machine; it does nothing before Start.
+func New(o Options) *Machine {
+	o.Limits.defaults()
+	set(&o.KeepAlive, defaultKeepAlive)
+	o.Bootstrap = slices.Clone(o.Bootstrap)
+	o.Addrs = slices.Clone(o.Addrs)
+	return &Machine{
+		o:        o,
+		pending:  make(map[Token]pending),
+		sessions: make(map[linnet.NodeID]netip.AddrPort),
+		clients:  make(map[linnet.NodeID]*client),
+	}
+}
+
+// Start begins. An error says that the host cache cannot be read (the machine
+// starts without it) or that a supernode's own entry cannot be made (it does not).
+func (m *Machine) Start(now time.Time) error {
+	m.started = now
+	var err error
+	if len(m.o.HostCache) > 0 {
+		err = m.hosts.load(now, m.o.HostCache)
+	}
+	for _, h := range m.o.Bootstrap {
+		if h.valid() && h.Node != m.o.Self.Node {
+			m.bootstrap = append(m.bootstrap, &cachedHost{Host: h})
+		}
+	}
+	if m.o.Role&linnet.Supernode == 0 {
+		m.seek(now)
+		return err
+	}
+	if err := m.announce(now, uint64(now.UnixMilli())); err != nil {
+		return err
+	}
+	m.join(now, joinFirst)
+	m.startSwim(now)
+	m.after(now, clientSweep, m.sweepClients)
+	return err
+}
+
+// Renew is told when the node has a new certificate.
+func (m *Machine) Renew(now time.Time, self Identity) error {
+	m.o.Self = self
+	if !m.serving() {
+		return nil
+	}
+	return m.announce(now, m.incarnation()+1)
+}
+
+// Deadline is when Tick wants to be called next; zero means never.
+func (m *Machine) Deadline() time.Time { return m.alarms.Next() }
+
+// Tick does what is due.
+func (m *Machine) Tick(now time.Time) {
+	for {
+		ring, ok := m.alarms.Pop(now)
+		if !ok {
+			return
+		}
+		ring(now)
+	}
+}
+
+// Take gives what is to be done, in this order, and forgets it.
+func (m *Machine) Take() []Effect {
+	if m.membersChanged {
+		m.membersChanged = false
+		m.emit(MembersChanged{})
+	}
+	out := m.out
+	m.out = nil
+	return out
+}
+
+// Up says that a session with a node stands, or moved to another address: that
+// at which this node sees it.
+func (m *Machine) Up(now time.Time, node linnet.NodeID, addr netip.AddrPort) {
+	if _, ok := m.sessions[node]; ok || len(m.sessions) < m.o.Limits.Sessions {
+		m.sessions[node] = addr
+	}
+	m.connected(now, node)
+}
+
+// Down says that a session ended, or that it could not be opened.
+func (m *Machine) Down(now time.Time, node linnet.NodeID) {
+	delete(m.sessions, node)
+	delete(m.clients, node)
+	if l := m.attach.find(node); l != nil {
+		m.lost(now, l)
+	}
+	m.pingSoon(now, node)
+}
+
+// Doubt says that a node left a request of another part of this node unanswered.
+func (m *Machine) Doubt(now time.Time, node linnet.NodeID) {
+	if l := m.attach.find(node); l != nil && l.state == attached {
+		m.check(now, l, linnet.NodeID{})
+	}
+	m.pingSoon(now, node)
+}
+
+// Received takes a command of a session: id is the one to answer under, and
+// meaningless for one-way commands. It says whether the command was one of this package.
+func (m *Machine) Received(now time.Time, from linnet.NodeID, id uint16, msg message.Message) bool {
+	switch msg := msg.(type) {
+	case *message.Detach:
+		m.receivedDetach(now, from, msg)
+	case *message.KeepAlive:
+		m.receivedKeepAlive(now, from, id, msg)
+	case *message.Attach:
+		m.receivedAttach(now, from, id, msg)
+	case *message.AskSupernodes:
+		if answer := m.answerSupernodes(msg); answer != nil {
+			m.emit(Respond{from, id, answer})
+		}
+	case *message.Forward:
+		m.receivedForward(now, from, msg)
+	case *message.Unroutable:
+		m.receivedUnroutable(from, msg)
+	case *message.Ping, *message.PingRequest, *message.Pong, *message.Rumours, *message.Digest, *message.Differ:
+		if m.serving() {
+			m.receivedSwim(now, from, msg)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// Raw answers a command that came outside any session; nil is no answer.
+func (m *Machine) Raw(_ time.Time, _ netip.AddrPort, msg message.Message) message.Message {
+	switch msg := msg.(type) {
+	case *message.Probe:
+		return m.answerProbe()
+	case *message.AskSupernodes:
+		if answer := m.answerSupernodes(msg); answer != nil {
+			return answer
+		}
+	}
+	return nil
+}
+
+// Replied takes the answer to a Request.
+func (m *Machine) Replied(now time.Time, t Token, from linnet.NodeID, msg message.Message) {
+	if p, ok := m.pending[t]; ok && p.to == from && msg != nil {
+		delete(m.pending, t)
+		p.done(now, msg)
+	}
+}
+
+// Failed says that no answer to a Request will come. It may be left out: the
+// machine waits no longer than it wants to.
+func (m *Machine) Failed(now time.Time, t Token) {
+	if p, ok := m.pending[t]; ok {
+		delete(m.pending, t)
+		p.done(now, nil)
+	}
+}
+
+// Host is how to open a session with a node that this one knows as a supernode.
+func (m *Machine) Host(node linnet.NodeID) (Host, bool) {
+	if x := m.table.get(node); x != nil {
+		return x.Host(), true
+	}
+	if h := m.cached(node); h != nil {
+		return h.Host, true
+	}
+	return Host{}, false
+}
+
+// HostCache is the host cache for the node's database.
+func (m *Machine) HostCache() []byte { return m.hosts.export() }
+
+// Hosts are the ids of the supernodes that the host cache knows.
+func (m *Machine) Hosts() []linnet.NodeID {
+	nodes := make([]linnet.NodeID, 0, len(m.hosts.hosts))
+	for _, h := range m.hosts.hosts {
+		nodes = append(nodes, h.Node)
+	}
+	return nodes
+}
+
+func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
+
+func (m *Machine) after(now time.Time, d time.Duration, do func(now time.Time)) {
+	m.alarms.Set(now.Add(d), do)
+}
+
+// request asks and calls done once: with the reply, or with nil after wait.
+func (m *Machine) request(now time.Time, to linnet.NodeID, msg message.Message, wait time.Duration, done func(time.Time, message.Message)) {
+	m.token++
+	t := m.token
+	m.pending[t] = pending{to, done}
+	m.emit(Request{to, msg, t, wait})
+	m.after(now, wait, func(now time.Time) { m.Failed(now, t) })
+}
+
+// jitter spreads d over d/2 to 3d/2, so that those who waited for the same
+// thing do not come back together.
+func (m *Machine) jitter(d time.Duration) time.Duration {
+	return d/2 + time.Duration(m.o.Rand.Int64N(int64(d)))
+}
+
+// learnHost notes a supernode that somebody signed for.
+func (m *Machine) learnHost(now time.Time, h Host) (news bool) {
+	if h.Node == m.o.Self.Node {
+		return false
+	}
+	if _, news = m.hosts.add(now, h); news {
+		m.hostsChanged(now)
+	}
+	return news
+}
+
+// hostsChanged says HostCacheChanged, but not again within hostsPause.
+func (m *Machine) hostsChanged(now time.Time) {
+	m.hostsDirty = true
+	if m.hostsQuiet {
+		return
+	}
+	m.hostsQuiet = true
+	m.after(now, hostsPause, func(now time.Time) {
+		m.hostsQuiet = false
+		if m.hostsDirty {
+			m.hostsDirty = false
+			m.emit(HostCacheChanged{})
+		}
+	})
+}
+
+const hostsPause = 2 * time.Second
+
+// cached finds a host in the cache or among the first supernodes.
+func (m *Machine) cached(node linnet.NodeID) *cachedHost {
+	if h := m.hosts.get(node); h != nil {
+		return h
+	}
+	for _, h := range m.bootstrap {
+		if h.Node == node {
+			return h
+		}
+	}
+	return nil
+}
+
+func compareNodes(a, b linnet.NodeID) int { return bytes.Compare(a[:], b[:]) }

@@ -1,0 +1,336 @@
+package overlay
+
+import (
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// The pace of SWIM. A death is noticed at most period + pingWait + helpWait +
+// suspicion = 8.5 s later by somebody, and by everybody else the few moments
+// later that the suspicion took to reach them.
+const (
+	period     = 2 * time.Second
+	successors = 3 // in the order of ids, pinged in every period
+	strays     = 1 // others, at random
+	pingWait   = 500 * time.Millisecond
+	helpers    = 3
+	helpWait   = time.Second
+
+	fanout       = 3 // supernodes that are told news at once
+	spreadPause  = 300 * time.Millisecond
+	piggyback    = 3  // rumours on a ping: more would not fit a datagram
+	maxRumours   = 64 // in one message
+	maxHelped    = 256
+	maxNews      = 4096
+	refutePause  = time.Second
+	digestPause  = 10 * time.Second
+	strangerWait = 10 * time.Second
+
+	joinFirst = 2 * time.Second
+	joinMost  = time.Minute
+)
+
+type swim struct {
+	seq       uint32
+	pings     map[linnet.NodeID]ping
+	helped    map[uint32]helped // pings for others
+	news      []news
+	spreading bool
+	refuted   time.Time
+	greeted   Bucket // answers to supernodes that this one does not know
+}
+
+type ping struct {
+	seq  uint32
+	sent time.Time
+}
+
+type helped struct {
+	asker  linnet.NodeID
+	target linnet.NodeID
+	seq    uint32
+}
+
+// news is a member that is to be told of.
+type news struct {
+	node linnet.NodeID
+	told int // times
+}
+
+func (m *Machine) startSwim(now time.Time) {
+	m.swim.pings = make(map[linnet.NodeID]ping)
+	m.swim.helped = make(map[uint32]helped)
+	m.swim.seq = m.o.Rand.Uint32()
+	m.after(now, m.jitter(period/2), m.round)
+	m.after(now, m.jitter(digestPause), m.compare)
+	m.after(now, m.jitter(strangerWait), m.greetStranger)
+	m.after(now, time.Minute, m.sweepMembers)
+}
+
+// join greets supernodes until one is known. Who is the first of its network
+// goes on asking, ever more rarely, and serves meanwhile.
+func (m *Machine) join(now time.Time, wait time.Duration) {
+	if m.table.slots.Len() > 1 || m.leaving {
+		return
+	}
+	for _, node := range pick(m.o.Rand, fanout, m.strangers()) {
+		m.greet(now, node)
+	}
+	m.after(now, m.jitter(wait), func(now time.Time) { m.join(now, min(2*wait, joinMost)) })
+}
+
+// strangers are supernodes that there are or were, and that do not count here:
+// the dead, and first supernodes and hosts that this one lost sight of.
+func (m *Machine) strangers() []linnet.NodeID {
+	var nodes []linnet.NodeID
+	for _, x := range m.table.members {
+		if x.state == Dead {
+			nodes = append(nodes, x.Node)
+		}
+	}
+	unknown := func(h *cachedHost) {
+		if m.table.get(h.Node) == nil {
+			nodes = append(nodes, h.Node)
+		}
+	}
+	for _, h := range m.hosts.hosts {
+		unknown(h)
+	}
+	for _, h := range m.bootstrap {
+		if m.hosts.get(h.Node) == nil {
+			unknown(h)
+		}
+	}
+	return nodes
+}
+
+// greet introduces this supernode to another one, tells it what is believed of
+// it here, and asks for what it knows.
+func (m *Machine) greet(_ time.Time, node linnet.NodeID) {
+	updates := []message.Rumour{m.self().rumour()}
+	if x := m.table.get(node); x != nil {
+		updates = append(updates, x.rumour())
+	}
+	m.emit(Send{node, &message.Rumours{Updates: updates}})
+	m.emit(Send{node, m.digest(time.Time{})})
+}
+
+// greetStranger heals networks that were divided, or began in two places.
+func (m *Machine) greetStranger(now time.Time) {
+	if m.leaving {
+		return
+	}
+	for _, node := range pick(m.o.Rand, 1, m.strangers()) {
+		m.greet(now, node)
+	}
+	m.after(now, m.jitter(strangerWait), m.greetStranger)
+}
+
+// round pings the successors and a stray. Fixed successors bound the time until
+// a death is noticed, which chance alone does not; and they keep the sessions
+// that a supernode needs few, however many others there are.
+func (m *Machine) round(now time.Time) {
+	if m.leaving {
+		return
+	}
+	targets := m.successors()
+	for _, x := range m.table.random(m.o.Rand, strays, func(x *member) bool { return m.isOther(x) && !slices.Contains(targets, x.Node) }) {
+		targets = append(targets, x.Node)
+	}
+	for _, node := range targets {
+		m.ping(now, node)
+	}
+	m.after(now, period, m.round)
+}
+
+func (m *Machine) successors() []linnet.NodeID {
+	var nodes []linnet.NodeID
+	at, _ := m.table.find(m.o.Self.Node)
+	all := m.table.members
+	for i := 1; i < len(all) && len(nodes) < successors; i++ {
+		if x := all[(at+i)%len(all)]; m.isOther(x) {
+			nodes = append(nodes, x.Node)
+		}
+	}
+	return nodes
+}
+
+// pingSoon looks after a supernode that somebody has reason to doubt.
+func (m *Machine) pingSoon(now time.Time, node linnet.NodeID) {
+	if x := m.table.get(node); m.serving() && !m.leaving && x != nil && m.isOther(x) {
+		m.ping(now, node)
+	}
+}
+
+func (m *Machine) ping(now time.Time, node linnet.NodeID) {
+	if _, busy := m.swim.pings[node]; busy {
+		return
+	}
+	m.swim.seq++
+	seq := m.swim.seq
+	m.swim.pings[node] = ping{seq, now}
+	m.emit(Send{node, &message.Ping{Seq: seq, Target: node, Updates: m.updatesFor(node)}})
+	m.after(now, pingWait, func(now time.Time) {
+		if m.swim.pings[node].seq != seq {
+			return
+		}
+		for _, x := range m.table.random(m.o.Rand, helpers, func(x *member) bool { return m.isOther(x) && x.Node != node }) {
+			m.emit(Send{x.Node, &message.PingRequest{Seq: seq, Target: node}})
+		}
+		m.after(now, helpWait, func(now time.Time) {
+			if m.swim.pings[node].seq == seq {
+				delete(m.swim.pings, node)
+				m.suspect(now, node)
+			}
+		})
+	})
+}
+
+// receivedSwim takes what only supernodes say to one another. A sender that
+// does not count here has to introduce itself before anything else it says is heard.
+func (m *Machine) receivedSwim(now time.Time, from linnet.NodeID, msg message.Message) {
+	var updates []message.Rumour
+	switch msg := msg.(type) {
+	case *message.Ping:
+		updates = msg.Updates
+	case *message.Pong:
+		updates = msg.Updates
+	case *message.Rumours:
+		updates = msg.Updates
+	case *message.Differ:
+		updates = msg.Updates
+	}
+	updates = updates[:min(len(updates), maxRumours)]
+	if !m.IsSupernode(from) {
+		// All that counts is who it is, and what it believes of this node: in a
+		// network that was divided, each half buried the other one.
+		for _, r := range updates[:min(len(updates), piggyback)] {
+			e, err := m.openEntry(now, r.Entry)
+			if err != nil {
+				return
+			}
+			if e.Node == from || e.Node == m.o.Self.Node {
+				m.hear(now, from, r)
+			}
+		}
+	}
+	if !m.IsSupernode(from) {
+		m.receivedStranger(now, from)
+		return
+	}
+	for _, r := range updates {
+		if m.hear(now, from, r) != nil {
+			return // a forger
+		}
+	}
+	switch msg := msg.(type) {
+	case *message.Ping:
+		if msg.Target == m.o.Self.Node {
+			m.emit(Send{from, &message.Pong{Seq: msg.Seq, Target: msg.Target, Updates: m.updatesFor(from)}})
+		}
+	case *message.PingRequest:
+		m.help(now, from, msg)
+	case *message.Pong:
+		m.receivedPong(now, from, msg)
+	case *message.Digest:
+		m.receivedDigest(now, from, msg)
+	case *message.Differ:
+		m.receivedDiffer(now, from, msg)
+	}
+}
+
+// receivedStranger answers one that takes itself for a supernode: it is told
+// that it was buried, so that it can refute, or asked who it is.
+func (m *Machine) receivedStranger(now time.Time, from linnet.NodeID) {
+	if x := m.table.get(from); x != nil && x.state == Left || m.leaving || !m.swim.greeted.Take(now, 10, 50) {
+		return
+	}
+	m.greet(now, from)
+}
+
+// help pings a supernode for another one.
+func (m *Machine) help(now time.Time, asker linnet.NodeID, msg *message.PingRequest) {
+	if x := m.table.get(msg.Target); x == nil || !m.isOther(x) || len(m.swim.helped) >= maxHelped {
+		return
+	}
+	m.swim.seq++
+	seq := m.swim.seq
+	m.swim.helped[seq] = helped{asker, msg.Target, msg.Seq}
+	m.emit(Send{msg.Target, &message.Ping{Seq: seq, Target: msg.Target, Updates: m.updatesFor(msg.Target)}})
+	m.after(now, helpWait, func(time.Time) { delete(m.swim.helped, seq) })
+}
+
+func (m *Machine) receivedPong(now time.Time, from linnet.NodeID, msg *message.Pong) {
+	if p, ok := m.swim.pings[msg.Target]; ok && p.seq == msg.Seq {
+		delete(m.swim.pings, msg.Target)
+		if x := m.table.get(from); from == msg.Target {
+			x.rtt = max(now.Sub(p.sent), time.Microsecond)
+		}
+		return
+	}
+	if h, ok := m.swim.helped[msg.Seq]; ok && h.target == from && msg.Target == from {
+		delete(m.swim.helped, msg.Seq)
+		m.emit(Send{h.asker, &message.Pong{Seq: h.seq, Target: h.target}})
+	}
+}
+
+// spread begins to tell of a member, anew if something newer is known of it.
+func (m *Machine) spread(now time.Time, node linnet.NodeID) {
+	m.swim.news = slices.DeleteFunc(m.swim.news, func(n news) bool { return n.node == node })
+	if len(m.swim.news) < maxNews { // beyond that, digests do it
+		m.swim.news = append(m.swim.news, news{node: node})
+	}
+	if !m.swim.spreading {
+		m.swim.spreading = true
+		m.after(now, 0, m.tell)
+	}
+}
+
+// tell passes news on to a few, until it is old.
+func (m *Machine) tell(now time.Time) {
+	others := m.table.random(m.o.Rand, fanout, m.isOther)
+	if len(others) == 0 || len(m.swim.news) == 0 || m.leaving {
+		m.swim.spreading = false
+		m.swim.news = nil
+		return
+	}
+	for _, x := range others {
+		if updates := m.takeNews(maxRumours/4, x.Node); updates != nil {
+			m.emit(Send{x.Node, &message.Rumours{Updates: updates}})
+		}
+	}
+	m.after(now, spreadPause, m.tell)
+}
+
+// takeNews is what was told least so far, for one listener.
+func (m *Machine) takeNews(n int, listener linnet.NodeID) []message.Rumour {
+	old := 2*bits.Len(uint(m.table.slots.Len())) + fanout
+	slices.SortStableFunc(m.swim.news, func(a, b news) int { return a.told - b.told })
+	var updates []message.Rumour
+	for i := range m.swim.news {
+		item := &m.swim.news[i]
+		if len(updates) == n {
+			break
+		}
+		item.told++
+		if x := m.table.get(item.node); x != nil && item.node != listener {
+			updates = append(updates, x.rumour())
+		}
+	}
+	m.swim.news = slices.DeleteFunc(m.swim.news, func(item news) bool { return item.told >= old })
+	return updates
+}
+
+// updatesFor is what travels with a ping: news, and before all what the
+// listener has to know of itself, lest it be buried alive.
+func (m *Machine) updatesFor(listener linnet.NodeID) []message.Rumour {
+	var updates []message.Rumour
+	if x := m.table.get(listener); x != nil && x.state == Suspect {
+		updates = append(updates, x.rumour())
+	}
+	return append(updates, m.takeNews(piggyback-len(updates), listener)...)
+}

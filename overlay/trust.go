@@ -1,0 +1,54 @@
+package overlay
+
+import (
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// Trust is how signatures of others are checked: by the suite and descriptor
+// of the network, or by something cheaper in a simulation.
+type Trust struct {
+	// Certificate opens a certificate; see suite.Descriptor.OpenCertificate.
+	Certificate func(b []byte, now time.Time) (*suite.Certificate, error)
+	// Verify checks a signature; see suite.Suite.
+	Verify func(signing []byte, p suite.Purpose, msg, sig []byte) error
+}
+
+// TrustIn is the Trust that a network's descriptor gives.
+func TrustIn(d *suite.Descriptor) (Trust, error) {
+	s, err := suite.Named(d.Suite)
+	if err != nil {
+		return Trust{}, err
+	}
+	return Trust{d.OpenCertificate, s.Verify}, nil
+}
+
+// An Identity is what a node proves who it is with.
+type Identity struct {
+	Node        linnet.NodeID
+	Certificate []byte // of the node, as the authority signed it
+	Keys        suite.Keys
+}
+
+// Open reads what a device signed (suite.SignBody) into body, and checks the
+// certificate, which is found in the body once that is read, and the signature.
+func (t Trust) Open(b []byte, now time.Time, p suite.Purpose, body any, certificate func() []byte) (*suite.Certificate, error) {
+	s, err := suite.ParseSigned(b)
+	if err != nil {
+		return nil, err
+	}
+	if err := message.Unmarshal(s.Body, body); err != nil {
+		return nil, err
+	}
+	cert, err := t.Certificate(certificate(), now)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.Verify(cert.Signing, p, s.Body, s.Signature); err != nil {
+		return nil, err
+	}
+	return cert, nil
+}

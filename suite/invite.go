@@ -78,6 +78,10 @@ func (i Invite) String() string {
 		token = nil
 	}
 	b = append(append(b, byte(len(token))), token...)
+	return sealInvite(b)
+}
+
+func sealInvite(b []byte) string {
 	sum := sha256.Sum256(b)
 	return inviteScheme + inviteText.EncodeToString(append(b, sum[:checksumSize]...))
 }

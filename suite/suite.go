@@ -86,9 +86,9 @@ type LoginSuite interface {
 
 // PasswordParams is the cost of Verifier (Argon2id, RFC 9106).
 type PasswordParams struct {
-	Time    uint32 // passes
-	Memory  uint32 // KiB
-	Threads uint32
+	Time    uint32 `obj:"0/0,opt"` // passes; default 3
+	Memory  uint32 `obj:"0/1,opt"` // KiB; default 64 MiB
+	Threads uint32 `obj:"0/2,opt"` // default 4
 }
 
 // SessionSuite agrees on the keys of a session between two devices, of which

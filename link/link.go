@@ -1,0 +1,201 @@
+// Package link is what a node has on the network: one UDP socket and one TCP
+// listener on the same port number. It frames, hides, acknowledges, resends,
+// and puts fragments together; it learns where others see this node, and sends
+// nobody more bytes than he sent before his address is known to be his own.
+//
+// What a command means, which streams are worth having, and everything secret
+// are not its business: commands go to a Handler, packets of sessions and media
+// to whoever bound their tag.
+//
+// # A request over UDP
+//
+//	we                              peer
+//	 ── command, id n ──────────────▶   his address and ours make the key; ours is not known yet
+//	 ◀────────── nack n, "you are A" ──
+//	 ── resend n, his challenge ────▶   A is validated for ten minutes
+//	 ◀───────────── command: reply ────
+//
+// From then on a command is answered at once. Frame ids rise by two, over all
+// peers, as those of Skype's clients did; the request id inside is one less,
+// and replies have the ids of their request. A request that arrives again is
+// answered from memory. A request too long for one datagram goes out as
+// fragments after a Probe has introduced this node: nobody keeps fragments of
+// strangers.
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/wire/frame"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// An Origin is where something came from, and where an answer goes.
+type Origin struct {
+	Addr   netip.AddrPort
+	Stream uint64 // 0: UDP
+}
+
+// A Handler takes what arrives. Its methods are called by the goroutine that
+// reads the socket or stream: they must not wait, least of all for an answer.
+type Handler interface {
+	// HandleCommand takes requests, to be answered by Reply, and one-way
+	// commands. A request that was resent is not handed over twice.
+	HandleCommand(from Origin, c message.Command)
+	// HandlePacket takes packets whose tag nobody bound; body is the handler's
+	// during the call only.
+	HandlePacket(from Origin, tag uint32, body []byte)
+	// StreamClosed is called once for every stream that Dial returned or that
+	// commands or packets may have come from.
+	StreamClosed(stream uint64)
+}
+
+// Options configures a Link.
+type Options struct {
+	Handler    Handler        // required
+	Net        netx.Network   // nil means the operating system
+	Listen     netip.AddrPort // UDP and TCP; zero means all addresses, port 0 any that is free for both
+	FirstID    uint16         // of the first command; 0 means random
+	MaxStreams int            // 0 means 4096
+	Log        *slog.Logger   // nil discards
+}
+
+const (
+	maxStreams   = 4096
+	maxDatagram  = 1232 // payload that passes everywhere
+	maxRequests  = 4096 // of our own that wait for an answer
+	portAttempts = 32
+)
+
+// What Request, Send, RequestStream and Dial may return, besides errors of the
+// socket and of a context.
+var (
+	ErrClosed   = errors.New("the link is closed")
+	ErrNoAnswer = errors.New("no answer")
+	ErrBusy     = errors.New("too many requests wait for an answer")
+	ErrStream   = errors.New("the stream is closed")
+	ErrCarrier  = errors.New("this command may not travel so")
+	ErrTooLong  = errors.New("the command is too long")
+)
+
+// A Link is a node's socket and listener. Run serves them.
+type Link struct {
+	o         Options
+	udp       netx.PacketConn
+	tcp       net.Listener
+	addr      netip.AddrPort
+	done      chan struct{} // closed when Run ends
+	count     counters
+	tags      tags
+	challenge challenger
+	buffers   sync.Pool // of *[]byte for datagrams to be sent
+
+	wg     sync.WaitGroup // goroutines; added to under mu while open
+	shown  []byte         // the UDP reader's own
+	looked time.Time      // the same, for when it asked for interface addresses
+
+	mu         sync.Mutex // all of below
+	closed     bool
+	nextID     uint16
+	peers      *lru[netip.AddrPort, *peer]
+	public     [2]netip.Addr // by family
+	interfaces []netip.Addr
+	waiting    map[waitKey]*exchange
+	answers    *answers
+	fragments  *frame.Reassembly
+	streams    map[uint64]*stream
+	lastStream uint64
+}
+
+// Open opens the sockets. Run has to be called, if only to close them.
+func Open(o Options) (*Link, error) {
+	if o.Net == nil {
+		o.Net = netx.System{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxStreams == 0 {
+		o.MaxStreams = maxStreams
+	}
+	l := &Link{
+		o: o, done: make(chan struct{}), nextID: o.FirstID, challenge: newChallenger(),
+		peers: newLRU[netip.AddrPort, *peer](maxPeers), waiting: make(map[waitKey]*exchange),
+		answers: newAnswers(), fragments: frame.NewReassembly(frame.Limits{}), streams: make(map[uint64]*stream),
+	}
+	l.buffers.New = func() any { b := make([]byte, 0, maxBuffer); return &b }
+	if l.nextID == 0 {
+		l.nextID = uint16(rand.Uint32())
+	}
+	if err := l.listen(); err != nil {
+		return nil, fmt.Errorf("link: listen on %v: %w", o.Listen, err)
+	}
+	l.interfaces, _ = o.Net.Addrs() // without them the first command from each peer is nacked
+	return l, nil
+}
+
+// listen opens both sockets on one port. Where any will do, what UDP got may
+// be taken for TCP.
+func (l *Link) listen() (err error) {
+	ctx := context.Background()
+	for range portAttempts {
+		if l.udp, err = l.o.Net.ListenUDP(ctx, l.o.Listen); err != nil {
+			return err
+		}
+		l.addr = l.udp.LocalAddr()
+		l.tcp, err = l.o.Net.ListenTCP(ctx, netip.AddrPortFrom(l.o.Listen.Addr(), l.addr.Port()))
+		if err == nil {
+			return nil
+		}
+		l.udp.Close()
+		if l.o.Listen.Port() != 0 {
+			return err
+		}
+	}
+	return err
+}
+
+// Addr is the local address of both sockets.
+func (l *Link) Addr() netip.AddrPort { return l.addr }
+
+// Run serves the sockets until ctx ends, and then returns nil, or until one of
+// them fails. It closes them and all streams; no goroutine outlives it.
+func (l *Link) Run(ctx context.Context) error {
+	failed := make(chan error, 2)
+	var wg sync.WaitGroup
+	wg.Go(func() { failed <- l.readUDP() })
+	wg.Go(func() { failed <- l.accept() })
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	l.mu.Lock()
+	l.closed = true
+	streams := make([]*stream, 0, len(l.streams))
+	for _, s := range l.streams {
+		streams = append(streams, s)
+	}
+	l.mu.Unlock()
+	close(l.done)
+	l.udp.Close()
+	l.tcp.Close()
+	for _, s := range streams {
+		s.close(nil)
+	}
+	wg.Wait()
+	l.wg.Wait()
+	if err != nil {
+		return fmt.Errorf("link: %v: %w", l.addr, err)
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package link
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+
+	"github.com/linnet-p2p/linnet/wire/frame"
+)
+
+// A PacketFunc takes the packets of one tag. body is good during the call only.
+type PacketFunc func(from Origin, body []byte)
+
+// tags is who takes which packets without asking the handler.
+type tags struct {
+	mu    sync.RWMutex
+	byTag map[uint32]PacketFunc
+}
+
+// Bind gives the packets of a tag to f, which the reading goroutines call: it
+// must not wait, and several may call it at once.
+func (l *Link) Bind(tag uint32, f PacketFunc) {
+	l.tags.mu.Lock()
+	defer l.tags.mu.Unlock()
+	if l.tags.byTag == nil {
+		l.tags.byTag = make(map[uint32]PacketFunc)
+	}
+	l.tags.byTag[tag] = f
+}
+
+// Unbind gives the packets of a tag to the handler again. A call of the
+// function that Bind set may still be under way.
+func (l *Link) Unbind(tag uint32) {
+	l.tags.mu.Lock()
+	defer l.tags.mu.Unlock()
+	delete(l.tags.byTag, tag)
+}
+
+func (l *Link) packet(from Origin, tag uint32, body []byte) {
+	l.tags.mu.RLock()
+	f := l.tags.byTag[tag]
+	l.tags.mu.RUnlock()
+	if f != nil {
+		f(from, body)
+	} else {
+		l.o.Handler.HandlePacket(from, tag, body)
+	}
+}
+
+// MaxPacket is the longest body that SendPacket takes for UDP. What is longer
+// than 1225 bytes may not pass everywhere.
+const MaxPacket = maxBuffer - frame.SessionSize
+
+// SendPacket sends a packet under the receiver's tag, as a datagram or in a
+// stream. It is not resent.
+func (l *Link) SendPacket(to Origin, tag uint32, body []byte) error {
+	if err := l.sendPacket(to, tag, body); err != nil {
+		return fmt.Errorf("link: packet to %v: %w", to.Addr, err)
+	}
+	return nil
+}
+
+func (l *Link) sendPacket(to Origin, tag uint32, body []byte) error {
+	if to.Stream != 0 {
+		s := l.stream(to.Stream)
+		switch {
+		case s == nil:
+			return ErrStream
+		case len(body) > frame.MaxPayload:
+			return ErrTooLong
+		}
+		return s.send(frame.Record{Kind: frame.InSession, Tag: tag, Body: body})
+	}
+	if len(body) > MaxPacket {
+		return ErrTooLong
+	}
+	r := rand.Uint32()
+	return l.write(to.Addr, frame.Frame{ID: uint16(r), Noise: uint8(r >> 16), Type: frame.Session, Tag: tag, Body: body}, 0)
+}
+
+// KeepAlive keeps NATs on the way to a UDP address open. It is not answered.
+func (l *Link) KeepAlive(to netip.AddrPort) error {
+	r := rand.Uint32()
+	err := l.write(to, frame.Frame{ID: uint16(r), Noise: uint8(r >> 16), Type: frame.Session, KeepAlive: true}, 0)
+	if err != nil {
+		return fmt.Errorf("link: keep-alive to %v: %w", to, err)
+	}
+	return nil
+}

@@ -1,0 +1,410 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/wire/frame"
+	"github.com/linnet-p2p/linnet/wire/message"
+	"github.com/linnet-p2p/linnet/wire/obfuscate"
+)
+
+const (
+	openTimeout  = 10 * time.Second // for the other side's opening
+	writeTimeout = 30 * time.Second // for what was queued to move at all
+	flushTimeout = time.Second      // for the rest when a stream closes
+	maxQueue     = 256 << 10        // bytes; a peer who leaves more unread is dropped
+	maxPending   = 256              // requests of ours on one stream
+	readBuffer   = 4 << 10
+	dialledWord  = 1 // in the opening of who connects; who answers draws one
+	leastPadding = 5
+	mostPadding  = 60
+)
+
+var (
+	errSlow    = errors.New("the peer does not read")
+	errOpening = errors.New("no opening in time")
+)
+
+// A stream is one TCP connection. One goroutine reads, one writes.
+type stream struct {
+	link   *Link
+	id     uint64
+	conn   net.Conn
+	remote netip.AddrPort
+	done   chan struct{} // closed by close
+	wake   chan struct{} // something is queued; capacity 1
+
+	mu      sync.Mutex // all of below
+	opened  bool
+	err     error // why it closed
+	queue   []byte
+	records int // in queue
+	nextID  uint16
+	waiting map[uint16]chan message.Message
+}
+
+// stream finds an open stream.
+func (l *Link) stream(id uint64) *stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.streams[id]
+}
+
+// add registers a connection and starts serve, which has to call remove.
+func (l *Link) add(conn net.Conn, serve func(*stream)) (*stream, error) {
+	s := &stream{
+		link: l, conn: conn, remote: netx.AddrPort(conn.RemoteAddr()), done: make(chan struct{}), wake: make(chan struct{}, 1),
+		nextID: l.o.FirstID, waiting: make(map[uint16]chan message.Message),
+	}
+	if s.nextID == 0 {
+		s.nextID = uint16(rand.Uint32())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return nil, ErrClosed
+	case len(l.streams) >= l.o.MaxStreams:
+		l.count.drop(DropStreams)
+		return nil, ErrBusy
+	}
+	l.lastStream++
+	s.id = l.lastStream
+	l.streams[s.id] = s
+	l.wg.Go(func() { serve(s) })
+	return s, nil
+}
+
+func (l *Link) accept() error {
+	for {
+		conn, err := l.tcp.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		if err != nil { // out of descriptors, for one: it passes
+			l.o.Log.Warn("accept", "err", err)
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-l.done:
+				return nil
+			}
+			continue
+		}
+		if _, err := l.add(conn, func(s *stream) { s.serve(nil) }); err != nil {
+			conn.Close()
+		}
+	}
+}
+
+// Dial opens a stream. It returns when the other side has shown that it speaks
+// the same.
+func (l *Link) Dial(ctx context.Context, addr netip.AddrPort) (id uint64, err error) {
+	fail := func(err error) (uint64, error) { return 0, fmt.Errorf("link: dial %v: %w", addr, err) }
+	conn, err := l.o.Net.DialTCP(ctx, addr)
+	if err != nil {
+		return fail(err)
+	}
+	opened := make(chan error, 1)
+	s, err := l.add(conn, func(s *stream) { s.serve(opened) })
+	if err != nil {
+		conn.Close()
+		return fail(err)
+	}
+	select {
+	case err = <-opened:
+	case <-ctx.Done():
+		err = ctx.Err()
+		s.close(err)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return s.id, nil
+}
+
+// Close sends what is queued and closes a stream. The handler is told.
+func (l *Link) Close(stream uint64) {
+	if s := l.stream(stream); s != nil {
+		s.close(nil)
+	}
+}
+
+// RequestStream sends a request over a stream and returns the reply.
+func (l *Link) RequestStream(ctx context.Context, stream uint64, m message.Message) (message.Message, error) {
+	spec := message.SpecOf(m)
+	if spec == nil || spec.Kind != message.Request || spec.Carriers&message.Stream == 0 {
+		return nil, fmt.Errorf("link: %T over a stream: %w", m, ErrCarrier)
+	}
+	s := l.stream(stream)
+	if s == nil {
+		return nil, fmt.Errorf("link: %s: %w", spec.Name, ErrStream)
+	}
+	reply, err := s.request(ctx, m)
+	if err != nil {
+		return nil, fmt.Errorf("link: %s to %v: %w", spec.Name, s.remote, err)
+	}
+	return reply, nil
+}
+
+func (s *stream) request(ctx context.Context, m message.Message) (message.Message, error) {
+	replied := make(chan message.Message, 1)
+	s.mu.Lock()
+	if len(s.waiting) >= maxPending {
+		s.mu.Unlock()
+		return nil, ErrBusy
+	}
+	packet := s.takeID()
+	id := packet - 1
+	s.waiting[id] = replied
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.waiting, id)
+		s.mu.Unlock()
+	}()
+	plain := message.Append(nil, message.Command{ID: id, Body: m})
+	if len(plain) > frame.MaxPayload {
+		return nil, ErrTooLong
+	}
+	if err := s.send(frame.Record{Kind: frame.Commands, Packet: packet, Body: plain}); err != nil {
+		return nil, err
+	}
+	select {
+	case reply := <-replied:
+		return reply, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.done:
+		return nil, ErrStream
+	}
+}
+
+// takeID is the next packet id that no request uses; s.mu is held.
+func (s *stream) takeID() uint16 {
+	for s.waiting[s.nextID-1] != nil {
+		s.nextID += 2
+	}
+	s.nextID += 2
+	return s.nextID - 2
+}
+
+// commands sends plain commands that nobody waits for here.
+func (s *stream) commands(plain []byte) error {
+	if len(plain) > frame.MaxPayload {
+		return ErrTooLong
+	}
+	s.mu.Lock()
+	packet := s.takeID()
+	s.mu.Unlock()
+	return s.send(frame.Record{Kind: frame.Commands, Packet: packet, Body: plain})
+}
+
+// send queues a record.
+func (s *stream) send(r frame.Record) error {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return ErrStream
+	}
+	if len(s.queue)+len(r.Body) > maxQueue {
+		s.mu.Unlock()
+		s.link.count.drop(DropSlow)
+		s.close(errSlow)
+		return ErrStream
+	}
+	s.queue = r.Append(s.queue)
+	s.records++
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// close ends the stream, once. What is queued still goes out if err is nil.
+func (s *stream) close(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return
+	}
+	if s.err = err; err == nil {
+		s.err = ErrStream
+	}
+	close(s.done)
+	if err != nil || !s.opened {
+		s.conn.Close() // else the writer does
+	} else {
+		s.conn.SetWriteDeadline(time.Now().Add(flushTimeout))
+	}
+}
+
+// serve reads until the stream ends. A stream that was dialled reports to
+// opened how its opening went.
+func (s *stream) serve(opened chan<- error) {
+	l := s.link
+	defer func() {
+		s.conn.Close()
+		l.mu.Lock()
+		delete(l.streams, s.id)
+		l.mu.Unlock()
+	}()
+	in, out, err := s.open(opened != nil)
+	if err == nil {
+		s.mu.Lock()
+		if err = s.err; err == nil {
+			s.opened = true
+		}
+		s.mu.Unlock()
+	}
+	if opened != nil {
+		opened <- err
+	} else if err != nil {
+		l.count.drop(DropStreams)
+	}
+	if err != nil {
+		s.close(err)
+		return
+	}
+	padding := make([]byte, leastPadding+rand.IntN(mostPadding-leastPadding))
+	for i := range padding {
+		padding[i] = byte(rand.Uint32())
+	}
+	s.send(frame.Record{Kind: frame.Padding, Body: padding})
+	var wg sync.WaitGroup
+	wg.Go(func() { s.write(out) })
+	s.close(s.read(in))
+	wg.Wait()
+	l.o.Handler.StreamClosed(s.id)
+}
+
+// open exchanges openings. Who was called says nothing before the caller has
+// shown what he speaks, so that a port scanner finds a silent port.
+func (s *stream) open(dialled bool) (in, out *obfuscate.Stream, err error) {
+	s.conn.SetDeadline(time.Now().Add(openTimeout))
+	defer s.conn.SetDeadline(time.Time{})
+	seed, word := obfuscate.DrawSeed(rand.Uint32), uint16(dialledWord)
+	say := func() error {
+		_, err := s.conn.Write(obfuscate.AppendOpening(nil, seed, word))
+		return err
+	}
+	if dialled {
+		if err := say(); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		word = uint16(rand.Uint32())
+	}
+	var theirs [obfuscate.OpeningSize]byte
+	if _, err := io.ReadFull(s.conn, theirs[:]); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errOpening, err)
+	}
+	theirSeed, _, err := obfuscate.ParseOpening(theirs)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !dialled {
+		if err := say(); err != nil {
+			return nil, nil, err
+		}
+	}
+	return obfuscate.NewStream(theirSeed), obfuscate.NewStream(seed), nil
+}
+
+func (s *stream) read(hidden *obfuscate.Stream) error {
+	b := make([]byte, readBuffer)
+	var records frame.Records
+	for {
+		n, err := s.conn.Read(b)
+		if err != nil {
+			return err
+		}
+		s.link.count.tcpIn.bytes.Add(uint64(n))
+		hidden.XOR(b[:n])
+		records.Feed(b[:n])
+		for {
+			r, ok, err := records.Next()
+			if err != nil {
+				s.link.count.drop(DropMalformed)
+				return err
+			}
+			if !ok {
+				break
+			}
+			s.link.count.tcpIn.packets.Add(1)
+			s.record(r)
+		}
+	}
+}
+
+func (s *stream) record(r frame.Record) {
+	from := Origin{Addr: s.remote, Stream: s.id}
+	switch r.Kind {
+	case frame.InSession:
+		s.link.packet(from, r.Tag, r.Body)
+	case frame.Commands:
+		s.send(frame.Record{Kind: frame.Ack, Packet: r.Packet})
+		for rest := r.Body; len(rest) > 0; {
+			var c message.Command
+			var err error
+			if c, rest, err = message.Parse(rest, message.Stream); err != nil {
+				s.link.count.drop(DropMalformed)
+				continue
+			}
+			if message.SpecOf(c.Body).Kind != message.Reply {
+				s.link.o.Handler.HandleCommand(from, c)
+				continue
+			}
+			s.mu.Lock()
+			replied := s.waiting[c.ID]
+			delete(s.waiting, c.ID)
+			s.mu.Unlock()
+			if replied != nil {
+				replied <- c.Body // it holds one, and gets no more
+			} else {
+				s.link.count.drop(DropUnexpected)
+			}
+		}
+	}
+}
+
+// write sends what is queued, as much as there is at a time.
+func (s *stream) write(hidden *obfuscate.Stream) {
+	defer s.conn.Close()
+	var b []byte
+	for last := false; !last; {
+		select {
+		case <-s.wake:
+		case <-s.done:
+			last = true
+		}
+		s.mu.Lock()
+		b, s.queue = s.queue, b[:0]
+		records := s.records
+		s.records = 0
+		if s.err == nil { // else close has set one that is nearer
+			s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		}
+		s.mu.Unlock()
+		if len(b) == 0 {
+			continue
+		}
+		hidden.XOR(b)
+		if _, err := s.conn.Write(b); err != nil {
+			s.close(err)
+			return
+		}
+		s.link.count.tcpOut.bytes.Add(uint64(len(b)))
+		s.link.count.tcpOut.packets.Add(uint64(records))
+	}
+}

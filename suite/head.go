@@ -16,7 +16,7 @@ const MaxHeadAge = 48 * time.Hour
 // revoked. Nobody can hide news from a node for longer than MaxHeadAge.
 type Head struct {
 	Time       time.Time // whole minutes
-	Serial     uint64    // one more with each head
+	Serial     uint64    // higher with each head
 	Revoked    [32]byte  // DigestRevoked of all revoked certificates
 	Descriptor uint64    // serial of the newest descriptor
 }

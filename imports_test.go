@@ -30,6 +30,8 @@ var layers = [][]string{
 	{"overlay"},
 	{"directory"},
 	{"traverse", "relay", "login", "media"},
+	{"media/ogg"},
+	{"media/sample"},
 	{"presence", "call", "chat"},
 	{"store"},
 	{"node"},

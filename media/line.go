@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
+	"github.com/pion/srtp/v3"
 )
 
 const (
@@ -150,9 +151,13 @@ func (l *Line) control(now time.Time, b []byte) error {
 		return errUnknownStream
 	}
 	plain, err := r.ctx.DecryptRTCP(nil, b, nil)
-	if err != nil {
+	switch {
+	case errors.Is(err, srtp.ErrFailedToVerifyAuthTag):
 		r.counts.forged++
-		return fmt.Errorf("%w: %w", ErrForged, err)
+		return ErrForged
+	case err != nil:
+		r.counts.replayed++
+		return fmt.Errorf("%w: %w", ErrReplay, err)
 	}
 	packets, err := rtcp.Unmarshal(plain)
 	if err != nil {

@@ -70,6 +70,10 @@ type Receiver struct {
 	end   uint32    // the timestamp where it ended
 	given time.Time // when it had arrived
 
+	// repaired marks the frames given, by packet index, whose packet had not come
+	// yet. A packet that still comes was overtaken and not lost.
+	repaired [replayWindow]bool
+
 	playout playout
 	jitter  float64 // RFC 3550, in samples
 	transit uint32
@@ -217,7 +221,14 @@ func (r *Receiver) frames(now time.Time, index uint64) error {
 
 // take holds a frame until those before it are given.
 func (r *Receiver) take(now time.Time, index uint64, timestamp uint32, data []byte, repaired bool) error {
-	if _, have := r.held[index]; have || index < r.next {
+	if h, have := r.held[index]; have || index < r.next {
+		if mark := &r.repaired[index%replayWindow]; !have && !repaired && *mark {
+			*mark = false
+			r.counts.recovered--
+		} else if have && !repaired {
+			h.repaired = false
+			r.held[index] = h
+		}
 		return nil
 	}
 	samples, err := r.stream.Codec.samples(data)
@@ -286,6 +297,7 @@ func (r *Receiver) step(limit uint64) {
 	h, have := r.held[r.next]
 	if have {
 		delete(r.held, r.next)
+		r.repaired[r.next%replayWindow] = h.repaired
 		r.next++
 		r.give(h)
 		return
@@ -295,6 +307,9 @@ func (r *Receiver) step(limit uint64) {
 		to = min(to, index)
 	}
 	r.gone += to - r.next
+	for i := range min(to-r.next, replayWindow) {
+		r.repaired[(r.next+i)%replayWindow] = false
+	}
 	r.next = to
 }
 

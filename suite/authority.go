@@ -19,8 +19,9 @@ import (
 // who. Its file belongs to the login servers, and a copy of it under lock and
 // key.
 //
-// Methods that read (LoginKey, OpenRequest, IssueCertificate, SignHead) may run
-// at the same time; Rotate and changes of Descriptor may not run beside them.
+// Methods that read (OpenRequest, IssueCertificate, SignHead, Marshal) may run
+// at the same time; Rotate, SignDescriptor and changes of Descriptor may not run
+// beside them.
 type Authority struct {
 	Descriptor Descriptor // what the next SignDescriptor signs, but for Serial and LoginKeys
 	Root       Keys

@@ -23,9 +23,11 @@ type SessionAnswer struct {
 	Candidates []Candidate `obj:"5/4000,opt"`
 }
 
-// RelayOffer is a relay on which the sender holds a reservation.
+// RelayOffer is a relay on which the sender holds a reservation. Relay and
+// Session together are the right to its second side.
 type RelayOffer struct {
-	Session uint32         `obj:"0/3"` // the reservation
+	Session uint32         `obj:"0/3"` // as in the RelayReserve
+	Relay   uint32         `obj:"0/4"` // the reservation
 	Addr    netip.AddrPort `obj:"2/8"`
 	Entry   []byte         `obj:"4/4000"` // overlay.Entry of the relay: its NodeID and key
 }
@@ -36,8 +38,9 @@ type Candidate struct {
 	Type uint32         `obj:"0/1"` // traverse.CandidateType
 }
 
-// RelayReserve asks a relay for a reservation (command 73). Tag is where the
-// sender wants to receive: session packets under it, media under Tag|1.
+// RelayReserve asks a relay for a reservation (command 73), or renews it: of one
+// sender, each Session is one reservation. Session is drawn at random. Tag is where
+// the sender wants to receive: session packets under it, media under Tag|1.
 type RelayReserve struct {
 	Session uint32 `obj:"0/3"`
 	Tag     uint32 `obj:"0/4000"`
@@ -66,13 +69,14 @@ type RelayJoined struct {
 	Expires uint32 `obj:"0/f"` // seconds
 }
 
-// RelayMove moves the sender's side to the address of this session (command 92).
+// RelayMove moves the sender's side to the address of this session (command
+// 92). The answer is a RelayEstablished.
 type RelayMove struct {
 	Relay uint32 `obj:"0/3"`
 	UDP   uint32 `obj:"0/13"` // 1
 }
 
-// RelayRelease gives a reservation back.
+// RelayRelease gives a reservation back; the relay tells it the other side.
 type RelayRelease struct {
 	Relay uint32 `obj:"0/3"`
 }

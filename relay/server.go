@@ -1,0 +1,377 @@
+package relay
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"io"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// ServerOptions configures a Server. The zero value relays a thousand calls.
+type ServerOptions struct {
+	Addr netip.AddrPort // where the relay takes packets, as clients are told
+
+	Lifetime     time.Duration // of a reservation without packets or commands; default 60 s
+	Reservations int           // at once; default 1000
+	PerClient    int           // sides of one node; default 16
+
+	// What each side may send. Default 1000 packets and 384 KiB per second: a
+	// video call. Half a second's worth may come at once.
+	Packets, Bytes int
+
+	// Capacity is the packets per second, of all together, above which nobody new
+	// is admitted, so that those who were are not hurt; 0: not limited.
+	Capacity int
+
+	Rand io.Reader // draws tags and ids; default crypto/rand
+}
+
+func (o *ServerOptions) fill() {
+	set(&o.Lifetime, time.Minute)
+	set(&o.Reservations, 1000)
+	set(&o.PerClient, 16)
+	set(&o.Packets, 1000)
+	set(&o.Bytes, 384<<10)
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+}
+
+func set[T comparable](p *T, def T) {
+	var zero T
+	if *p == zero {
+		*p = def
+	}
+}
+
+// burst is how much of a second may come at once.
+const burst = int64(time.Second / 2)
+
+// A Sender is a client that a command came from: its device, and the origin of
+// its session at this moment.
+type Sender struct {
+	Node   linnet.NodeID
+	Origin Origin
+}
+
+// A Tell is a one-way message for a client other than the one who asked.
+type Tell struct {
+	Node    linnet.NodeID
+	Message message.Message
+}
+
+// A Server is the relay's half. Its methods may be called concurrently; Forward
+// never waits for the others.
+type Server struct {
+	opts       ServerOptions
+	start      time.Time
+	packetCost int64 // nanoseconds
+	byteCost   int64 // nanoseconds of 1024 bytes
+
+	shards [64]shard // of the tags
+
+	mu       sync.Mutex
+	byID     map[uint32]*reservation
+	clients  map[linnet.NodeID][]*side
+	measured int64  // when rate was
+	before   uint64 // forwarded then
+	rate     float64
+}
+
+// A shard is a part of the tags, and of the counters, that processors seldom
+// share.
+type shard struct {
+	mu        sync.RWMutex
+	sides     map[uint32]*side
+	forwarded atomic.Uint64
+	bytes     atomic.Uint64
+	strange   atomic.Uint64
+	capped    atomic.Uint64
+	_         [64]byte
+}
+
+// NewServer makes a relay without reservations.
+func NewServer(now time.Time, opts ServerOptions) *Server {
+	opts.fill()
+	return &Server{
+		opts: opts, start: now,
+		packetCost: int64(time.Second) / int64(opts.Packets),
+		byteCost:   int64(time.Second) * 1024 / int64(opts.Bytes),
+		byID:       make(map[uint32]*reservation),
+		clients:    make(map[linnet.NodeID][]*side),
+	}
+}
+
+func (s *Server) shard(tag uint32) *shard {
+	return &s.shards[tag>>1%uint32(len(s.shards))]
+}
+
+// Forward says where to send a packet, and under which tag. It is not ok if the
+// tag is unknown or comes from elsewhere than its side is, if the other side is
+// not there, or if this one sends too much. Addresses are those of the link: IPv4 is
+// never written as IPv6.
+func (s *Server) Forward(now time.Time, from Origin, tag uint32, body []byte) (to Origin, out uint32, ok bool) {
+	sh := s.shard(tag)
+	sh.mu.RLock()
+	sender := sh.sides[tag&^1]
+	sh.mu.RUnlock()
+	if sender == nil {
+		sh.strange.Add(1)
+		return to, 0, false
+	}
+	here := sender.at.Load()
+	if here == nil || here.origin != from {
+		sh.strange.Add(1)
+		return to, 0, false
+	}
+	t := int64(now.Sub(s.start))
+	sender.of.touch(t)
+	there := sender.other.at.Load()
+	if there == nil {
+		return to, 0, false
+	}
+	size := int64(len(body)) + 7 // with the frame
+	if !sender.packets.take(t, s.packetCost, burst) || !sender.bytes.take(t, size*s.byteCost/1024, burst) {
+		sh.capped.Add(1)
+		return to, 0, false
+	}
+	sh.forwarded.Add(1)
+	sh.bytes.Add(uint64(size))
+	return there.origin, there.tag | tag&1, true
+}
+
+// Handle answers a command of a client's session; the reply is nil for one-way
+// commands and for those of no concern here.
+func (s *Server) Handle(now time.Time, from Sender, m message.Message) (reply message.Message, tell []Tell) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := int64(now.Sub(s.start))
+	switch m := m.(type) {
+	case *message.RelayReserve:
+		return s.reserve(t, from, m), nil
+	case *message.RelayJoin:
+		return s.join(t, from, m)
+	case *message.RelayMove:
+		side := s.sideOf(m.Relay, from.Node)
+		if side == nil {
+			return unknown(), nil
+		}
+		tag := side.tag
+		s.pin(t, side, from.Origin, tag)
+		return s.established(side), nil
+	case *message.RelayRelease:
+		if side := s.sideOf(m.Relay, from.Node); side != nil {
+			if side.other.in != 0 {
+				tell = []Tell{{side.other.node, &message.RelayRelease{Relay: m.Relay}}}
+			}
+			s.drop(side.of)
+		}
+	}
+	return nil, tell
+}
+
+func (s *Server) reserve(t int64, from Sender, m *message.RelayReserve) message.Message {
+	if !valid(m.Tag) {
+		return &message.Failure{Code: message.FailureInvalid, Text: "a tag is even and not 0"}
+	}
+	for _, side := range s.clients[from.Node] {
+		if r := side.of; side == &r.sides[0] && r.session == m.Session {
+			s.pin(t, side, from.Origin, m.Tag)
+			return s.established(side)
+		}
+	}
+	if len(s.byID) >= s.opts.Reservations || s.opts.Capacity > 0 && s.rate > float64(s.opts.Capacity) {
+		return &message.Failure{Code: message.FailureUnavailable, Text: "the relay is full"}
+	}
+	if len(s.clients[from.Node]) >= s.opts.PerClient {
+		return tooMany()
+	}
+	r := &reservation{session: m.Session}
+	for r.id == 0 || s.byID[r.id] != nil {
+		r.id = s.draw()
+	}
+	for i := range r.sides {
+		r.sides[i].of, r.sides[i].other = r, &r.sides[1-i]
+	}
+	s.byID[r.id] = r
+	s.enter(t, &r.sides[0], from, m.Tag)
+	return s.established(&r.sides[0])
+}
+
+func (s *Server) join(t int64, from Sender, m *message.RelayJoin) (message.Message, []Tell) {
+	r := s.byID[m.Relay]
+	switch {
+	case !valid(m.Tag):
+		return &message.Failure{Code: message.FailureInvalid, Text: "a tag is even and not 0"}, nil
+	case r == nil || r.session != m.Session || r.sides[0].node == from.Node:
+		return unknown(), nil
+	}
+	second := &r.sides[1]
+	switch {
+	case second.in == 0:
+		if len(s.clients[from.Node]) >= s.opts.PerClient {
+			return tooMany(), nil
+		}
+		s.enter(t, second, from, m.Tag)
+	case second.node == from.Node:
+		s.pin(t, second, from.Origin, m.Tag)
+	default:
+		return &message.Failure{Code: message.FailureTaken, Text: "the reservation has two sides already"}, nil
+	}
+	return s.established(second), []Tell{{r.sides[0].node, &message.RelayJoined{
+		Session: r.session, Expires: uint32(s.opts.Lifetime / time.Second),
+	}}}
+}
+
+func valid(tag uint32) bool { return tag != 0 && tag&1 == 0 }
+
+func unknown() message.Message {
+	return &message.Failure{Code: message.FailureNotFound, Text: "no such reservation"}
+}
+
+func tooMany() message.Message {
+	return &message.Failure{Code: message.FailureTooMany, Text: "too many reservations of one device"}
+}
+
+func (s *Server) established(x *side) message.Message {
+	return &message.RelayEstablished{
+		Lifetime: uint32(s.opts.Lifetime / time.Second), Relay: x.of.id, Tag: x.in, Addr: s.opts.Addr,
+	}
+}
+
+// sideOf finds the side of a reservation that a node holds.
+func (s *Server) sideOf(id uint32, node linnet.NodeID) *side {
+	if r := s.byID[id]; r != nil {
+		for i := range r.sides {
+			if r.sides[i].in != 0 && r.sides[i].node == node {
+				return &r.sides[i]
+			}
+		}
+	}
+	return nil
+}
+
+// enter gives a side to a client.
+func (s *Server) enter(t int64, x *side, from Sender, tag uint32) {
+	x.node = from.Node
+	s.clients[from.Node] = append(s.clients[from.Node], x)
+	s.pin(t, x, from.Origin, tag) // before it can be found
+	for {
+		in := s.draw() &^ 1
+		sh := s.shard(in)
+		sh.mu.Lock()
+		if in != 0 && sh.sides[in] == nil {
+			if sh.sides == nil {
+				sh.sides = make(map[uint32]*side)
+			}
+			x.in = in
+			sh.sides[in] = x
+			sh.mu.Unlock()
+			return
+		}
+		sh.mu.Unlock()
+	}
+}
+
+// pin sets where a side is.
+func (s *Server) pin(t int64, x *side, at Origin, tag uint32) {
+	x.tag = tag
+	x.of.used.Store(t)
+	if old := x.at.Load(); old == nil || old.origin != at || old.tag != tag {
+		x.at.Store(&spot{at, tag})
+	}
+}
+
+// Gone says that the session with a client ended: its sides are away until it
+// asks again.
+func (s *Server) Gone(node linnet.NodeID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.clients[node] {
+		x.at.Store(nil)
+	}
+}
+
+// Expire drops reservations that nobody used for their lifetime, and measures
+// the load. It is called about once a second.
+func (s *Server) Expire(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := int64(now.Sub(s.start))
+	for _, r := range s.byID {
+		if t-r.used.Load() > int64(s.opts.Lifetime) {
+			s.drop(r)
+		}
+	}
+	if passed := time.Duration(t - s.measured); passed > 0 {
+		n := s.forwarded()
+		s.rate = float64(n-s.before) / passed.Seconds()
+		s.measured, s.before = t, n
+	}
+}
+
+func (s *Server) drop(r *reservation) {
+	delete(s.byID, r.id)
+	for i := range r.sides {
+		x := &r.sides[i]
+		if x.in == 0 {
+			continue
+		}
+		sh := s.shard(x.in)
+		sh.mu.Lock()
+		delete(sh.sides, x.in)
+		sh.mu.Unlock()
+		rest := slices.DeleteFunc(s.clients[x.node], func(y *side) bool { return y == x })
+		if len(rest) == 0 {
+			delete(s.clients, x.node)
+		} else {
+			s.clients[x.node] = rest
+		}
+	}
+}
+
+func (s *Server) draw() uint32 {
+	var b [4]byte
+	if _, err := io.ReadFull(s.opts.Rand, b[:]); err != nil {
+		panic("relay: ServerOptions.Rand: " + err.Error())
+	}
+	return binary.BigEndian.Uint32(b[:])
+}
+
+// Stats is what a relay did so far.
+type Stats struct {
+	Reservations int
+	Packets      uint64 // forwarded
+	Bytes        uint64
+	Strange      uint64 // packets with an unknown tag or from a wrong origin
+	Capped       uint64 // packets over a side's limits
+}
+
+// Stats counts.
+func (s *Server) Stats() (st Stats) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		st.Packets += sh.forwarded.Load()
+		st.Bytes += sh.bytes.Load()
+		st.Strange += sh.strange.Load()
+		st.Capped += sh.capped.Load()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.Reservations = len(s.byID)
+	return st
+}
+
+func (s *Server) forwarded() (n uint64) {
+	for i := range s.shards {
+		n += s.shards[i].forwarded.Load()
+	}
+	return n
+}

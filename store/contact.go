@@ -28,7 +28,7 @@ func (s *Store) Contacts(ctx context.Context) ([]linnet.Contact, error) {
 // IsContact says whether a user is a contact: one who may receive our addresses
 // and ring early.
 func (s *Store) IsContact(ctx context.Context, user linnet.UserName) (bool, error) {
-	n, err := sqlite.One(ctx, s.db, column[int], "SELECT COUNT(*) FROM contacts WHERE user_name = $1 AND state = $2", string(user), approved)
+	n, err := sqlite.One(ctx, s.db, sqlite.Column[int], "SELECT COUNT(*) FROM contacts WHERE user_name = $1 AND state = $2", string(user), approved)
 	if err != nil {
 		return false, fmt.Errorf("store: contact %s: %w", user, err)
 	}

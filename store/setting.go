@@ -11,7 +11,7 @@ import (
 
 // Setting returns the value of a setting, or fallback where it was never set.
 func (s *Store) Setting(ctx context.Context, name, fallback string) (string, error) {
-	v, err := sqlite.One(ctx, s.db, column[string], "SELECT value FROM settings WHERE name = $1", name)
+	v, err := sqlite.One(ctx, s.db, sqlite.Column[string], "SELECT value FROM settings WHERE name = $1", name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fallback, nil
 	}

@@ -76,7 +76,7 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // Check reads the whole database and says what is wrong with it.
 func (s *Store) Check(ctx context.Context) error {
-	report, err := sqlite.One(ctx, s.db, column[string], "PRAGMA integrity_check")
+	report, err := sqlite.One(ctx, s.db, sqlite.Column[string], "PRAGMA integrity_check")
 	if err == nil && report != "ok" {
 		err = &linnet.Error{Code: linnet.CodeDisk, Text: "the database is damaged", Hint: "restore it from a backup", Err: errors.New(report)}
 	}
@@ -84,12 +84,6 @@ func (s *Store) Check(ctx context.Context) error {
 		return fmt.Errorf("store: check: %w", err)
 	}
 	return nil
-}
-
-// column reads a row of one column.
-func column[T any](row sqlite.Row) (v T, err error) {
-	err = row.Scan(&v)
-	return v, err
 }
 
 // Times are kept as milliseconds since 1970; the zero time as 0.

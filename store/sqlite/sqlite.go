@@ -165,6 +165,12 @@ func One[T any](ctx context.Context, db *DB, scan func(Row) (T, error), query st
 	return v, Explain(err)
 }
 
+// Column is the scan function of a query with one column.
+func Column[T any](row Row) (v T, err error) {
+	err = row.Scan(&v)
+	return v, err
+}
+
 // All reads all rows.
 func All[T any](ctx context.Context, db *DB, scan func(Row) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := db.readers.QueryContext(ctx, query, args...)

@@ -30,7 +30,7 @@ func openTest(t *testing.T, path string, opts Options) *DB {
 
 func count(t *testing.T, db *DB) int {
 	t.Helper()
-	n, err := One(t.Context(), db, func(row Row) (n int, err error) { return n, row.Scan(&n) }, "SELECT COUNT(*) FROM numbers")
+	n, err := One(t.Context(), db, Column[int], "SELECT COUNT(*) FROM numbers")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestUpgradeIsAllOrNothing(t *testing.T) {
 	if err := db.Write(t.Context(), insert(1)); err != nil {
 		t.Error(err)
 	}
-	n, err := One(t.Context(), db, func(row Row) (n int, err error) { return n, row.Scan(&n) }, "SELECT COUNT(*) FROM sqlite_master WHERE name = 'more'")
+	n, err := One(t.Context(), db, Column[int], "SELECT COUNT(*) FROM sqlite_master WHERE name = 'more'")
 	if err != nil || n != 0 {
 		t.Errorf("half of the migration stayed: %d, %v", n, err)
 	}

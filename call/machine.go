@@ -45,7 +45,6 @@
 package call
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -221,98 +220,10 @@ func (c *call) stateFor(l *leg) linnet.CallState {
 	return linnet.CallActive
 }
 
-// HangUp ends a call: an unanswered one is cancelled if it is the user's own,
-// and else rejected on all devices.
-func (m *Machine) HangUp(now time.Time, id linnet.CallID) error {
-	c, err := m.inProgress(id)
-	switch {
-	case err != nil:
-		return err
-	case c.answered():
-		m.finish(now, c, linnet.OutcomeCompleted)
-	case c.info.Incoming:
-		m.finish(now, c, linnet.OutcomeRejected)
-	default:
-		m.finish(now, c, linnet.OutcomeCancelled)
-	}
-	return nil
-}
-
-// Hold holds an answered call: nothing is heard of it on either side.
-func (m *Machine) Hold(now time.Time, id linnet.CallID) error { return m.setHold(now, id, true) }
-
-// Resume takes a call back, and holds another one if there is no line free.
-func (m *Machine) Resume(now time.Time, id linnet.CallID) error { return m.setHold(now, id, false) }
-
-func (m *Machine) setHold(now time.Time, id linnet.CallID, on bool) error {
-	c, err := m.inProgress(id)
-	if err != nil {
-		return err
-	}
-	if !c.answered() || c.info.HeldHere == on {
-		return c.stateError(map[bool]string{true: "hold", false: "resume"}[on])
-	}
-	if !on {
-		m.freeLine(now, c)
-	}
-	c.info.HeldHere = on
-	m.do(Send{c.peer.node, &message.CallHold{Call: id, On: on}})
-	m.held(c)
-	return nil
-}
-
-func (m *Machine) held(c *call) {
-	c.info.State = linnet.CallActive
-	if c.info.HeldHere || c.info.HeldThere {
-		c.info.State = linnet.CallHeld
-	}
-	m.do(HoldMedia{c.info.ID, c.info.HeldHere, c.info.HeldThere})
-	m.do(Changed{c.info})
-}
-
-// freeLine holds others until c may be active.
-func (m *Machine) freeLine(now time.Time, c *call) {
-	var active []*call
-	for _, other := range m.calls {
-		if other != c && other.answered() && !other.info.HeldHere {
-			active = append(active, other)
-		}
-	}
-	for _, other := range active[:max(0, len(active)-m.opts.Lines+1)] {
-		m.setHold(now, other.info.ID, true) // cannot fail: it is answered and not held
-	}
-}
-
-// Tone presses a key (DTMF).
-func (m *Machine) Tone(now time.Time, id linnet.CallID, tone string) error {
-	c, err := m.inProgress(id)
-	switch {
-	case err != nil:
-		return err
-	case !c.answered():
-		return c.stateError("send a tone")
-	case !isTone(tone):
-		return fmt.Errorf("tone %q: %w", tone, ErrTone)
-	}
-	m.do(Send{c.peer.node, &message.CallTone{Call: id, Tone: tone}})
-	return nil
-}
-
-func isTone(s string) bool {
-	return len(s) == 1 && bytes.IndexByte([]byte("0123456789*#ABCD"), s[0]) >= 0
-}
-
-// MediaSeen says that media of the call's other end arrived: it lives.
-func (m *Machine) MediaSeen(now time.Time, id linnet.CallID) {
-	if c := m.find(id); c != nil && c.answered() {
-		c.peer.heard = now
-	}
-}
-
 // SessionUp says that a session to a device is finished: both ends have proved
-// to be there now.
+// to be there now. One that replaces another is told as well.
 func (m *Machine) SessionUp(now time.Time, node linnet.NodeID) {
-	m.sessions[node] = max(m.sessions[node], sessionUp)
+	m.sessions[node] = sessionUp // a new one has to be upgraded anew
 	for _, c := range slices.Clone(m.calls) {
 		if l := c.leg(node); l != nil {
 			if l.say != nil {
@@ -439,240 +350,6 @@ func callOf(msg message.Message) (linnet.CallID, bool) {
 	return linnet.CallID{}, false
 }
 
-// heldBy takes the other side's hold, which also proves that it knows of the
-// answer.
-func (m *Machine) heldBy(now time.Time, c *call, l *leg, on bool) {
-	if !c.answered() || l != c.peer {
-		return
-	}
-	c.acknowledged(l)
-	if c.info.HeldThere != on {
-		c.info.HeldThere = on
-		m.held(c)
-	}
-}
-
-// acknowledged ends the repetition of the answer.
-func (c *call) acknowledged(l *leg) {
-	if c.info.Incoming && !c.known {
-		c.known = true
-		l.silence()
-	}
-}
-
-// keysOf takes media keys. They may overtake the answer.
-func (m *Machine) keysOf(c *call, l *leg, msg *message.MediaKeys) {
-	switch {
-	case len(msg.Streams) > maxStreams:
-	case c.answered() && l == c.peer:
-		c.acknowledged(l)
-		m.do(PeerKeys{c.info.ID, l.node, msg.Streams})
-	case !c.answered() && !c.info.Incoming && l.state != over:
-		l.keys = msg
-	}
-}
-
-// activate connects c with the device of l.
-func (m *Machine) activate(now time.Time, c *call, l *leg) {
-	m.freeLine(now, c)
-	if c.info.Incoming && c.info.State == linnet.CallRinging {
-		m.do(StopRing{c.info.ID})
-	}
-	c.peer, l.state, l.alive = l, talking, now.Add(aliveEvery)
-	c.info.State, c.info.Answered, c.info.Waiting = linnet.CallActive, now, false
-	m.do(Changed{c.info})
-	m.startMedia(c)
-	if l.keys != nil {
-		m.do(PeerKeys{c.info.ID, l.node, l.keys.Streams})
-		l.keys = nil
-	}
-}
-
-func (m *Machine) startMedia(c *call) {
-	if !c.media && m.sessions[c.peer.node] == sessionUpgraded {
-		c.media = true
-		m.do(StartMedia{c.info.ID, c.peer.node, c.codecs})
-	}
-}
-
-// finish ends a call on this side and tells the other devices.
-func (m *Machine) finish(now time.Time, c *call, outcome linnet.Outcome) {
-	if c.info.Incoming && c.info.State == linnet.CallRinging {
-		m.do(StopRing{c.info.ID})
-	}
-	if c.media {
-		m.do(StopMedia{c.info.ID})
-	}
-	for _, l := range c.legs {
-		if l.state != over {
-			l.end(now, c.info.ID, reasonFor(outcome, c.info.Incoming, c.peerNode(), l.node))
-			m.speak(now, c, l)
-		}
-	}
-	c.info.State, c.info.Ended = linnet.CallEnded, now
-	c.info.HeldHere, c.info.HeldThere, c.info.Waiting = false, false, false
-	c.conclude(now, outcome)
-	m.do(Changed{c.info})
-	// A callee's own word waits for the caller's, unless it is that nothing is
-	// to be heard.
-	if !c.info.Incoming || outcome == linnet.OutcomeLost {
-		m.settle(now, c)
-	}
-	m.reap(now, c)
-}
-
-// conclude writes the outcome into the record, and takes back an answer that
-// the other side never counted.
-func (c *call) conclude(now time.Time, outcome linnet.Outcome) {
-	c.info.Outcome = outcome
-	switch outcome {
-	case linnet.OutcomeCompleted:
-		if c.info.Answered.IsZero() {
-			c.info.Answered = now
-		}
-	case linnet.OutcomeLost, linnet.OutcomeFailed:
-	default:
-		c.info.Answered = time.Time{}
-	}
-}
-
-// unheard gives up telling a caller how its call ended. One that both talked in
-// is over for both; of any other the caller knows only that it was lost.
-func (m *Machine) unheard(now time.Time, c *call) {
-	if c.info.Incoming && !c.settled && (c.info.Outcome != linnet.OutcomeCompleted || !c.known) {
-		c.conclude(now, linnet.OutcomeLost)
-	}
-}
-
-// settle says the final word.
-func (m *Machine) settle(now time.Time, c *call) {
-	if c.settled {
-		return
-	}
-	c.settled = true
-	m.remember(now, c)
-	m.do(Ended{c.info.CallRecord})
-}
-
-func (m *Machine) remember(now time.Time, c *call) {
-	m.memory.put(c.info.ID, past{c.info.Peer, c.peerNode(), c.info.Incoming, c.info.Outcome, now})
-}
-
-// reap drops an ended call once nobody is left to be told.
-func (m *Machine) reap(now time.Time, c *call) {
-	for _, l := range c.legs {
-		if l.say != nil {
-			return
-		}
-	}
-	m.settle(now, c)
-	m.calls = slices.DeleteFunc(m.calls, func(x *call) bool { return x == c })
-}
-
-// ending takes a message from a device for which the call is over.
-func (m *Machine) ending(now time.Time, c *call, l *leg, msg message.Message) {
-	switch msg := msg.(type) {
-	case *message.CallEnded:
-		l.silence()
-	case *message.CallEnd:
-		if !c.info.Incoming && !l.itEnded {
-			m.insistEnd(now, c, l) // both ended it, and the caller's word counts
-			break
-		}
-		m.do(Send{l.node, &message.CallEnded{Call: c.info.ID}})
-		l.silence()
-		if c.info.Incoming && !c.settled {
-			c.conclude(now, atCallee(linnet.Outcome(msg.Reason), !c.info.Answered.IsZero()))
-		}
-	case *message.CallReceipt:
-		if l == c.peer {
-			m.do(PeerReceipt{c.info.ID, msg})
-		}
-	case *message.CallRinging, *message.CallAnswer, *message.CallAlive, *message.CallHold:
-		if !l.itEnded { // it does not know yet
-			m.insistEnd(now, c, l)
-		}
-	}
-	if c.info.State == linnet.CallEnded {
-		m.reap(now, c)
-	}
-}
-
-// insistEnd says once more that the call is over for a device.
-func (m *Machine) insistEnd(now time.Time, c *call, l *leg) {
-	if l.say != nil {
-		l.sayAt = now
-		m.speak(now, c, l)
-		return
-	}
-	reason := linnet.OutcomeAnsweredElsewhere
-	if c.info.State == linnet.CallEnded {
-		reason = reasonFor(c.info.Outcome, c.info.Incoming, c.peerNode(), l.node)
-	} else if !c.answered() {
-		reason = l.why
-	}
-	m.do(Send{l.node, &message.CallEnd{Call: c.info.ID, Reason: uint32(reason)}})
-}
-
-// stray takes a message for a call that is not, or no longer, held here.
-func (m *Machine) stray(now time.Time, from Peer, id linnet.CallID, msg message.Message) {
-	p, known := m.memory.get(now, id)
-	if known && p.user != from.User {
-		return
-	}
-	switch msg := msg.(type) {
-	case *message.CallEnded:
-	case *message.CallEnd:
-		said := linnet.Outcome(msg.Reason)
-		if known && !p.incoming && p.overrules(said, from.Node) {
-			m.do(Send{from.Node, &message.CallEnd{Call: id, Reason: uint32(p.reason(from.Node))}})
-			return
-		}
-		m.do(Send{from.Node, &message.CallEnded{Call: id}})
-		if !known && said.AtCallee() == linnet.OutcomeMissed && m.memory.room(now, from, m.opts.RecentUser, m.opts.RecentTotal) {
-			c := &call{info: linnet.CallInfo{
-				CallRecord: linnet.CallRecord{ID: id, Peer: from.User, Incoming: true, Started: now, Ended: now, Outcome: linnet.OutcomeMissed},
-				State:      linnet.CallEnded,
-			}}
-			m.settle(now, c)
-		}
-	case *message.CallReceipt:
-		if known && p.node == from.Node {
-			m.do(PeerReceipt{id, msg})
-		}
-	case *message.CallRinging, *message.CallAnswer, *message.CallAlive, *message.CallHold:
-		// The other side holds a call that is over here, or that died with an
-		// earlier run of this node.
-		reason := linnet.OutcomeLost
-		if known {
-			reason = p.reason(from.Node)
-		}
-		m.do(Send{from.Node, &message.CallEnd{Call: id, Reason: uint32(reason)}})
-	}
-}
-
-// reasonFor is what node, on the other side, is told about a call that ended as
-// outcome with the device peer, or with none. The caller tells the devices that
-// were not at the other end that one was, or that it gave up: what else those
-// said does not concern them, unless it was no.
-func reasonFor(outcome linnet.Outcome, incoming bool, peer, node linnet.NodeID) linnet.Outcome {
-	switch outcome {
-	case linnet.OutcomeNone:
-		return linnet.OutcomeLost
-	case linnet.OutcomeMissed:
-		return linnet.OutcomeNoAnswer
-	case linnet.OutcomeCompleted, linnet.OutcomeLost:
-		if !peer.IsZero() && peer != node {
-			return linnet.OutcomeAnsweredElsewhere
-		}
-	case linnet.OutcomeBusy, linnet.OutcomeFailed, linnet.OutcomeOffline, linnet.OutcomeNotFound:
-		if !incoming && peer != node {
-			return linnet.OutcomeNoAnswer
-		}
-	}
-	return outcome
-}
-
 // Tick does what is due.
 func (m *Machine) Tick(now time.Time) {
 	for _, c := range slices.Clone(m.calls) {
@@ -681,7 +358,11 @@ func (m *Machine) Tick(now time.Time) {
 		}
 		for _, l := range c.legs {
 			if c.info.State != linnet.CallEnded && l.state != over && now.Sub(l.heard) >= m.opts.DeadAfter {
-				m.legOver(now, c, l, map[bool]linnet.Outcome{true: linnet.OutcomeOffline, false: linnet.OutcomeLost}[l.state == trying])
+				why := linnet.OutcomeLost
+				if l.state == trying {
+					why = linnet.OutcomeOffline
+				}
+				m.legOver(now, c, l, why)
 			}
 			m.speak(now, c, l)
 		}

@@ -278,6 +278,7 @@ func TestMediaWaitsForUpgrade(t *testing.T) {
 	now, id, node := time.Unix(1_800_000_000, 0), linnet.CallID{1}, linnet.NodeID{2}
 	bob := Peer{Node: node, User: "bob"}
 	m.Dial(now, id, "bob")
+	m.Upgraded(now, node) // an older session, which the peer's restart replaces
 	m.Found(now, id, []linnet.NodeID{node})
 	m.SessionUp(now, node)
 	m.Received(now, bob, false, &message.CallAnswer{Call: id, Codecs: []string{"opus"}})

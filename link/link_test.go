@@ -54,11 +54,21 @@ func (h *tester) StreamClosed(stream uint64) {
 	h.closed = append(h.closed, stream)
 }
 
-func (h *tester) handled() int {
+// told is a copy of what the handler was given until now.
+func (h *tester) told() (t struct {
+	origins []Origin
+	bodies  []message.Message
+	packets []string
+	closed  []uint64
+}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.bodies)
+	t.origins, t.bodies = slices.Clone(h.origins), slices.Clone(h.bodies)
+	t.packets, t.closed = slices.Clone(h.packets), slices.Clone(h.closed)
+	return t
 }
+
+func (h *tester) handled() int { return len(h.told().bodies) }
 
 // start runs a link for the length of the test.
 func start(t testing.TB, o Options) (*Link, *tester) {
@@ -94,8 +104,8 @@ func on(h *netsim.Host) Options {
 func addr(h *netsim.Host) netip.AddrPort { return netip.AddrPortFrom(h.Addr(), port) }
 
 // types collects what datagrams a host exchanges, as "out command 18".
-func types(h *netsim.Host) *[]string {
-	var seen []string
+func types(h *netsim.Host) *record {
+	seen := new(record)
 	h.Tap(func(p netsim.Packet) {
 		if p.TCP {
 			return
@@ -105,9 +115,27 @@ func types(h *netsim.Host) *[]string {
 			dir = "out"
 		}
 		f, _ := frame.Parse(p.Payload)
-		seen = append(seen, fmt.Sprintf("%s %v %d", dir, f.Type, len(p.Payload)))
+		seen.add(fmt.Sprintf("%s %v %d", dir, f.Type, len(p.Payload)))
 	})
-	return &seen
+	return seen
+}
+
+// A record is what a tap saw.
+type record struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (r *record) add(line string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, line)
+}
+
+func (r *record) all() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.lines)
 }
 
 func same(t *testing.T, what string, got, want []string) {
@@ -173,8 +201,8 @@ func TestPackets(t *testing.T) {
 		a, b := in.Host(netsim.HostOptions{}), in.Host(netsim.HostOptions{})
 		la, _ := start(t, on(a))
 		lb, hb := start(t, on(b))
-		var bound []string
-		lb.Bind(0xabc, func(from Origin, body []byte) { bound = append(bound, fmt.Sprint(from.Addr, " ", string(body))) })
+		var bound record
+		lb.Bind(0xabc, func(from Origin, body []byte) { bound.add(fmt.Sprint(from.Addr, " ", string(body))) })
 		to := Origin{Addr: addr(b)}
 		la.SendPacket(to, 0xabc, []byte("bound"))
 		la.SendPacket(to, 0xabd, []byte("not bound"))
@@ -185,8 +213,8 @@ func TestPackets(t *testing.T) {
 		lb.Unbind(0xabc)
 		la.SendPacket(to, 0xabc, []byte("unbound"))
 		time.Sleep(time.Millisecond)
-		same(t, "bound", bound, []string{fmt.Sprint(addr(a), " bound")})
-		same(t, "handler", hb.packets, []string{"abd not bound", "abd ", "abc unbound"})
+		same(t, "bound", bound.all(), []string{fmt.Sprint(addr(a), " bound")})
+		same(t, "handler", hb.told().packets, []string{"abd not bound", "abd ", "abc unbound"})
 		if err := la.SendPacket(to, 1, make([]byte, MaxPacket+1)); err == nil {
 			t.Error("a packet of any size is sent")
 		}

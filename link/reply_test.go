@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/linnet-p2p/linnet/netsim"
@@ -53,6 +54,7 @@ func (s *stranger) ask(b []byte) [][]byte {
 		s.t.Fatal(err)
 	}
 	time.Sleep(5 * time.Second)
+	synctest.Wait()
 	return s.got
 }
 

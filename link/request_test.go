@@ -36,15 +36,15 @@ func TestLearnsThePublicAddress(t *testing.T) {
 				t.Fatalf("reply is %T, %v", m, err)
 			}
 		}
-		same(t, "the client's datagrams", *seen, []string{
+		same(t, "the client's datagrams", seen.all(), []string{
 			"out command 18", "in nack 11", "out resend 23", "in command 18",
 			"out command 18", "in command 18",
 		})
 		if l.Public() != nat.Addr() {
 			t.Errorf("public address %v, want %v", l.Public(), nat.Addr())
 		}
-		if h.handled() != 2 || h.origins[0].Addr != netip.AddrPortFrom(nat.Addr(), port) {
-			t.Errorf("handled %d, from %v", h.handled(), h.origins)
+		if h.handled() != 2 || h.told().origins[0].Addr != netip.AddrPortFrom(nat.Addr(), port) {
+			t.Errorf("handled %d, from %v", h.handled(), h.told().origins)
 		}
 		if d := l.RTT(addr(server)); d != 40*time.Millisecond {
 			t.Errorf("RTT %v, want 40ms", d)
@@ -89,7 +89,7 @@ func TestBothFamilies(t *testing.T) {
 			}
 		}
 		// A bare probe of 18 bytes would be too short for a nack of 23.
-		same(t, "datagrams over IPv6", *seen, []string{
+		same(t, "datagrams over IPv6", seen.all(), []string{
 			"out command 28", "in nack 23", "out resend 45", "in command 18",
 			"out command 28", "in command 18",
 		})
@@ -131,7 +131,7 @@ func TestLostNack(t *testing.T) {
 		if _, err := l.Request(t.Context(), addr(b), &message.Probe{}); err != nil {
 			t.Fatal(err)
 		}
-		same(t, "datagrams", *seen, []string{"out command 18", "out command 18", "in nack 11", "out resend 23", "in command 18"})
+		same(t, "datagrams", seen.all(), []string{"out command 18", "out command 18", "in nack 11", "out resend 23", "in command 18"})
 	})
 }
 
@@ -144,7 +144,7 @@ func TestResends(t *testing.T) {
 		o.FirstID = 0x7a00
 		l, _ := start(t, o)
 		began := time.Now()
-		var times []string
+		var times record
 		var frames []frame.Frame
 		a.Tap(func(p netsim.Packet) {
 			f, err := frame.Parse(p.Payload)
@@ -152,13 +152,13 @@ func TestResends(t *testing.T) {
 				t.Error(err)
 			}
 			frames = append(frames, f)
-			times = append(times, time.Since(began).String())
+			times.add(time.Since(began).String())
 		})
 		_, err := l.Request(t.Context(), addr(silent), &message.Probe{})
 		if !errors.Is(err, ErrNoAnswer) {
 			t.Errorf("error %v", err)
 		}
-		same(t, "sent at", times, []string{"0s", "500ms", "1.5s", "3.5s", "7.5s", "15.5s"})
+		same(t, "sent at", times.all(), []string{"0s", "500ms", "1.5s", "3.5s", "7.5s", "15.5s"})
 		if d := time.Since(began); d != 31500*time.Millisecond {
 			t.Errorf("gave up after %v", d)
 		}
@@ -195,11 +195,11 @@ func TestTimeoutFollowsTheRTT(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		var times []string
-		a.Tap(func(p netsim.Packet) { times = append(times, time.Since(began).String()) })
+		var times record
+		a.Tap(func(p netsim.Packet) { times.add(time.Since(began).String()) })
 		b.Cut()
 		l.Request(t.Context(), addr(b), &message.Probe{})
-		same(t, "sent at", times, []string{"0s", "300ms", "900ms", "2.1s", "4.5s", "9.3s"})
+		same(t, "sent at", times.all(), []string{"0s", "300ms", "900ms", "2.1s", "4.5s", "9.3s"})
 	})
 }
 
@@ -233,10 +233,10 @@ func TestFragments(t *testing.T) {
 					t.Errorf("the reply is not the echo: %T", m)
 				}
 				if loss == 0 {
-					same(t, "introduction", (*seen)[:4], []string{"out command 18", "in nack 11", "out resend 23", "out fragment 1232"})
+					same(t, "introduction", seen.all()[:4], []string{"out command 18", "in nack 11", "out resend 23", "out fragment 1232"})
 				}
 				hellos := 0
-				for _, m := range h.bodies {
+				for _, m := range h.told().bodies {
 					if _, ok := m.(*message.Hello); ok {
 						hellos++
 					}
@@ -247,6 +247,33 @@ func TestFragments(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A peer that started again has forgotten that we proved our address.
+func TestFragmentsAfterTheirRestart(t *testing.T) {
+	simulate(t, func(t *testing.T, in *netsim.Internet) {
+		a, b := in.Host(netsim.HostOptions{}), in.Host(netsim.HostOptions{})
+		h := new(tester)
+		h.answer = func(from Origin, c message.Command) { h.link.Reply(from, c.ID, &message.HelloReply{Noise: []byte{1}}) }
+		o := on(b)
+		o.Handler = h
+		l, _ := start(t, on(a))
+		for range 2 {
+			ctx, cancel := context.WithCancel(t.Context())
+			server, err := Open(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.link = server
+			done := make(chan error)
+			go func() { done <- server.Run(ctx) }()
+			if _, err := l.Request(t.Context(), addr(b), &message.Hello{Noise: make([]byte, 5000)}); err != nil {
+				t.Error(err)
+			}
+			cancel()
+			<-done
+		}
+	})
 }
 
 func TestTooLong(t *testing.T) {
@@ -348,7 +375,7 @@ func TestSendIsConfirmed(t *testing.T) {
 		if ha.handled() != 1 {
 			t.Errorf("handled %d times", ha.handled())
 		}
-		same(t, "datagrams", *seen, []string{"out command 18", "in confirm 11", "out confirm 11", "out confirm 11"})
+		same(t, "datagrams", seen.all(), []string{"out command 18", "in confirm 11", "out confirm 11", "out confirm 11"})
 	})
 }
 

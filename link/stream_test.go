@@ -62,7 +62,7 @@ func TestStream(t *testing.T) {
 				t.Errorf("reply %d is %T", i, m)
 			}
 		}
-		far := hs.origins[0]
+		far := hs.told().origins[0]
 		if far.Stream == 0 || !far.Addr.IsValid() {
 			t.Errorf("the request came from %v", far)
 		}
@@ -81,15 +81,15 @@ func TestStream(t *testing.T) {
 		})
 		server.SendPacket(far, 0x13, []byte("fast"))
 		time.Sleep(5 * time.Second)
-		same(t, "server's packets", hs.packets, []string{"10 there", "14 fast"})
-		same(t, "client's packets", hc.packets, []string{"12 and back"})
+		same(t, "server's packets", hs.told().packets, []string{"10 there", "14 fast"})
+		same(t, "client's packets", hc.told().packets, []string{"12 and back"})
 
 		server.SendPacket(far, 0x12, []byte("the last word"))
 		server.Close(far.Stream)
 		time.Sleep(5 * time.Second)
-		same(t, "what was queued at the close", hc.packets, []string{"12 and back", "12 the last word"})
-		if fmt.Sprint(hs.closed) != fmt.Sprint([]uint64{far.Stream}) || fmt.Sprint(hc.closed) != fmt.Sprint([]uint64{stream}) {
-			t.Errorf("closed: %v of %v, %v of %v", hs.closed, far.Stream, hc.closed, stream)
+		same(t, "what was queued at the close", hc.told().packets, []string{"12 and back", "12 the last word"})
+		if fmt.Sprint(hs.told().closed) != fmt.Sprint([]uint64{far.Stream}) || fmt.Sprint(hc.told().closed) != fmt.Sprint([]uint64{stream}) {
+			t.Errorf("closed: %v of %v, %v of %v", hs.told().closed, far.Stream, hc.told().closed, stream)
 		}
 		for _, l := range []*Link{client, server} {
 			if n := l.Counters().Streams; n != 0 {
@@ -162,8 +162,8 @@ func TestDialFailures(t *testing.T) {
 			t.Errorf("context: %v", err)
 		}
 		synctest.Wait()
-		if l.Counters().Streams != 0 || h.closed != nil {
-			t.Errorf("%d streams left, %v told of", l.Counters().Streams, h.closed)
+		if l.Counters().Streams != 0 || h.told().closed != nil {
+			t.Errorf("%d streams left, %v told of", l.Counters().Streams, h.told().closed)
 		}
 	})
 }
@@ -188,8 +188,8 @@ func TestStrangersOnTheListener(t *testing.T) {
 			}
 			conn.Close()
 		}
-		if n := l.Counters(); n.Dropped[DropStreams] != 3 || n.TCPSent.Bytes != 0 || h.closed != nil {
-			t.Errorf("counted %+v, told of %v", n, h.closed)
+		if n := l.Counters(); n.Dropped[DropStreams] != 3 || n.TCPSent.Bytes != 0 || h.told().closed != nil {
+			t.Errorf("counted %+v, told of %v", n, h.told().closed)
 		}
 	})
 }
@@ -262,8 +262,8 @@ func TestStreamOfNonsense(t *testing.T) {
 			conn.Close()
 		}
 		synctest.Wait()
-		if len(h.closed) != 5 || h.handled() != 0 || l.Counters().Streams != 0 {
-			t.Errorf("%d closed, %d commands, %d left", len(h.closed), h.handled(), l.Counters().Streams)
+		if len(h.told().closed) != 5 || h.handled() != 0 || l.Counters().Streams != 0 {
+			t.Errorf("%d closed, %d commands, %d left", len(h.told().closed), h.handled(), l.Counters().Streams)
 		}
 	})
 }
@@ -286,8 +286,8 @@ func TestSlowReaderIsDropped(t *testing.T) {
 			t.Errorf("after %d packets and %v: %v", sent, time.Since(began), err)
 		}
 		synctest.Wait()
-		if len(h.closed) != 1 {
-			t.Errorf("told of %v", h.closed)
+		if len(h.told().closed) != 1 {
+			t.Errorf("told of %v", h.told().closed)
 		}
 	})
 }
@@ -339,8 +339,8 @@ func TestKilledPeerClosesItsStreams(t *testing.T) {
 		b.Kill()
 		<-done
 		time.Sleep(time.Second)
-		if len(h.closed) != 1 || h.closed[0] != stream {
-			t.Errorf("told of %v, want %v", h.closed, stream)
+		if len(h.told().closed) != 1 || h.told().closed[0] != stream {
+			t.Errorf("told of %v, want %v", h.told().closed, stream)
 		}
 	})
 }

@@ -52,6 +52,8 @@ type link struct {
 	checking   bool
 	doubtful   bool   // the last keep-alive was not answered: do not count on it
 	supernodes uint32 // in the network, as it said last
+
+	told []linnet.NodeID // the others that it was told of
 }
 
 // attaching is an ordinary node's half of attachment.
@@ -282,10 +284,11 @@ func (m *Machine) connected(now time.Time, node linnet.NodeID) {
 
 func (m *Machine) askAttach(now time.Time, l *link) {
 	l.state = asking
+	l.told = m.others(l)
 	ask := &message.Attach{
 		Uptime: uint32(now.Sub(m.started) / time.Second),
 		Node:   binary.BigEndian.Uint64(m.o.Self.Node[:]),
-		Others: m.others(l),
+		Others: l.told,
 	}
 	if len(m.o.Addrs) > 0 {
 		ask.Port = uint32(m.o.Addrs[0].Port())
@@ -319,7 +322,7 @@ func (m *Machine) served(now time.Time, l *link, you netip.AddrPort) {
 	}
 	m.hostsChanged(now)
 	m.emit(Attached{l.host.Node, you})
-	m.tellOthers(now, l, linnet.NodeID{})
+	m.tellOthers(now)
 	m.after(now, m.o.KeepAlive, func(now time.Time) { m.keepAlive(now, l) })
 	m.refresh(now, l)
 	m.trim(now)
@@ -352,8 +355,8 @@ func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
 	if l.checking || l.state != attached {
 		return
 	}
-	l.checking = true
-	m.request(now, l.host.Node, &message.KeepAlive{PeerDown: dead, Others: m.others(l)}, checkWait, func(now time.Time, reply message.Message) {
+	l.checking, l.told = true, m.others(l)
+	m.request(now, l.host.Node, &message.KeepAlive{PeerDown: dead, Others: l.told}, checkWait, func(now time.Time, reply message.Message) {
 		l.checking = false
 		if !slices.Contains(m.attach.links, l) {
 			return
@@ -368,6 +371,7 @@ func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
 			m.hosts.succeeded(now, l.host.Node)
 			m.trim(now)
 			m.seek(now)
+			m.tellOthers(now)
 		case l.doubtful:
 			m.lost(now, l)
 		default:
@@ -379,12 +383,12 @@ func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
 	})
 }
 
-// tellOthers lets the other supernodes know that the attachments are others
-// now, and which one is dead.
-func (m *Machine) tellOthers(now time.Time, changed *link, dead linnet.NodeID) {
-	for _, l := range m.attach.links {
-		if l != changed {
-			m.check(now, l, dead)
+// tellOthers lets each supernode know which others there are now: it watches
+// over them and reports their death.
+func (m *Machine) tellOthers(now time.Time) {
+	for _, l := range slices.Clone(m.attach.links) {
+		if l.state == attached && !slices.Equal(l.told, m.others(l)) {
+			m.check(now, l, linnet.NodeID{})
 		}
 	}
 }
@@ -432,7 +436,9 @@ func (m *Machine) drop(now time.Time, l *link) {
 	m.emit(Disconnect{l.host.Node})
 	if l.state == attached {
 		m.emit(Detached{l.host.Node})
-		m.tellOthers(now, l, l.host.Node)
+		for _, other := range slices.Clone(a.links) {
+			m.check(now, other, l.host.Node)
+		}
 		a.short = 0
 		m.seek(now)
 	}

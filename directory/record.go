@@ -1,0 +1,112 @@
+package directory
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// MaxRecord bounds a record's wire form.
+const MaxRecord = 4096
+
+// A Record says where one device of a user can be reached: through which
+// supernodes, and nothing of its addresses. It is signed by the device.
+//
+//	4/0 certificate   4/1 location   0/2 NAT   0/3 capabilities   0/4 online
+//	1/5 sequence      1/6 time, milliseconds since 1970
+type Record struct {
+	Certificate  []byte
+	Location     message.Location
+	NAT          uint32 // traverse.NAT
+	Capabilities uint32
+	Online       bool
+	Sequence     uint64 // rises with every record of the device
+	Time         time.Time
+
+	// User, Device, Agreement and Expires are the certificate's, known once the record was opened.
+	User      linnet.UserName
+	Device    string
+	Agreement []byte
+	Expires   time.Time
+
+	raw []byte
+}
+
+type recordBody struct {
+	Certificate  []byte           `obj:"4/0"`
+	Location     message.Location `obj:"4/1"`
+	NAT          uint32           `obj:"0/2"`
+	Capabilities uint32           `obj:"0/3"`
+	Online       bool             `obj:"0/4"`
+	Sequence     uint64           `obj:"1/5"`
+	Time         uint64           `obj:"1/6"`
+}
+
+// Errors of records and absences.
+var (
+	ErrRecordSize = fmt.Errorf("a record has at most %d bytes", MaxRecord)
+	errOtherNode  = errors.New("it is another device's than the certificate")
+	errNoUser     = errors.New("only people have records")
+	errTime       = errors.New("it is long forgotten, or comes from the future")
+)
+
+// Sign gives the record's wire form.
+func (r *Record) Sign(k suite.Keys) ([]byte, error) {
+	b, err := suite.SignBody(k, suite.ForRecord, &recordBody{
+		r.Certificate, r.Location, r.NAT, r.Capabilities, r.Online, r.Sequence, uint64(r.Time.UnixMilli()),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	if len(b) > MaxRecord {
+		return nil, ErrRecordSize
+	}
+	return b, nil
+}
+
+// OpenRecord reads a record and checks its certificate, signature and bounds.
+func OpenRecord(t overlay.Trust, b []byte, now time.Time) (*Record, error) {
+	r, err := openRecord(t, b, now)
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	return r, nil
+}
+
+func openRecord(t overlay.Trust, b []byte, now time.Time) (*Record, error) {
+	if len(b) > MaxRecord {
+		return nil, ErrRecordSize
+	}
+	var body recordBody
+	cert, err := t.Open(b, now, suite.ForRecord, &body, func() []byte { return body.Certificate })
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case body.Location.Node != cert.NodeID():
+		return nil, errOtherNode
+	case cert.User.IsNode():
+		return nil, errNoUser
+	case body.Time > uint64(now.Add(maxSkew).UnixMilli()), body.Time < uint64(now.Add(-KeepFor).UnixMilli()):
+		return nil, errTime
+	}
+	return &Record{
+		Certificate: body.Certificate, Location: body.Location, NAT: body.NAT, Capabilities: body.Capabilities,
+		Online: body.Online, Sequence: body.Sequence, Time: time.UnixMilli(int64(body.Time)),
+		User: cert.User, Device: cert.Device, Agreement: cert.Agreement, Expires: cert.Expires, raw: bytes.Clone(b),
+	}, nil
+}
+
+// Node is the device.
+func (r *Record) Node() linnet.NodeID { return r.Location.Node }
+
+// Reachable says that the device is online as far as the record is to be believed.
+func (r *Record) Reachable(now time.Time) bool {
+	return r.Online && now.Sub(r.Time) <= FreshFor && len(r.Location.Supernodes) > 0
+}

@@ -1,0 +1,265 @@
+package directory
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+const (
+	hedge         = 400 * time.Millisecond // then others are asked besides those who do not answer
+	searchFor2s   = 2 * time.Second        // then the answer is what there is
+	cacheFound    = time.Minute
+	cacheNotFound = 2 * time.Second // he may come online at any moment
+	tellAbsent    = 3               // absences told to a client
+)
+
+// A lookup finds the records of a user for the clients that asked. The nearest
+// member is asked first, and two more if its answer is missing, stale or
+// "offline". Nothing good from them is believed only when so many members said
+// it that a majority which has the record could not be missed.
+type lookup struct {
+	user    linnet.UserName
+	slot    overlay.Slot
+	members []linnet.NodeID // nearest first
+	asked   int             // of members
+	waiting int
+	answers int
+	best    map[linnet.NodeID]*Record // the newest of each device
+	absent  []*Absence
+	askers  []asker
+	done    bool
+	found   bool      // a device that can be reached
+	until   time.Time // the answer may be given again
+}
+
+type asker struct {
+	node linnet.NodeID
+	id   uint16
+}
+
+func (s *Supernode) receivedSearch(now time.Time, from linnet.NodeID, id uint16, msg *message.Search) {
+	user, ok := exactUser(msg)
+	if !ok {
+		s.refuse(from, id, message.FailureInvalid, "only one user can be searched for, by the whole name")
+		return
+	}
+	if msg.Member && s.o.Seats.IsSupernode(from) {
+		s.emit(overlay.Respond{To: from, ID: id, Message: s.ownAnswer(now, user)})
+		return
+	}
+	switch {
+	case msg.Member || !s.mine(from):
+		s.refuse(from, id, message.FailureDenied, "you are not attached here")
+	case !s.allow(now, from):
+		s.refuse(from, id, message.FailureTooMany, "too many requests")
+	default:
+		s.lookUp(now, user, asker{from, id}, msg.Fresh)
+	}
+}
+
+// ownAnswer is what this member holds itself.
+func (s *Supernode) ownAnswer(now time.Time, user linnet.UserName) *message.SearchResult {
+	result := &message.SearchResult{Done: 1}
+	for _, h := range s.store.users[user] {
+		result.Hits = append(result.Hits, message.Hit{Record: h.raw, User: user})
+	}
+	if result.Hits == nil {
+		if a := s.ownAbsence(now, user); a != nil {
+			result.Absent = [][]byte{a}
+		}
+	}
+	return result
+}
+
+func (s *Supernode) ownAbsence(now time.Time, user linnet.UserName) []byte {
+	a := Absence{User: user, Slot: s.o.SlotOf(user), Time: now, Entry: s.o.Seats.Entry()}
+	b, err := a.Sign(s.o.Self.Keys)
+	if err != nil {
+		return nil // then this member says nothing that counts
+	}
+	return b
+}
+
+func (s *Supernode) lookUp(now time.Time, user linnet.UserName, a asker, fresh bool) {
+	l := s.lookups[user]
+	if l != nil && l.done && (fresh || now.After(l.until) || l.found && !l.reachable(now)) {
+		l = nil
+	}
+	switch {
+	case l == nil && len(s.lookups) >= s.o.Busy:
+		s.refuse(a.node, a.id, message.FailureTooMany, "busy")
+	case l == nil:
+		l = &lookup{user: user, slot: s.o.SlotOf(user), best: make(map[linnet.NodeID]*Record), askers: []asker{a}}
+		s.lookups[user] = l
+		s.begin(now, l)
+	case l.done:
+		s.answer(l, a)
+	case len(l.askers) < s.o.Busy:
+		l.askers = append(l.askers, a)
+	}
+}
+
+func (s *Supernode) begin(now time.Time, l *lookup) {
+	l.members = slices.Clone(s.o.Seats.Members(l.slot))
+	distance := func(node linnet.NodeID) time.Duration {
+		if node == s.o.Self.Node {
+			return 0
+		}
+		if rtt := s.o.Seats.RTT(node); rtt > 0 {
+			return rtt
+		}
+		return time.Hour
+	}
+	slices.SortStableFunc(l.members, func(a, b linnet.NodeID) int { return int(distance(a) - distance(b)) })
+	s.after(now, searchFor2s, func(now time.Time) { s.finish(now, l) })
+	s.ask(now, l, 1)
+}
+
+// ask asks the next n members.
+func (s *Supernode) ask(now time.Time, l *lookup, n int) {
+	end := min(l.asked+n, len(l.members))
+	next := l.members[l.asked:end]
+	l.asked = end
+	l.waiting += len(next)
+	search := searchFor(l.user)
+	search.Member = true
+	for _, node := range next {
+		if node == s.o.Self.Node {
+			s.hear(now, l, node, s.ownAnswer(now, l.user))
+			continue
+		}
+		s.request(now, node, search, memberWait, func(now time.Time, reply message.Message) { s.hear(now, l, node, reply) })
+	}
+	if l.waiting > 0 && !l.done {
+		asked := l.asked
+		s.after(now, hedge, func(now time.Time) {
+			if !l.done && l.asked == asked && l.waiting > 0 {
+				s.ask(now, l, 2)
+			}
+		})
+	}
+}
+
+// hear takes one member's answer; what is not signed as it should be is none.
+func (s *Supernode) hear(now time.Time, l *lookup, node linnet.NodeID, reply message.Message) {
+	l.waiting--
+	if l.done {
+		return
+	}
+	if result, ok := reply.(*message.SearchResult); ok {
+		answered := false
+		for _, r := range openHits(s.o.Trust, now, l.user, result) {
+			answered = true
+			newest(l.best, r)
+		}
+		if len(result.Absent) > 0 && !answered {
+			a, err := OpenAbsence(s.o.Trust, result.Absent[0], now)
+			if err == nil && a.Node == node && a.User == l.user && a.Slot == l.slot {
+				l.absent = append(l.absent, a)
+				answered = true
+			}
+		}
+		if answered {
+			l.answers++
+		}
+	}
+	// A record that a majority wrote is missed by at most this many members.
+	certain := min(max(tellAbsent, len(l.members)-len(l.members)/2), len(l.members))
+	switch {
+	case l.reachable(now) || l.answers >= certain:
+		s.finish(now, l)
+	case l.waiting > 0:
+	case l.asked == len(l.members):
+		s.finish(now, l)
+	case l.asked < tellAbsent:
+		s.ask(now, l, tellAbsent-l.asked)
+	default:
+		s.ask(now, l, certain-l.answers)
+	}
+}
+
+func (l *lookup) reachable(now time.Time) bool {
+	for _, r := range l.best {
+		if r.Reachable(now) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Supernode) finish(now time.Time, l *lookup) {
+	if l.done {
+		return
+	}
+	l.done = true
+	for _, a := range l.askers {
+		s.answer(l, a)
+	}
+	l.askers = nil
+	keep := cacheNotFound
+	if l.found = l.reachable(now); l.found {
+		keep = cacheFound
+	}
+	l.until = now.Add(keep)
+	s.after(now, keep, func(time.Time) {
+		if s.lookups[l.user] == l {
+			delete(s.lookups, l.user)
+		}
+	})
+}
+
+func (s *Supernode) answer(l *lookup, a asker) {
+	result := &message.SearchResult{Done: 1}
+	for _, r := range sorted(l.best) {
+		result.Hits = append(result.Hits, message.Hit{Record: r.raw, User: l.user})
+	}
+	if result.Hits == nil {
+		for _, x := range l.absent[:min(len(l.absent), tellAbsent)] {
+			result.Absent = append(result.Absent, x.raw)
+		}
+	}
+	s.emit(overlay.Respond{To: a.node, ID: a.id, Message: result})
+}
+
+// openHits are the hits of a result that are records of the user.
+func openHits(t overlay.Trust, now time.Time, user linnet.UserName, result *message.SearchResult) []*Record {
+	var records []*Record
+	for _, hit := range result.Hits[:min(len(result.Hits), maxDevices)] {
+		r, err := OpenRecord(t, hit.Record, now)
+		if err != nil {
+			break // a liar: the rest is not worth a look
+		}
+		if r.User == user {
+			records = append(records, r)
+		}
+	}
+	return records
+}
+
+// newest puts r into best unless a newer record of the device is there.
+func newest(best map[linnet.NodeID]*Record, r *Record) {
+	if old := best[r.Node()]; old == nil || old.Sequence < r.Sequence {
+		best[r.Node()] = r
+	}
+}
+
+// sorted are the records, the latest first.
+func sorted(best map[linnet.NodeID]*Record) []*Record {
+	records := make([]*Record, 0, len(best))
+	for _, r := range best {
+		records = append(records, r)
+	}
+	slices.SortFunc(records, func(a, b *Record) int {
+		if c := b.Time.Compare(a.Time); c != 0 {
+			return c
+		}
+		x, y := a.Node(), b.Node()
+		return bytes.Compare(x[:], y[:])
+	})
+	return records
+}

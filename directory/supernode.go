@@ -1,0 +1,233 @@
+package directory
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// Seats is what a supernode knows of the overlay; an overlay.Machine is one.
+type Seats interface {
+	Members(overlay.Slot) []linnet.NodeID // that hold a slot, this one among them if it does
+	IsSupernode(linnet.NodeID) bool
+	IsClient(linnet.NodeID) bool
+	RTT(linnet.NodeID) time.Duration // zero: not known
+	Entry() []byte                   // this supernode's own, signed
+}
+
+// SupernodeOptions configures a Supernode. Self, Trust and Seats are needed.
+type SupernodeOptions struct {
+	Self   overlay.Identity
+	Trust  overlay.Trust
+	Seats  Seats
+	SlotOf overlay.SlotFunc // nil means overlay.SlotOf
+
+	Records  int     // on the shelf: 100,000
+	Busy     int     // searches, writes or answers in memory at once: 4096 of each
+	Requests float64 // a second, of one node that is attached: 5
+	Burst    float64 // and at once: 60
+}
+
+// A Supernode is both what a supernode does for its clients, to store and to
+// search, and the member of slots that it is itself.
+type Supernode struct {
+	machine
+	o       SupernodeOptions
+	store   *store
+	members map[overlay.Slot][]linnet.NodeID // of the slots with records, as they were last
+	moves   []move                           // records on their way to new members
+	moving  bool
+	writes  int // under way
+	lookups map[linnet.UserName]*lookup
+	rates   map[linnet.NodeID]*overlay.Bucket
+}
+
+// NewSupernode makes a Supernode; Start begins.
+func NewSupernode(o SupernodeOptions) *Supernode {
+	if o.SlotOf == nil {
+		o.SlotOf = overlay.SlotOf
+	}
+	for _, x := range []struct {
+		v     *int
+		value int
+	}{{&o.Records, 100_000}, {&o.Busy, 4096}} {
+		if *x.v <= 0 {
+			*x.v = x.value
+		}
+	}
+	for _, x := range []struct {
+		v     *float64
+		value float64
+	}{{&o.Requests, 5}, {&o.Burst, 60}} {
+		if *x.v <= 0 {
+			*x.v = x.value
+		}
+	}
+	return &Supernode{
+		o: o, store: newStore(o.Records), members: make(map[overlay.Slot][]linnet.NodeID),
+		lookups: make(map[linnet.UserName]*lookup), rates: make(map[linnet.NodeID]*overlay.Bucket),
+	}
+}
+
+const (
+	sweepEvery = time.Minute
+	rateSweep  = 10 * time.Second
+)
+
+// Start begins with the records that were on disk. What is past its time is forgotten at once.
+func (s *Supernode) Start(now time.Time, records [][]byte) {
+	for _, b := range records {
+		if r, err := OpenRecord(s.o.Trust, b, now); err == nil {
+			s.put(now, r)
+		} else if body, ok := peek(b); ok {
+			s.emit(Forget{body.Location.Node})
+		}
+	}
+	s.out = slices.DeleteFunc(s.out, func(e Effect) bool { _, ok := e.(Persist); return ok }) // it is there
+	s.after(now, sweepEvery, s.sweep)
+	s.after(now, rateSweep, s.sweepRates)
+}
+
+// Records is how many devices have a record here.
+func (s *Supernode) Records() int { return len(s.store.nodes) }
+
+// Received takes a command of a session: id is the one to answer under. It
+// says whether the command was one of this package.
+func (s *Supernode) Received(now time.Time, from linnet.NodeID, id uint16, msg message.Message) bool {
+	switch msg := msg.(type) {
+	case *message.StoreRecord:
+		s.receivedStore(now, from, id, msg)
+	case *message.Search:
+		s.receivedSearch(now, from, id, msg)
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *Supernode) receivedStore(now time.Time, from linnet.NodeID, id uint16, msg *message.StoreRecord) {
+	member := msg.Member && s.o.Seats.IsSupernode(from)
+	if !member && (msg.Member || !s.mine(from)) {
+		s.refuse(from, id, message.FailureDenied, "you are not attached here")
+		return
+	}
+	if !member && !s.allow(now, from) {
+		s.refuse(from, id, message.FailureTooMany, "too many requests")
+		return
+	}
+	if h := s.heldAs(msg.Record); h != nil && member {
+		s.emit(overlay.Respond{To: from, ID: id, Message: &message.Stored{Sequence: h.Sequence, Copies: 1}})
+		return
+	}
+	r, err := OpenRecord(s.o.Trust, msg.Record, now)
+	if err != nil || !member && r.Node() != from {
+		s.refuse(from, id, message.FailureInvalid, "not a valid record of yours")
+		return
+	}
+	if !member {
+		s.write(now, from, id, r)
+		return
+	}
+	if sequence, ok := s.put(now, r); ok {
+		s.emit(overlay.Respond{To: from, ID: id, Message: &message.Stored{Sequence: sequence, Copies: 1}})
+	} else {
+		s.refuse(from, id, message.FailureTooMany, "no room")
+	}
+}
+
+// heldAs finds a record by its exact bytes: those need no check a second time.
+func (s *Supernode) heldAs(b []byte) *held {
+	if body, ok := peek(b); ok {
+		if h := s.store.nodes[body.Location.Node]; h != nil && bytes.Equal(h.raw, b) {
+			return h
+		}
+	}
+	return nil
+}
+
+// peek reads a record and checks nothing.
+func peek(b []byte) (body recordBody, ok bool) {
+	signed, err := suite.ParseSigned(b)
+	return body, err == nil && message.Unmarshal(signed.Body, &body) == nil
+}
+
+// put takes a record onto the shelf, and says which sequence is there now. One of a slot that
+// this supernode does not hold is taken, too, for a while: the sender may know
+// of a change that this one has not heard of yet.
+func (s *Supernode) put(now time.Time, r *Record) (sequence uint64, ok bool) {
+	slot := s.o.SlotOf(r.User)
+	v, gone := s.store.put(now, r, slot)
+	for _, node := range gone {
+		s.emit(Forget{node})
+	}
+	switch h := s.store.nodes[r.Node()]; v {
+	case stored:
+		if _, ok := s.members[slot]; !ok {
+			s.members[slot] = s.o.Seats.Members(slot)
+		}
+		h.strayed = time.Time{}
+		if !slices.Contains(s.members[slot], s.o.Self.Node) {
+			h.strayed = now
+		}
+		s.emit(Persist{r.Node(), r.raw})
+		return r.Sequence, true
+	case known:
+		return h.Sequence, true
+	}
+	return 0, false
+}
+
+func (s *Supernode) sweep(now time.Time) {
+	for _, node := range s.store.sweep(now) {
+		s.emit(Forget{node})
+	}
+	for slot := range s.members {
+		if s.store.slots[slot] == 0 {
+			delete(s.members, slot)
+		}
+	}
+	s.after(now, sweepEvery, s.sweep)
+}
+
+// mine says whether this supernode works for a node: a client, or itself.
+func (s *Supernode) mine(node linnet.NodeID) bool {
+	return node == s.o.Self.Node || s.o.Seats.IsClient(node)
+}
+
+// allow bounds what one node asks for; the table of rates is bounded, too.
+func (s *Supernode) allow(now time.Time, node linnet.NodeID) bool {
+	b := s.rates[node]
+	if b == nil {
+		if len(s.rates) >= s.o.Busy {
+			s.dropRates(now)
+		}
+		if len(s.rates) >= s.o.Busy {
+			return false
+		}
+		b = new(overlay.Bucket)
+		s.rates[node] = b
+	}
+	return b.Take(now, s.o.Requests, s.o.Burst)
+}
+
+func (s *Supernode) sweepRates(now time.Time) {
+	s.dropRates(now)
+	s.after(now, rateSweep, s.sweepRates)
+}
+
+func (s *Supernode) dropRates(now time.Time) {
+	for node, b := range s.rates {
+		if b.Full(now, s.o.Requests) {
+			delete(s.rates, node)
+		}
+	}
+}
+
+func (s *Supernode) refuse(to linnet.NodeID, id uint16, code uint32, text string) {
+	s.emit(overlay.Respond{To: to, ID: id, Message: &message.Failure{Code: code, Text: text}})
+}

@@ -255,6 +255,9 @@ func (e *Endpoint) Packet(now time.Time, via Path, tag uint32, body []byte) {
 		e.confirm(s)
 	}
 	s.heard, s.silence = e.now, 0
+	if head := e.peers[s.peer]; s.state == up && head != nil && head.state == answered && e.now.since(head.half.began) >= glareFor {
+		e.giveUp(head, ErrUnreachable) // whoever sent that Hello, the peer is still in this session
+	}
 	if s.state == up {
 		e.heardBy(s, via, len(body))
 		k := &s.keys
@@ -282,10 +285,7 @@ func (e *Endpoint) open(s *session, tag uint32, body []byte) ([]byte, bool) {
 // heardBy notes on which path the peer was heard. One that is not known yet has to
 // answer a challenge; as nobody knows who is there, it gets no more bytes than came.
 func (e *Endpoint) heardBy(s *session, via Path, size int) {
-	p := s.meet(e.now, via)
-	if p == nil {
-		return
-	}
+	p := e.meet(s, via)
 	p.heard = e.now
 	if p.rank == 1 {
 		s.stalled = false

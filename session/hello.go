@@ -15,7 +15,7 @@ const (
 	maxHello   = 1150 // bytes of a Noise message that fit a datagram
 	noiseCost  = 96   // what the handshake adds to its payload
 	listCost   = 48   // what the list adds to certificate and commands
-	maxShadows = 1024 // answered Hellos whose time is not fresh
+	maxShadows = 1024 // answered Hellos that Send does not use
 	maxSeen    = 1 << 17
 	hashSize   = 16
 )
@@ -31,6 +31,7 @@ type dial struct {
 	resends int
 	lost    [hashSize]byte // the peer's Hello that lost against ours
 	met     bool           // there is one
+	rival   *session       // answered since: it counts if the peer says something in it first
 }
 
 // half is what a responder keeps until the first packet comes.
@@ -39,7 +40,7 @@ type half struct {
 	hash   [hashSize]byte
 	time   uint64 // of the Hello
 	held   []byte // its commands, if they have to wait
-	shadow bool   // not fresh: Send does not use it
+	shadow bool   // Send does not use it: not fresh, or we dial ourselves
 	began  instant
 	budget int // bytes that may still be sent to an address that proved nothing
 }
@@ -54,7 +55,7 @@ func (e *Endpoint) Dial(now time.Time, peer Peer, via Path, first ...message.Mes
 	if peer.Node == e.o.Node {
 		return ErrUnreachable
 	}
-	if s == nil || s.state == up && e.now.since(s.heard) >= redialAfter {
+	if s == nil || s.state == up && e.now.since(s.heard) >= redialAfter+s.keepAlive {
 		return e.hello(peer, via, first)
 	}
 	if s.state == dialing && len(s.dial.via) < MaxPaths {
@@ -166,6 +167,9 @@ func (e *Endpoint) HelloReply(now time.Time, via Path, from linnet.NodeID, m *me
 	if s.dial.met { // what it says follows in our session
 		e.seen.add(e.now, s.dial.lost)
 	}
+	if s.dial.rival != nil {
+		e.remove(s.dial.rival)
+	}
 	s.dial = nil
 	s.paths = []path{{Path: via, rank: 1, since: e.now, heard: e.now}}
 	e.established(s, e.now.since(began))
@@ -206,7 +210,8 @@ func (e *Endpoint) Hello(now time.Time, via Path, id uint16, m *message.Hello) {
 		return
 	}
 	head := e.peers[peer]
-	if head != nil && head.state == dialing && e.now.since(head.dial.began) < glareFor && bytes.Compare(e.o.Node[:], peer[:]) < 0 {
+	glare := head != nil && head.state == dialing && bytes.Compare(e.o.Node[:], peer[:]) < 0
+	if glare && e.now.since(head.dial.began) < glareFor {
 		head.dial.lost, head.dial.met = hash, true
 		return // ours counts
 	}
@@ -214,7 +219,8 @@ func (e *Endpoint) Hello(now time.Time, via Path, id uint16, m *message.Hello) {
 	if head != nil && head.state == answered && head.half.time >= p.Time {
 		fresh = false // the newest one counts
 	}
-	if !fresh && e.shadows >= maxShadows {
+	shadow := glare || !fresh
+	if shadow && e.shadows >= maxShadows {
 		return
 	}
 
@@ -232,14 +238,20 @@ func (e *Endpoint) Hello(now time.Time, via Path, id uint16, m *message.Hello) {
 	s.keys = epoch{Traffic: *traffic, own: tag, peer: p.Tag}
 	s.half = &half{
 		reply: &message.HelloReply{Noise: msg}, hash: hash, time: p.Time,
-		shadow: !fresh, began: e.now, budget: len(m.Noise) - len(msg),
+		shadow: shadow, began: e.now, budget: len(m.Noise) - len(msg),
 	}
 	e.halves[hash] = s
 	e.emit(SendHello{To: peer, Via: via, ReplyTo: id, Message: s.half.reply})
 	e.touch(s)
-	if !fresh {
+	if shadow {
 		e.shadows++
 		s.half.held = p.Commands
+		if glare {
+			if head.dial.rival != nil {
+				e.remove(head.dial.rival)
+			}
+			head.dial.rival = s
+		}
 		return
 	}
 

@@ -102,20 +102,29 @@ func (s *session) find(p Path) *path {
 	return nil
 }
 
-// meet returns what is known of p. It is nil if there are too many paths.
-func (s *session) meet(now instant, p Path) *path {
+// meet returns what is known of p. Where there are too many paths, it takes the
+// place of one that is not used: one that is not up, or that was heard longest ago.
+func (e *Endpoint) meet(s *session, p Path) *path {
 	if known := s.find(p); known != nil {
 		return known
 	}
-	if len(s.paths) >= MaxPaths {
-		i := slices.IndexFunc(s.paths, func(p path) bool { return p.rank == 0 && !p.up })
-		if i < 0 {
-			return nil
-		}
-		s.paths = slices.Delete(s.paths, i, i+1)
+	fresh := path{Path: p, since: e.now}
+	if len(s.paths) < MaxPaths {
+		s.paths = append(s.paths, fresh)
+		return &s.paths[len(s.paths)-1]
 	}
-	s.paths = append(s.paths, path{Path: p, since: now})
-	return &s.paths[len(s.paths)-1]
+	var worst *path
+	for i := range s.paths {
+		q := &s.paths[i]
+		if q.rank == 0 && (worst == nil || worst.up && !q.up || worst.up == q.up && q.heard < worst.heard) {
+			worst = q
+		}
+	}
+	if worst.up {
+		e.emit(PathDown{s.peer, worst.Path})
+	}
+	*worst = fresh
+	return worst
 }
 
 // Routes says where media of a peer goes.
@@ -196,12 +205,27 @@ func (e *Endpoint) Probe(now time.Time, to linnet.NodeID, by Path) error {
 	if s == nil {
 		return ErrNoSession
 	}
-	p := s.meet(e.now, by)
-	if p == nil {
-		return ErrPath
-	}
-	e.challenge(s, p)
+	e.challenge(s, e.meet(s, by))
 	return nil
+}
+
+// PathLost says that a path is gone, as with a TCP stream that was closed: nobody
+// has to wait until challenges stay unanswered.
+func (e *Endpoint) PathLost(now time.Time, to linnet.NodeID, gone Path) {
+	e.at(now)
+	s := e.standing(to)
+	if s == nil {
+		return
+	}
+	i := slices.IndexFunc(s.paths, func(p path) bool { return p.Path == gone })
+	if i < 0 {
+		return
+	}
+	s.paths[i].missed = maxMissed
+	if e.miss(s, &s.paths[i]) {
+		s.paths = slices.Delete(s.paths, i, i+1)
+	}
+	e.touch(s)
 }
 
 func (e *Endpoint) challenge(s *session, p *path) {
@@ -266,7 +290,7 @@ func (e *Endpoint) pathUp(s *session, p *path, rtt time.Duration) {
 	switch {
 	case p == main:
 	case !main.up, // anything is better
-		s.stalled && main.missed > 0,     // the session needs it
+		s.stalled,                        // the one in use had its chance
 		p.roamed && main.heard < p.since: // the peer is not there any more
 		e.use(s, p.Path)
 	}

@@ -28,8 +28,10 @@
 // queue while it is dialing.
 //
 // When both sides dial at once, the Hello of the lower NodeID counts: its
-// sender ignores the other Hello for two seconds, and the other side answers
+// sender ignores the other Hello, and the other side answers
 // and gives up its own dialing; what it wanted to say follows in the session.
+// After two seconds without a reply the lower one answers as well, in case only the
+// other direction works: then the session that speaks first counts.
 //
 // A second Hello of a peer that has a session (it restarted) replaces the
 // session when its first packet arrives: Down with ErrReplaced, then Up.
@@ -177,7 +179,6 @@ type session struct {
 	old   *epoch // still received under, until oldGone
 	tags  []uint32
 	paths []path
-	used  [MaxRoutes]int8 // indices of paths, -1 for none
 
 	// A newer session of the same peer that is not up yet is put before this one.
 	older *session

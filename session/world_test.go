@@ -312,3 +312,8 @@ type checked struct {
 func (n checked) Helper()                      {}
 func (n checked) Fatal(args ...any)            { n.t.Fatal(args...) }
 func (n checked) Fatalf(f string, args ...any) { n.t.Fatalf(f, args...) }
+
+// address is the i-th of many.
+func address(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{172, byte(i >> 16), byte(i >> 8), byte(i)}), 33033)
+}

@@ -20,6 +20,7 @@ import (
 // network is an authority with one login server, and the way to it.
 type network struct {
 	t          testing.TB
+	path       string // of the accounts
 	accounts   *Accounts
 	server     *Server
 	descriptor *suite.Descriptor
@@ -37,7 +38,7 @@ var cheap = suite.PasswordParams{Time: 1, Memory: 8, Threads: 1}
 
 func newNetwork(t testing.TB, registration suite.Registration, opts ServerOptions) *network {
 	t.Helper()
-	n := &network{t: t, from: netip.MustParseAddr("192.0.2.1")}
+	n := &network{t: t, from: netip.MustParseAddr("192.0.2.1"), path: filepath.Join(t.TempDir(), "accounts.db")}
 	authority, err := suite.CreateAuthority("test", time.Now(), suite.AuthorityOptions{
 		Policy:       suite.Policy{Registration: registration, Password: cheap},
 		LoginServers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.100:33033")},
@@ -45,7 +46,7 @@ func newNetwork(t testing.TB, registration suite.Registration, opts ServerOption
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.accounts, err = OpenAccounts(t.Context(), filepath.Join(t.TempDir(), "accounts.db")); err != nil {
+	if n.accounts, err = OpenAccounts(t.Context(), n.path); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.accounts.Close() })

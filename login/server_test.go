@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -431,4 +433,43 @@ func FuzzRequest(f *testing.F) {
 			t.Error("granted")
 		}
 	})
+}
+
+// What was answered for is in the files: a copy of them, taken while the server
+// runs on, has it.
+func TestAnsweredIsOnDisk(t *testing.T) {
+	n := newNetwork(t, suite.RegistrationOpen, ServerOptions{})
+	n.register("alice", "secret", newKeys(t))
+	home := t.TempDir()
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(n.path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(home, "copy.db"+suffix), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	accounts, err := OpenAccounts(t.Context(), filepath.Join(home, "copy.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.accounts.Close()
+	n.accounts = accounts
+	defer accounts.Close()
+	if a, d := n.count("SELECT COUNT(*) FROM accounts WHERE user_name = 'alice'"), n.count("SELECT COUNT(*) FROM devices"); a != 1 || d != 1 {
+		t.Errorf("%d accounts, %d devices", a, d)
+	}
+}
+
+// A server that cannot write grants nothing, says that it is its own trouble,
+// and the client then asks another one.
+func TestServerThatCannotWrite(t *testing.T) {
+	n := newNetwork(t, suite.RegistrationOpen, ServerOptions{})
+	keys := newKeys(t)
+	n.register("alice", "secret", keys)
+	n.accounts.Close()
+	if _, err := n.client().Login(t.Context(), who("alice", "secret"), keys); linnet.CodeOf(err) != linnet.CodeNoNetwork {
+		t.Errorf("got %v", err)
+	}
 }

@@ -27,11 +27,10 @@ CREATE TABLE settings (
     value TEXT NOT NULL
 );
 
--- The host cache: supernodes to begin with, the best score first.
-CREATE TABLE hosts (
-    node  BYTEA PRIMARY KEY, -- linnet.NodeID
-    score DOUBLE PRECISION NOT NULL,
-    entry BYTEA NOT NULL     -- package overlay's business
+-- The host cache: supernodes to begin with. At most one row.
+CREATE TABLE host_cache (
+    only_row BIGINT PRIMARY KEY CHECK (only_row = 1),
+    bytes    BYTEA  NOT NULL -- package overlay knows what is in it
 );
 
 -- Device records that this node keeps for others as a supernode.

@@ -46,6 +46,8 @@ type DB struct {
 	writing *sql.DB // its one connection is the writer's
 	lock    *os.File
 	close   func() error
+
+	prepared sync.Map // query to *sql.Stmt of readers; the queries are the program's, hence few
 }
 
 // Open opens the database at path, makes it if it is missing, and brings its
@@ -161,8 +163,28 @@ type Row interface {
 
 // One reads one row; sql.ErrNoRows says that there is none.
 func One[T any](ctx context.Context, db *DB, scan func(Row) (T, error), query string, args ...any) (T, error) {
-	v, err := scan(db.readers.QueryRowContext(ctx, query, args...))
+	stmt, err := db.prepare(ctx, query)
+	if err != nil {
+		var none T
+		return none, Explain(err)
+	}
+	v, err := scan(stmt.QueryRowContext(ctx, args...))
 	return v, Explain(err)
+}
+
+func (db *DB) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if stmt, ok := db.prepared.Load(query); ok {
+		return stmt.(*sql.Stmt), nil
+	}
+	stmt, err := db.readers.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if first, loaded := db.prepared.LoadOrStore(query, stmt); loaded {
+		stmt.Close()
+		return first.(*sql.Stmt), nil
+	}
+	return stmt, nil // closed with readers
 }
 
 // Column is the scan function of a query with one column.
@@ -173,7 +195,11 @@ func Column[T any](row Row) (v T, err error) {
 
 // All reads all rows.
 func All[T any](ctx context.Context, db *DB, scan func(Row) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := db.readers.QueryContext(ctx, query, args...)
+	stmt, err := db.prepare(ctx, query)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, Explain(err)
 	}

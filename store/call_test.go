@@ -1,0 +1,75 @@
+package store
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+func TestCallHasOneOutcome(t *testing.T) {
+	home := t.TempDir()
+	s := openTest(t, home)
+	c := linnet.CallRecord{ID: linnet.CallID{1}, Peer: "bob", Incoming: true, Started: at(1)}
+	ok(t, s.PutCall(t.Context(), c))
+	c.Answered = at(2)
+	ok(t, s.PutCall(t.Context(), c))
+	c.Ended, c.Outcome = at(10), linnet.OutcomeCompleted
+	c.Receipt = linnet.Receipt{Path: linnet.DirectUDP, PacketsSent: 400, Loss: 0.01, MOS: 4.2,
+		Paths: []linnet.PathSpan{{TMS: 0, Path: linnet.RelayUDP, Via: "relay", RTTMS: 20}, {TMS: 300, Path: linnet.DirectUDP, RTTMS: 9}}}
+	ok(t, s.PutCall(t.Context(), c))
+	want := c
+
+	// What comes late changes nothing but the receipt.
+	c.Ended, c.Outcome, c.Answered = at(20), linnet.OutcomeLost, at(3)
+	c.Suffered = linnet.OtherSide
+	want.Suffered = linnet.OtherSide
+	ok(t, s.PutCall(t.Context(), c))
+	ok(t, s.PutCall(t.Context(), linnet.CallRecord{ID: c.ID, Peer: "bob", Incoming: true, Started: at(1)}))
+
+	s = reopen(t, s, home)
+	if got := must(s.Call(t.Context(), c.ID))(t); !reflect.DeepEqual(*got, want) {
+		t.Errorf("got  %+v\nwant %+v", *got, want)
+	}
+	if got := must(s.Call(t.Context(), linnet.CallID{9}))(t); got != nil {
+		t.Errorf("a call that never was: %+v", got)
+	}
+}
+
+func TestCallsNewestFirst(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	for i := range 5 {
+		ok(t, s.PutCall(t.Context(), linnet.CallRecord{ID: linnet.CallID{byte(i)}, Peer: "bob", Started: at(i), Ended: at(i), Outcome: linnet.OutcomeBusy}))
+	}
+	calls := must(s.Calls(t.Context(), 2))(t)
+	if len(calls) != 2 || calls[0].ID != (linnet.CallID{4}) || calls[1].ID != (linnet.CallID{3}) {
+		t.Errorf("%+v", calls)
+	}
+}
+
+// Calls that were going on when the process died get their one outcome when the
+// store is opened again.
+func TestCallsOfADeadProcess(t *testing.T) {
+	home := t.TempDir()
+	s := openTest(t, home)
+	tests := []struct {
+		record linnet.CallRecord
+		want   linnet.Outcome
+	}{
+		{linnet.CallRecord{ID: linnet.CallID{1}, Peer: "bob", Incoming: true, Started: at(1)}, linnet.OutcomeMissed},
+		{linnet.CallRecord{ID: linnet.CallID{2}, Peer: "bob", Incoming: true, Started: at(2), Answered: at(3)}, linnet.OutcomeLost},
+		{linnet.CallRecord{ID: linnet.CallID{3}, Peer: "bob", Started: at(3)}, linnet.OutcomeLost},
+		{linnet.CallRecord{ID: linnet.CallID{4}, Peer: "bob", Started: at(4), Answered: at(5)}, linnet.OutcomeLost},
+		{linnet.CallRecord{ID: linnet.CallID{5}, Peer: "bob", Started: at(5), Ended: at(6), Outcome: linnet.OutcomeRejected}, linnet.OutcomeRejected},
+	}
+	for _, tt := range tests {
+		ok(t, s.PutCall(t.Context(), tt.record))
+	}
+	s = reopen(t, s, home)
+	for _, tt := range tests {
+		got := must(s.Call(t.Context(), tt.record.ID))(t)
+		if got.Outcome != tt.want || got.Ended.IsZero() {
+			t.Errorf("%+v became %+v", tt.record, got)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// A store that an older linnet left is upgraded with everything in it. Each
+// schema that was ever released has its file in testdata.
+func TestUpgrade(t *testing.T) {
+	tests := []struct {
+		file  string
+		check func(t *testing.T, s *Store)
+	}{
+		{"v1.sql", func(t *testing.T, s *Store) {
+			id := must(s.Identity(t.Context()))(t)
+			if want := (&Identity{"alice", "laptop", []byte("keys"), []byte("certificate")}); !reflect.DeepEqual(id, want) {
+				t.Errorf("identity: %+v", id)
+			}
+			n := must(s.Network(t.Context()))(t)
+			if want := (&Network{linnet.NetworkID{1}, [32]byte{2}, 7, []byte("descriptor")}); !reflect.DeepEqual(n, want) {
+				t.Errorf("network: %+v", n)
+			}
+			if v := must(s.Setting(t.Context(), "relay", "ask"))(t); v != "off" {
+				t.Errorf("setting: %q", v)
+			}
+			if got, want := must(s.Hosts(t.Context()))(t), []Host{{node(3), 0.5, []byte("entry")}}; !reflect.DeepEqual(got, want) {
+				t.Errorf("hosts: %v", got)
+			}
+			if got, want := must(s.Records(t.Context()))(t), []Record{{node(4), at(1), []byte("record")}}; !reflect.DeepEqual(got, want) {
+				t.Errorf("records: %v", got)
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.file, func(t *testing.T) {
+			home := t.TempDir()
+			statements, err := os.ReadFile(filepath.Join("testdata", tt.file))
+			ok(t, err)
+			db, err := sql.Open("sqlite", "file:"+filepath.Join(home, "linnet.db"))
+			ok(t, err)
+			_, err = db.Exec(string(statements))
+			ok(t, err)
+			ok(t, db.Close())
+
+			s := openTest(t, home)
+			tt.check(t, s)
+			// What the old schema did not have works as well.
+			ok(t, s.PutContact(t.Context(), linnet.Contact{User: "bob", Added: at(1)}))
+			s = reopen(t, s, home)
+			tt.check(t, s)
+		})
+	}
+}

@@ -58,7 +58,8 @@ type Options struct {
 	Bootstrap []Host // the descriptor's first supernodes
 	HostCache []byte // what Machine.HostCache gave before
 
-	// Admit says who may be a supernode; the network's policy. nil admits everybody.
+	// Admit says who may be a supernode: the network's policy, such as Hosted.
+	// nil admits everybody.
 	Admit func(*suite.Certificate) bool
 
 	KeepAlive time.Duration // of the mapping to a supernode, 15 to 120 s; zero means 30 s
@@ -87,6 +88,9 @@ func set[T int | float64 | time.Duration](v *T, value T) {
 		*v = value
 	}
 }
+
+// Hosted admits operators' machines only, as networks do that want no volunteers.
+func Hosted(c *suite.Certificate) bool { return c.User.IsNode() }
 
 // Machine is one node's part of the overlay. It is not safe for concurrent use.
 type Machine struct {

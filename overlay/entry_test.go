@@ -1,0 +1,123 @@
+package overlay_test
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/overlay/overlaytest"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+func testEntry(w *overlaytest.World, id overlay.Identity) overlay.Entry {
+	return overlay.Entry{
+		Certificate: id.Certificate, Addrs: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:33033")},
+		Roles: linnet.Supernode | linnet.Relay, Incarnation: uint64(w.Now.UnixMilli()),
+	}
+}
+
+func TestEntry(t *testing.T) {
+	w := overlaytest.New(t, 1)
+	id := w.Identity("node:one", "device")
+	e := testEntry(w, id)
+	e.Addrs = append(e.Addrs, netip.MustParseAddrPort("[2001:db8::1]:33033"))
+	b, err := e.Sign(id.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.Trust.OpenEntry(b, w.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Node != id.Node || got.User != "node:one" || !slices.Equal(got.Addrs, e.Addrs) || got.Roles != e.Roles || got.Incarnation != e.Incarnation || !got.Serves() {
+		t.Errorf("opened %+v", got)
+	}
+	if h := got.Host(); h.Node != id.Node || !bytes.Equal(h.Agreement, id.Keys.Public().Agreement) {
+		t.Errorf("host %+v", h)
+	}
+	t.Logf("an entry of two addresses has %d bytes", len(b))
+
+	t.Run("every bit counts", func(t *testing.T) {
+		for i := range b {
+			x := bytes.Clone(b)
+			x[i] ^= 0x10
+			if _, err := w.Trust.OpenEntry(x, w.Now); err == nil {
+				t.Fatalf("opened with byte %d changed", i)
+			}
+		}
+	})
+	t.Run("expired", func(t *testing.T) {
+		if _, err := w.Trust.OpenEntry(b, w.Now.AddDate(0, 0, 31)); err == nil {
+			t.Error("opened although its certificate has expired")
+		}
+	})
+	t.Run("another's certificate", func(t *testing.T) {
+		stolen := testEntry(w, w.Identity("node:two", "device"))
+		b, _ := stolen.Sign(id.Keys)
+		if _, err := w.Trust.OpenEntry(b, w.Now); err == nil {
+			t.Error("opened although another key signed it")
+		}
+	})
+	t.Run("another purpose", func(t *testing.T) {
+		signed, _ := suite.ParseSigned(b)
+		sig, _ := id.Keys.Sign(suite.ForRecord, signed.Body)
+		x := bytes.Replace(b, signed.Signature, sig, 1)
+		if _, err := w.Trust.OpenEntry(x, w.Now); err == nil {
+			t.Error("opened although it was signed for another purpose")
+		}
+	})
+	t.Run("from the future", func(t *testing.T) {
+		if _, err := w.Trust.OpenEntry(b, w.Now.Add(-time.Hour)); err == nil {
+			t.Error("opened an hour before it was made")
+		}
+	})
+	for name, addrs := range map[string][]netip.AddrPort{
+		"no address":   nil,
+		"five":         slices.Repeat([]netip.AddrPort{e.Addrs[0]}, 5),
+		"no port":      {netip.MustParseAddrPort("192.0.2.7:0")},
+		"multicast":    {netip.MustParseAddrPort("224.0.0.1:5")},
+		"unspecified":  {netip.MustParseAddrPort("0.0.0.0:5")},
+		"link's scope": {netip.MustParseAddrPort("[fe80::1%eth0]:5")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := e
+			bad.Addrs = addrs
+			if _, err := bad.Sign(id.Keys); err == nil {
+				t.Error("signed")
+			}
+		})
+	}
+	t.Run("longest", func(t *testing.T) {
+		long := w.Identity(linnet.UserName("u"+strings.Repeat("x", 31)), strings.Repeat("d", suite.MaxDeviceName))
+		e := testEntry(w, long)
+		e.Addrs = slices.Repeat([]netip.AddrPort{netip.MustParseAddrPort("[2001:db8:1:2:3:4:5:6]:33033")}, overlay.MaxAddrs)
+		b, err := e.Sign(long.Keys)
+		if err != nil || len(b) > overlay.MaxEntry {
+			t.Fatalf("%d bytes: %v", len(b), err)
+		}
+		t.Logf("%d bytes", len(b))
+	})
+}
+
+func FuzzOpenEntry(f *testing.F) {
+	w := overlaytest.New(f, 1)
+	id := w.Identity("node:one", "device")
+	e := testEntry(w, id)
+	b, err := e.Sign(id.Keys)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add(id.Certificate)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := w.Trust.OpenEntry(b, w.Now)
+		if err == nil && (e.Node != id.Node || len(e.Addrs) == 0 || len(e.Addrs) > overlay.MaxAddrs) {
+			t.Errorf("forged: %+v", e)
+		}
+	})
+}

@@ -1,0 +1,183 @@
+package overlay
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// The figures come from an implementation of the rules in another language.
+func TestSlotOf(t *testing.T) {
+	for user, want := range map[linnet.UserName]Slot{"alice": 175, "bob": 1754, "echo123": 788} {
+		if got := SlotOf(user); got != want {
+			t.Errorf("SlotOf(%s) = %d, want %d", user, got, want)
+		}
+	}
+	if got := Slot(2047).Block(); got != 255 {
+		t.Errorf("block of slot 2047 = %d", got)
+	}
+}
+
+func TestScore(t *testing.T) {
+	counting := linnet.NodeID{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+	for _, tt := range []struct {
+		slot Slot
+		node linnet.NodeID
+		want uint64
+	}{
+		{0, linnet.NodeID{}, 0x4934c45cdcee22e2},
+		{0, counting, 0x726b13b7c814e227},
+		{2047, counting, 0x8b232a574c3e7b86},
+	} {
+		if got := Score(tt.slot, tt.node); got != tt.want {
+			t.Errorf("Score(%d, %x) = %#x, want %#x", tt.slot, tt.node, got, tt.want)
+		}
+	}
+}
+
+func testNode(n int) linnet.NodeID { return linnet.NodeID{byte(n >> 8), byte(n), 0xaa} }
+
+// spread gives every node a network of its own.
+func spreadAddr(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), 1}) }
+
+func TestMembers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes := rapid.SliceOfNDistinct(rapid.IntRange(0, 200), 1, 60, rapid.ID).Draw(t, "nodes")
+		slot := Slot(rapid.IntRange(0, SlotCount-1).Draw(t, "slot"))
+		var a, b Slots
+		for _, n := range nodes {
+			a.Add(testNode(n), spreadAddr(n))
+		}
+		for _, n := range slices.Backward(nodes) {
+			b.Members(slot) // what was cached on the way must not matter
+			b.Add(testNode(n), spreadAddr(n))
+		}
+		members := a.Members(slot)
+		if !slices.Equal(members, b.Members(slot)) {
+			t.Fatal("the order of joining matters")
+		}
+		if len(members) != min(SlotSize, len(nodes)) {
+			t.Fatalf("%d members of %d supernodes", len(members), len(nodes))
+		}
+		all := slices.Clone(nodes)
+		slices.SortFunc(all, func(x, y int) int {
+			if Score(slot, testNode(x)) > Score(slot, testNode(y)) {
+				return -1
+			}
+			return 1
+		})
+		for i, m := range members {
+			if m != testNode(all[i]) {
+				t.Fatalf("member %d is not the one of the %d. highest score", i, i)
+			}
+		}
+		gone := members[0]
+		a.Remove(gone)
+		for _, m := range members[1:] {
+			if !slices.Contains(a.Members(slot), m) {
+				t.Fatal("one that stayed lost its seat")
+			}
+		}
+	})
+}
+
+func TestSeatsAreShared(t *testing.T) {
+	const n = 100
+	var s Slots
+	for i := range n {
+		s.Add(testNode(i), spreadAddr(i))
+	}
+	held := make(map[linnet.NodeID]int)
+	before := make(map[Slot][]linnet.NodeID)
+	for slot := range Slot(SlotCount) {
+		before[slot] = s.Members(slot)
+		for _, m := range before[slot] {
+			held[m]++
+		}
+	}
+	for node, slots := range held {
+		if mean := SlotCount * SlotSize / n; slots < mean/2 || slots > 2*mean {
+			t.Errorf("%s holds %d slots, mean %d", node.Short(), slots, mean)
+		}
+	}
+	s.Add(testNode(n), spreadAddr(n))
+	moved := 0
+	for slot, members := range before {
+		for _, m := range s.Members(slot) {
+			if !slices.Contains(members, m) {
+				moved++
+			}
+		}
+	}
+	if want := SlotCount * SlotSize / (n + 1); moved < want/2 || moved > 2*want {
+		t.Errorf("a join moved %d seats, want about %d", moved, want)
+	}
+}
+
+// Who rents a whole network does not get a whole slot, unless there is nobody else.
+func TestTwoSeatsPerPrefix(t *testing.T) {
+	var s Slots
+	for i := range 15 {
+		s.Add(testNode(i), netip.MustParseAddr(fmt.Sprintf("192.0.2.%d", i+1)))
+	}
+	for i := 15; i < 30; i++ {
+		s.Add(testNode(i), spreadAddr(i))
+	}
+	for slot := range Slot(50) {
+		crowd := 0
+		for _, m := range s.Members(slot) {
+			if m[1] < 15 {
+				crowd++
+			}
+		}
+		if crowd > perPrefix || len(s.Members(slot)) != SlotSize {
+			t.Fatalf("slot %d: %d of %d members are of one network", slot, crowd, len(s.Members(slot)))
+		}
+	}
+	for i := 15; i < 30; i++ {
+		s.Remove(testNode(i))
+	}
+	if got := len(s.Members(0)); got != SlotSize {
+		t.Errorf("%d members where all are of one network, want %d", got, SlotSize)
+	}
+}
+
+func TestBlock(t *testing.T) {
+	var s Slots
+	for i := range 30 {
+		s.Add(testNode(i), spreadAddr(i))
+	}
+	block := s.Block(3)
+	for slot := Slot(24); slot < 32; slot++ {
+		for _, m := range s.Members(slot) {
+			if !slices.Contains(block, m) {
+				t.Errorf("%s holds slot %d and is not in its block", m.Short(), slot)
+			}
+		}
+	}
+	if !slices.IsSortedFunc(block, compareNodes) {
+		t.Error("the block is not in order")
+	}
+}
+
+func BenchmarkMembers(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	var s Slots
+	for range 20_000 {
+		var id linnet.NodeID
+		for i := range id {
+			id[i] = byte(r.Uint32())
+		}
+		s.seats = append(s.seats, seat{node: id, weight: weight(id), prefix: netip.PrefixFrom(spreadAddr(r.IntN(65536)), 24)})
+	}
+	for i := 0; b.Loop(); i++ {
+		clear(s.cache)
+		s.Members(Slot(i % SlotCount))
+	}
+}

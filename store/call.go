@@ -80,7 +80,7 @@ func scanCall(row sqlite.Row) (c linnet.CallRecord, err error) {
 // seen alive.
 func (s *Store) closeCalls(ctx context.Context) error {
 	return s.write(ctx, "calls", func(tx *sqlite.Tx) error {
-		_, err := tx.Exec(`UPDATE calls SET ended = seen, outcome = CASE WHEN incoming = 1 AND answered = 0 THEN $1 ELSE $2 END
+		_, err := tx.Exec(`UPDATE calls SET ended = seen, outcome = CASE WHEN incoming = 1 AND answered = 0 THEN CAST($1 AS BIGINT) ELSE CAST($2 AS BIGINT) END
 			WHERE outcome = 0`, int(linnet.OutcomeMissed), int(linnet.OutcomeLost))
 		return err
 	})

@@ -12,10 +12,7 @@ import (
 // HostCache returns the host cache, as SetHostCache was given it; nil if it
 // never was.
 func (s *Store) HostCache(ctx context.Context) ([]byte, error) {
-	b, err := sqlite.One(ctx, s.db, func(row sqlite.Row) (b []byte, err error) {
-		err = row.Scan(&b)
-		return b, err
-	}, "SELECT bytes FROM host_cache")
+	b, err := sqlite.One(ctx, s.db, sqlite.Column[[]byte], "SELECT bytes FROM host_cache")
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("store: host cache: %w", err)
 	}

@@ -8,12 +8,11 @@ CREATE TABLE goose_db_version (
 	);
 INSERT INTO "goose_db_version" VALUES(1,0,1,'2026-11-23 19:56:38');
 INSERT INTO "goose_db_version" VALUES(2,1,1,'2026-11-23 19:56:38');
-CREATE TABLE hosts (
-    node  BYTEA PRIMARY KEY, -- linnet.NodeID
-    score DOUBLE PRECISION NOT NULL,
-    entry BYTEA NOT NULL     -- package overlay's business
+CREATE TABLE host_cache (
+    only_row BIGINT PRIMARY KEY CHECK (only_row = 1),
+    bytes    BYTEA  NOT NULL -- package overlay knows what is in it
 );
-INSERT INTO "hosts" VALUES(X'03000000000000000000000000000001',0.5,X'656E747279');
+INSERT INTO "host_cache" VALUES(1,X'686F737473');
 CREATE TABLE identity (
     only_row    BIGINT PRIMARY KEY CHECK (only_row = 1),
     user_name   TEXT   NOT NULL,

@@ -233,16 +233,25 @@ func (s *Server) open(ctx context.Context, m *message.Login) (*message.LoginBody
 	case err != nil:
 		return nil, nil, &message.Failure{Code: message.FailureInvalid, Text: "the request cannot be opened"}
 	}
-	invalid := &message.Failure{Code: message.FailureInvalid, Text: "the request makes no sense"}
-	var outer message.LoginRequest
-	body := new(message.LoginBody)
-	if message.Unmarshal(request, &outer) != nil || message.Unmarshal(outer.Signed, body) != nil {
-		return nil, nil, invalid
-	}
-	if s.suite.Verify(body.Signing, suite.ForLogin, toSign(s.network, outer.Signed), outer.Signature) != nil {
-		return nil, nil, invalid
+	body, err := s.read(request)
+	if err != nil {
+		return nil, nil, &message.Failure{Code: message.FailureInvalid, Text: "the request makes no sense"}
 	}
 	return body, seal, nil
+}
+
+// read reads what was sealed and verifies that the device whose keys are in it
+// made it for this network.
+func (s *Server) read(request []byte) (*message.LoginBody, error) {
+	var outer message.LoginRequest
+	if err := message.Unmarshal(request, &outer); err != nil {
+		return nil, err
+	}
+	body := new(message.LoginBody)
+	if err := message.Unmarshal(outer.Signed, body); err != nil {
+		return nil, err
+	}
+	return body, s.suite.Verify(body.Signing, suite.ForLogin, toSign(s.network, outer.Signed), outer.Signature)
 }
 
 // errRepeated says that a request was answered before.

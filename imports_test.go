@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"wire/objlist", "wire/obfuscate", "wire/frame"},
 	{"wire/message"},
 	{"suite"},
-	{"netx"},
+	{"netx", "store/sqlite"},
 	{"netsim"},
 	{"link"},
 	{"session"},

@@ -125,6 +125,7 @@ type Event struct {
 	Kind   EventKind   `json:"kind"`
 	Call   *CallInfo   `json:"call,omitempty"`
 	Record *CallRecord `json:"record,omitempty"` // with EventCallEnded
+	Was    *CallID     `json:"was,omitempty"`    // with EventCallMerged
 	Text   string      `json:"text,omitempty"`
 }
 
@@ -137,6 +138,8 @@ const (
 	EventOffline     EventKind = "offline"      // no supernode left; Text says why
 	EventCallRings   EventKind = "call-rings"   // an incoming call
 	EventCallChanged EventKind = "call-changed" // its state or path
+	EventCallHeard   EventKind = "call-heard"   // the first sound of the other side
+	EventCallMerged  EventKind = "call-merged"  // both had dialled: Was goes on as Call
 	EventCallEnded   EventKind = "call-ended"
 	EventTone        EventKind = "tone"
 	EventWarning     EventKind = "warning" // Text is for people

@@ -41,7 +41,7 @@ type Send struct {
 }
 
 // Ready says that the relay takes packets for Peer at Addr, under Tag. On the
-// side that reserved, Offer is for the peer (but for Entry, which the node adds).
+// side that reserved, Offer is for the peer.
 // When a relay lost a reservation it comes again, with another one.
 type Ready struct {
 	Relay, Peer linnet.NodeID
@@ -239,13 +239,13 @@ func (c *Client) Replied(now time.Time, token uint64, m message.Message) {
 func (c *Client) establish(now time.Time, w *way, m *message.RelayEstablished) {
 	w.giveUp = time.Time{}
 	w.due = now.Add(max(shortest, time.Duration(m.Lifetime)*time.Second/2))
-	if w.established == *m && w.id == m.Relay {
+	if old := &w.established; old.Relay == m.Relay && old.Tag == m.Tag && old.Addr == m.Addr && w.id == m.Relay {
 		return
 	}
 	w.id, w.established, w.joined = m.Relay, *m, w.join
 	ready := Ready{Relay: w.relay, Peer: w.peer, Addr: m.Addr, Tag: m.Tag}
 	if !w.join {
-		ready.Offer = &message.RelayOffer{Session: w.session, Relay: m.Relay, Addr: m.Addr}
+		ready.Offer = &message.RelayOffer{Session: w.session, Relay: m.Relay, Addr: m.Addr, Entry: m.Entry}
 	}
 	c.do(ready)
 	if w.joined {

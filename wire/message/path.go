@@ -60,7 +60,8 @@ type RelayEstablished struct {
 	Lifetime uint32         `obj:"0/20"` // seconds; renewed by traffic
 	Relay    uint32         `obj:"0/4"`
 	Tag      uint32         `obj:"0/4000"`
-	Addr     netip.AddrPort `obj:"2/8"` // where the relay takes frames
+	Addr     netip.AddrPort `obj:"2/8"`        // where the relay takes frames
+	Entry    []byte         `obj:"4/4000,opt"` // overlay.Entry of the relay, to be offered to the other side
 }
 
 // RelayJoined tells the first side that the second one is there (command 84).

@@ -1,0 +1,186 @@
+package http
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// Client is a linnet.Client that speaks to the node behind a local socket.
+type Client struct {
+	path string
+	http http.Client
+}
+
+// Dial makes a Client for the node that serves the socket at path. It does not
+// connect yet: a node that is not there shows at the first call.
+func Dial(path string) *Client {
+	c := &Client{path: path}
+	c.http.Transport = &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", path)
+		},
+	}
+	return c
+}
+
+var _ linnet.Client = (*Client)(nil)
+
+// Status implements linnet.Client.
+func (c *Client) Status(ctx context.Context) (s linnet.Status, err error) {
+	return s, c.do(ctx, "GET", "/v1/status", nil, &s)
+}
+
+// Register implements linnet.Client.
+func (c *Client) Register(ctx context.Context, cred linnet.Credentials) error {
+	return c.do(ctx, "POST", "/v1/register", cred, nil)
+}
+
+// Login implements linnet.Client.
+func (c *Client) Login(ctx context.Context, cred linnet.Credentials) error {
+	return c.do(ctx, "POST", "/v1/login", cred, nil)
+}
+
+// Logout implements linnet.Client.
+func (c *Client) Logout(ctx context.Context) error {
+	return c.do(ctx, "POST", "/v1/logout", nil, nil)
+}
+
+// Lookup implements linnet.Client.
+func (c *Client) Lookup(ctx context.Context, user linnet.UserName) (l linnet.Listing, err error) {
+	return l, c.do(ctx, "GET", "/v1/users/"+string(user), nil, &l)
+}
+
+// Contacts implements linnet.Client.
+func (c *Client) Contacts(ctx context.Context) (l []linnet.Contact, err error) {
+	return l, c.do(ctx, "GET", "/v1/contacts", nil, &l)
+}
+
+// AddContact implements linnet.Client.
+func (c *Client) AddContact(ctx context.Context, contact linnet.Contact) error {
+	return c.do(ctx, "PUT", "/v1/contacts/"+string(contact.User), contact, nil)
+}
+
+// RemoveContact implements linnet.Client.
+func (c *Client) RemoveContact(ctx context.Context, user linnet.UserName) error {
+	return c.do(ctx, "DELETE", "/v1/contacts/"+string(user), nil, nil)
+}
+
+// Call implements linnet.Client.
+func (c *Client) Call(ctx context.Context, user linnet.UserName, m linnet.CallMedia) (linnet.CallID, error) {
+	var r dialReply
+	err := c.do(ctx, "POST", "/v1/calls", dialRequest{user, m}, &r)
+	return r.Call, err
+}
+
+// Answer implements linnet.Client.
+func (c *Client) Answer(ctx context.Context, id linnet.CallID, m linnet.CallMedia) error {
+	return c.do(ctx, "POST", "/v1/calls/"+id.String()+"/answer", m, nil)
+}
+
+// HangUp implements linnet.Client.
+func (c *Client) HangUp(ctx context.Context, id linnet.CallID) error {
+	return c.do(ctx, "POST", "/v1/calls/"+id.String()+"/hangup", nil, nil)
+}
+
+// Hold implements linnet.Client.
+func (c *Client) Hold(ctx context.Context, id linnet.CallID, on bool) error {
+	return c.do(ctx, "POST", "/v1/calls/"+id.String()+"/hold", holdRequest{on}, nil)
+}
+
+// Tone implements linnet.Client.
+func (c *Client) Tone(ctx context.Context, id linnet.CallID, tone string) error {
+	return c.do(ctx, "POST", "/v1/calls/"+id.String()+"/tone", toneRequest{tone}, nil)
+}
+
+// History implements linnet.Client.
+func (c *Client) History(ctx context.Context, limit int) (l []linnet.CallRecord, err error) {
+	return l, c.do(ctx, "GET", fmt.Sprintf("/v1/calls?limit=%d", limit), nil, &l)
+}
+
+// Events implements linnet.Client.
+func (c *Client) Events(ctx context.Context) (<-chan linnet.Event, error) {
+	resp, err := c.send(ctx, "GET", "/v1/events", nil)
+	if err != nil {
+		return nil, err
+	}
+	events := make(chan linnet.Event)
+	go func() {
+		defer close(events)
+		defer resp.Body.Close()
+		lines := bufio.NewScanner(resp.Body)
+		lines.Buffer(nil, maxBody)
+		for lines.Scan() {
+			var e linnet.Event
+			if json.Unmarshal(lines.Bytes(), &e) != nil {
+				return
+			}
+			select {
+			case events <- e:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return events, nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body, answer any) error {
+	resp, err := c.send(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if answer == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return fmt.Errorf("local node: %s %s: %w", method, path, err)
+	}
+	return nil
+}
+
+func (c *Client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var b []byte
+	if body != nil {
+		var err error
+		if b, err = json.Marshal(body); err != nil {
+			return nil, fmt.Errorf("local node: %w", err)
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://linnet"+path, bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("local node: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, &linnet.Error{Code: linnet.CodeNotRunning, Text: "no node is running here",
+			Hint: "start one with `linnet up`, with the same --home if you use one"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("local node: %w", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var f failure
+	if err := json.NewDecoder(resp.Body).Decode(&f); err != nil {
+		return nil, fmt.Errorf("local node: %s %s: %s", method, path, resp.Status)
+	}
+	e := &linnet.Error{Code: f.Code, Text: f.Text, Hint: f.Hint}
+	if f.Cause != "" {
+		e.Err = errors.New(f.Cause)
+	}
+	return nil, e
+}

@@ -1,0 +1,274 @@
+// Package http offers a running node (linnet.Client) as a small JSON interface,
+// and is the client of it too: `linnet up` serves it on a socket that only the
+// user who started it can open, and the other commands of the program talk to
+// that. It decides nothing.
+//
+//	GET    /v1/status                     linnet.Status
+//	POST   /v1/register, /v1/login        linnet.Credentials
+//	POST   /v1/logout
+//	GET    /v1/users/{user}               linnet.Listing
+//	GET    /v1/contacts                   []linnet.Contact
+//	PUT    /v1/contacts/{user}            linnet.Contact
+//	DELETE /v1/contacts/{user}
+//	GET    /v1/calls?limit=N              []linnet.CallRecord
+//	POST   /v1/calls                      {"user", ...linnet.CallMedia} -> {"call"}
+//	POST   /v1/calls/{call}/answer        linnet.CallMedia
+//	POST   /v1/calls/{call}/hangup
+//	POST   /v1/calls/{call}/hold          {"on"}
+//	POST   /v1/calls/{call}/tone          {"tone"}
+//	GET    /v1/events                     linnet.Event, one a line, until the caller leaves
+//
+// An error is {"code", "text", "hint", "cause"} with a 4xx or 5xx status.
+package http
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// maxBody bounds a request: nothing that is asked here is larger.
+const maxBody = 64 << 10
+
+type failure struct {
+	Code  linnet.Code `json:"code"`
+	Text  string      `json:"text"`
+	Hint  string      `json:"hint,omitempty"`
+	Cause string      `json:"cause,omitempty"`
+}
+
+type dialRequest struct {
+	User linnet.UserName `json:"user"`
+	linnet.CallMedia
+}
+
+type dialReply struct {
+	Call linnet.CallID `json:"call"`
+}
+
+type holdRequest struct {
+	On bool `json:"on"`
+}
+
+type toneRequest struct {
+	Tone string `json:"tone"`
+}
+
+// Handler serves c.
+func Handler(c linnet.Client) http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern string, serve func(*http.Request) (any, error)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			answer, err := serve(r)
+			if err != nil {
+				writeFailure(w, err)
+				return
+			}
+			writeJSON(w, http.StatusOK, answer)
+		})
+	}
+
+	handle("GET /v1/status", func(r *http.Request) (any, error) { return c.Status(r.Context()) })
+	handle("POST /v1/register", func(r *http.Request) (any, error) {
+		cred, err := read[linnet.Credentials](r)
+		return nil, first(err, func() error { return c.Register(r.Context(), cred) })
+	})
+	handle("POST /v1/login", func(r *http.Request) (any, error) {
+		cred, err := read[linnet.Credentials](r)
+		return nil, first(err, func() error { return c.Login(r.Context(), cred) })
+	})
+	handle("POST /v1/logout", func(r *http.Request) (any, error) { return nil, c.Logout(r.Context()) })
+	handle("GET /v1/users/{user}", func(r *http.Request) (any, error) {
+		user, err := userIn(r)
+		if err != nil {
+			return nil, err
+		}
+		return c.Lookup(r.Context(), user)
+	})
+
+	handle("GET /v1/contacts", func(r *http.Request) (any, error) { return c.Contacts(r.Context()) })
+	handle("PUT /v1/contacts/{user}", func(r *http.Request) (any, error) {
+		contact, err := read[linnet.Contact](r)
+		if err == nil {
+			contact.User, err = userIn(r)
+		}
+		return nil, first(err, func() error { return c.AddContact(r.Context(), contact) })
+	})
+	handle("DELETE /v1/contacts/{user}", func(r *http.Request) (any, error) {
+		user, err := userIn(r)
+		return nil, first(err, func() error { return c.RemoveContact(r.Context(), user) })
+	})
+
+	handle("GET /v1/calls", func(r *http.Request) (any, error) {
+		limit, err := strconv.Atoi(r.FormValue("limit"))
+		if err != nil || limit < 1 {
+			return nil, linnet.Errorf(linnet.CodeUsage, "limit %q is not a number above 0", r.FormValue("limit"))
+		}
+		return c.History(r.Context(), limit)
+	})
+	handle("POST /v1/calls", func(r *http.Request) (any, error) {
+		req, err := read[dialRequest](r)
+		if err != nil {
+			return nil, err
+		}
+		id, err := c.Call(r.Context(), req.User, req.CallMedia)
+		return dialReply{id}, err
+	})
+	handle("POST /v1/calls/{call}/answer", func(r *http.Request) (any, error) {
+		return onCall(r, func(id linnet.CallID, m linnet.CallMedia) error { return c.Answer(r.Context(), id, m) })
+	})
+	handle("POST /v1/calls/{call}/hangup", func(r *http.Request) (any, error) {
+		return onCall(r, func(id linnet.CallID, _ struct{}) error { return c.HangUp(r.Context(), id) })
+	})
+	handle("POST /v1/calls/{call}/hold", func(r *http.Request) (any, error) {
+		return onCall(r, func(id linnet.CallID, q holdRequest) error { return c.Hold(r.Context(), id, q.On) })
+	})
+	handle("POST /v1/calls/{call}/tone", func(r *http.Request) (any, error) {
+		return onCall(r, func(id linnet.CallID, q toneRequest) error { return c.Tone(r.Context(), id, q.Tone) })
+	})
+
+	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) { serveEvents(w, r, c) })
+	return mux
+}
+
+func serveEvents(w http.ResponseWriter, r *http.Request, c linnet.Client) {
+	events, err := c.Events(r.Context())
+	if err != nil {
+		writeFailure(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	flush := http.NewResponseController(w)
+	flush.Flush() // the caller knows now that it misses nothing from here on
+	enc := json.NewEncoder(w)
+	for e := range events {
+		if enc.Encode(e) != nil || flush.Flush() != nil {
+			return
+		}
+	}
+}
+
+// onCall runs a request about the call that the path names.
+func onCall[T any](r *http.Request, do func(linnet.CallID, T) error) (any, error) {
+	id, err := linnet.ParseCallID(r.PathValue("call"))
+	if err != nil {
+		return nil, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
+	}
+	arg, err := read[T](r)
+	return nil, first(err, func() error { return do(id, arg) })
+}
+
+func userIn(r *http.Request) (linnet.UserName, error) {
+	user, err := linnet.ParseUserName(r.PathValue("user"))
+	if err != nil {
+		return "", &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
+	}
+	return user, nil
+}
+
+// read takes the request's JSON body; an empty one is the zero value.
+func read[T any](r *http.Request) (v T, err error) {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&v); err != nil && !errors.Is(err, io.EOF) {
+		return v, &linnet.Error{Code: linnet.CodeUsage, Text: "the request is not the JSON that is expected here", Err: err}
+	}
+	return v, nil
+}
+
+func first(err error, then func() error) error {
+	if err != nil {
+		return err
+	}
+	return then()
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if v == nil {
+		v = struct{}{}
+	}
+	json.NewEncoder(w).Encode(v) // a caller that left is no error of ours
+}
+
+func writeFailure(w http.ResponseWriter, err error) {
+	f := failure{Code: linnet.CodeFailed, Text: err.Error()}
+	if e, ok := errors.AsType[*linnet.Error](err); ok {
+		f = failure{Code: e.Code, Text: e.Text, Hint: e.Hint}
+		if e.Err != nil {
+			f.Cause = e.Err.Error()
+		}
+	}
+	status := http.StatusConflict
+	switch f.Code {
+	case linnet.CodeUsage:
+		status = http.StatusBadRequest
+	case linnet.CodeNotFound:
+		status = http.StatusNotFound
+	case linnet.CodeFailed:
+		status = http.StatusInternalServerError
+	}
+	writeJSON(w, status, f)
+}
+
+// Serve answers on a Unix socket at path until ctx ends. Only the user who
+// runs the node can open it, which is all the authentication it has and needs.
+func Serve(ctx context.Context, path string, c linnet.Client) error {
+	l, err := listen(path)
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{
+		Handler:           Handler(c),
+		ReadHeaderTimeout: 5 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("local socket %s: %w", path, err)
+	}
+	return nil
+}
+
+// listen makes the socket. The file of a node that was killed is in the way
+// until somebody removes it; one that still answers belongs to a living node.
+func listen(path string) (net.Listener, error) {
+	if !SocketFits(path) {
+		return nil, fmt.Errorf("local socket %s: its path has more than %d characters", path, maxSocketPath)
+	}
+	if conn, err := net.Dial("unix", path); err == nil {
+		conn.Close()
+		return nil, &linnet.Error{Code: linnet.CodeInUse, Text: "another linnet is running in this directory",
+			Hint: "stop it, or give this one a --home of its own"}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove the old local socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("local socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("local socket: %w", err)
+	}
+	return l, nil
+}
+
+// maxSocketPath is what sockaddr_un holds on the systems we run on, less its NUL (unix(7): 108 on Linux, 104 on BSD).
+const maxSocketPath = 103
+
+// SocketFits says whether a local socket can have this path.
+func SocketFits(path string) bool { return len(path) <= maxSocketPath }

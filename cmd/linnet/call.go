@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// sound is what a call plays and keeps where there is no browser.
+type sound struct {
+	Play    string  `help:"Ogg/Opus file to play to the other side." placeholder:"FILE"`
+	Record  string  `help:"Ogg/Opus file to record the other side to." placeholder:"FILE"`
+	Seconds float64 `help:"Hang up this long after the answer; 0 is at the end of --play." placeholder:"N"`
+	Stay    bool    `help:"Do not hang up at the end of --play."`
+}
+
+// media makes the file names mean the same to the node, which runs elsewhere.
+func (s sound) media() (m linnet.CallMedia, err error) {
+	m = linnet.CallMedia{Seconds: s.Seconds, Stay: s.Stay}
+	for _, f := range []struct {
+		from string
+		to   *string
+	}{{s.Play, &m.Play}, {s.Record, &m.Record}} {
+		if f.from == "" {
+			continue
+		}
+		if *f.to, err = filepath.Abs(f.from); err != nil {
+			return m, fmt.Errorf("file %s: %w", f.from, err)
+		}
+	}
+	return m, nil
+}
+
+type callCmd struct {
+	sound
+	User string `arg:"" help:"Whom to call."`
+}
+
+func (c *callCmd) Run(p *program) error {
+	user, err := userName(c.User)
+	if err != nil {
+		return err
+	}
+	m, err := c.media()
+	if err != nil {
+		return err
+	}
+	node := p.node()
+	f, err := follow(p.ctx, node)
+	if err != nil {
+		return err
+	}
+	defer f.stop()
+	id, err := node.Call(p.ctx, user, m)
+	if err != nil {
+		return err
+	}
+	return p.finish(node, f, id)
+}
+
+type answerCmd struct {
+	sound
+	Call string `arg:"" optional:"" help:"Which call; default: the one that rings, or the next one that does."`
+}
+
+func (c *answerCmd) Run(p *program) error {
+	m, err := c.media()
+	if err != nil {
+		return err
+	}
+	node := p.node()
+	f, err := follow(p.ctx, node)
+	if err != nil {
+		return err
+	}
+	defer f.stop()
+	id, err := p.ringing(node, f, c.Call)
+	if err != nil {
+		return err
+	}
+	if err := node.Answer(p.ctx, id, m); err != nil {
+		return err
+	}
+	return p.finish(node, f, id)
+}
+
+type hangupCmd struct {
+	Call string `arg:"" optional:"" help:"Which call; default: the only one."`
+}
+
+func (c *hangupCmd) Run(p *program) error {
+	node := p.node()
+	if c.Call != "" {
+		id, err := linnet.ParseCallID(c.Call)
+		if err != nil {
+			return &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
+		}
+		return node.HangUp(p.ctx, id)
+	}
+	s, err := node.Status(p.ctx)
+	if err != nil {
+		return err
+	}
+	if len(s.Calls) != 1 {
+		return &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("there are %d calls", len(s.Calls)),
+			Hint: "name the one to end; `linnet status` lists them"}
+	}
+	return node.HangUp(p.ctx, s.Calls[0].ID)
+}
+
+// ringing finds the call to answer, and waits for one where none rings yet.
+func (p *program) ringing(node linnet.Client, f *follower, named string) (linnet.CallID, error) {
+	if named != "" {
+		id, err := linnet.ParseCallID(named)
+		if err != nil {
+			return id, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
+		}
+		return id, nil
+	}
+	s, err := node.Status(p.ctx)
+	if err != nil {
+		return linnet.CallID{}, err
+	}
+	for _, c := range s.Calls {
+		if c.Incoming && c.State == linnet.CallRinging {
+			return c.ID, nil
+		}
+	}
+	p.tell("Nobody calls yet; waiting.")
+	for e := range f.events {
+		if e.Kind == linnet.EventCallRings {
+			return e.Call.ID, nil
+		}
+	}
+	return linnet.CallID{}, f.lost(p.ctx)
+}
+
+// finish tells how the call goes until it ends; Ctrl-C hangs up first.
+func (p *program) finish(node linnet.Client, f *follower, id linnet.CallID) error {
+	interrupted := context.AfterFunc(p.ctx, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		node.HangUp(ctx, id) // when the node is gone too, so is the call
+	})
+	defer interrupted()
+	for e := range f.events {
+		switch {
+		case e.Call != nil && e.Call.ID == id && e.Kind != linnet.EventCallEnded:
+			p.tell("%s", progress(e.Call))
+		case e.Kind == linnet.EventWarning:
+			p.tell("%s", e.Text)
+		case e.Record != nil && e.Record.ID == id:
+			return p.ended(e.Record)
+		}
+	}
+	return f.lost(p.ctx)
+}
+
+func (p *program) ended(r *linnet.CallRecord) error {
+	if err := p.print(r, func(w *tabwriter.Writer) { writeReceipt(w, r) }); err != nil {
+		return err
+	}
+	return outcomeError(r)
+}
+
+func progress(c *linnet.CallInfo) string {
+	switch {
+	case c.State == linnet.CallLooking:
+		return fmt.Sprintf("Looking for %s ...", c.Peer)
+	case c.State == linnet.CallRinging && c.Incoming:
+		return fmt.Sprintf("%s calls.", c.Peer)
+	case c.State == linnet.CallRinging:
+		return "It rings."
+	case c.HeldThere:
+		return fmt.Sprintf("%s put the call on hold.", c.Peer)
+	case c.State == linnet.CallHeld:
+		return "On hold."
+	case c.State == linnet.CallActive && c.Path == linnet.NoPath:
+		return fmt.Sprintf("Talking with %s.", c.Peer)
+	case c.State == linnet.CallActive:
+		return fmt.Sprintf("Talking with %s (%s).", c.Peer, c.Path)
+	}
+	return c.State.String()
+}
+
+// writeReceipt shows people what the call was like.
+func writeReceipt(w *tabwriter.Writer, r *linnet.CallRecord) {
+	fmt.Fprintf(w, "%s with %s\t%s\n", r.Outcome, r.Peer, r.Talked().Round(100*time.Millisecond))
+	if r.PacketsSent+r.PacketsReceived == 0 {
+		return
+	}
+	fmt.Fprintf(w, "path\t%s\n", r.Path)
+	fmt.Fprintf(w, "packets\t%d sent, %d received, %.2f %% lost\n", r.PacketsSent, r.PacketsReceived, 100*r.Loss)
+	fmt.Fprintf(w, "round trip, jitter\t%.1f ms, %.1f ms\n", r.RTTMS, r.JitterMS)
+	fmt.Fprintf(w, "quality (MOS)\t%.2f of 4.5\n", r.MOS)
+}
+
+// outcomeError is nil for a call that took place.
+func outcomeError(r *linnet.CallRecord) error {
+	failures := map[linnet.Outcome]linnet.Error{
+		linnet.OutcomeMissed:   {Code: linnet.CodeNoAnswer, Text: fmt.Sprintf("%s gave up before the answer", r.Peer)},
+		linnet.OutcomeNoAnswer: {Code: linnet.CodeNoAnswer, Text: fmt.Sprintf("%s did not answer", r.Peer)},
+		linnet.OutcomeBusy:     {Code: linnet.CodeBusy, Text: fmt.Sprintf("%s is in another call", r.Peer), Hint: "try again later"},
+		linnet.OutcomeRejected: {Code: linnet.CodeRejected, Text: fmt.Sprintf("%s declined", r.Peer)},
+		linnet.OutcomeOffline:  {Code: linnet.CodeOffline, Text: fmt.Sprintf("%s is not online", r.Peer)},
+		linnet.OutcomeNotFound: {Code: linnet.CodeNotFound, Text: fmt.Sprintf("nobody called %s was seen within 72 hours", r.Peer), Hint: "check the spelling"},
+		linnet.OutcomeLost:     {Code: linnet.CodeLost, Text: fmt.Sprintf("the call with %s broke: their side or the network went away", r.Peer)},
+		linnet.OutcomeFailed:   {Code: linnet.CodeFailed, Text: fmt.Sprintf("the call with %s failed", r.Peer), Hint: "`linnet up -v` tells more"},
+	}
+	if e, ok := failures[r.Outcome]; ok {
+		return &e
+	}
+	return nil
+}
+
+// follower listens to a node's events, from before the call that it is for.
+type follower struct {
+	events <-chan linnet.Event
+	stop   context.CancelFunc
+}
+
+// follow outlives ctx, as the end of a call that Ctrl-C hung up is still to be seen.
+func follow(ctx context.Context, node linnet.Client) (*follower, error) {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	events, err := node.Events(own)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &follower{events, cancel}, nil
+}
+
+func (f *follower) lost(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &linnet.Error{Code: linnet.CodeNotRunning, Text: "the node stopped", Hint: "`linnet history` shows how the call ended once it runs again"}
+}

@@ -1,0 +1,20 @@
+package main
+
+import (
+	"os"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/netx"
+)
+
+// network is the operating system's, tapped when --pcap asks for it.
+func (f socketFlags) network() (n netx.Network, closeCapture func(), err error) {
+	if f.Pcap == "" {
+		return netx.System{}, func() {}, nil
+	}
+	file, err := os.OpenFile(f.Pcap, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, &linnet.Error{Code: linnet.CodeDisk, Text: "the capture file cannot be written", Err: err}
+	}
+	return netx.NewCapture(netx.System{}, file), func() { file.Close() }, nil
+}

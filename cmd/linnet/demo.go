@@ -1,0 +1,486 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/api/http"
+	"github.com/linnet-p2p/linnet/media"
+	"github.com/linnet-p2p/linnet/media/ogg"
+	"github.com/linnet-p2p/linnet/media/sample"
+	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/node"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+type demoCmd struct {
+	Headless bool    `help:"Make the calls, print what was measured, and stop."`
+	Play     string  `help:"Ogg/Opus file that alice plays to bob; default: a speech sample." placeholder:"FILE" type:"path"`
+	Record   string  `help:"Keep what bob hears in this file." placeholder:"FILE" type:"path"`
+	Seconds  float64 `help:"Hang up so long after the answer; 0 is at the end of the file." placeholder:"N"`
+	Suite    string  `help:"The network's cryptography." default:"modern"`
+	Pcap     string  `help:"Write every datagram and TCP segment of all nodes to this capture file." placeholder:"FILE" type:"path"`
+}
+
+// demoSupernodes is how many supernodes the demo has: one more than a node is attached to.
+const demoSupernodes = 3
+
+// demoReport is what `linnet demo --headless --json` prints. Times are since
+// the start of the step that they belong to, in milliseconds.
+type demoReport struct {
+	RegisteredMS float64  `json:"registered_ms"`  // both accounts made
+	LoginMS      float64  `json:"login_ms"`       // alice signed in again, with her password
+	LookupMS     float64  `json:"lookup_ms"`      // alice's node knows bob's device
+	RingMS       float64  `json:"ring_ms"`        // from the call to bob's "it rings"
+	AnswerMS     float64  `json:"answer_ms"`      // from there to the answer
+	FirstMediaMS float64  `json:"first_media_ms"` // from the answer to the first sound at bob's
+	Call         callView `json:"call"`
+	Echo         callView `json:"echo"`
+}
+
+type callView struct {
+	linnet.CallRecord
+	DurationMS int64 `json:"duration_ms"`
+}
+
+func (c *demoCmd) Run(p *program) error {
+	dir := p.flags.Home
+	if dir == "" {
+		var err error
+		if dir, err = os.MkdirTemp("", "linnet-demo-"); err != nil {
+			return fmt.Errorf("a place for the demo: %w", err)
+		}
+		defer os.RemoveAll(dir)
+	}
+	network, closeCapture, err := socketFlags{Pcap: c.Pcap}.network()
+	if err != nil {
+		return err
+	}
+	defer closeCapture()
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	d := &demo{program: p, dir: dir, net: network}
+	d.group, d.ctx = errgroup.WithContext(ctx)
+	err = d.run(c)
+	cancel()
+	if stopped := ignoreCancel(d.group.Wait()); err == nil {
+		err = stopped
+	}
+	return err
+}
+
+// demo is a whole network on this machine.
+type demo struct {
+	*program
+	dir        string
+	net        netx.Network
+	ctx        context.Context
+	group      *errgroup.Group
+	invite     *suite.Invite
+	alice, bob *node.Node
+	report     demoReport
+}
+
+func (d *demo) run(c *demoCmd) error {
+	d.tell("A network of its own in %s", d.dir)
+	play, record, err := d.files(c)
+	if err != nil {
+		return err
+	}
+	if err := d.startNetwork(c.Suite); err != nil {
+		return err
+	}
+	answer := &linnet.CallMedia{Record: record}
+	if !c.Headless {
+		answer = nil
+	}
+	if d.alice, err = d.startNode("alice", nil); err != nil {
+		return err
+	}
+	if d.bob, err = d.startNode("bob", answer); err != nil {
+		return err
+	}
+	if err := d.signIn(); err != nil {
+		return err
+	}
+	if !c.Headless {
+		return d.keepRunning()
+	}
+	if err := d.callBob(play, record, c.Seconds); err != nil {
+		return err
+	}
+	if err := d.callEcho(play); err != nil {
+		return err
+	}
+	if d.flags.JSON {
+		return d.printJSON(d.report)
+	}
+	return nil
+}
+
+// files are what alice plays and where bob's recording goes.
+func (d *demo) files(c *demoCmd) (play, record string, err error) {
+	play, record = c.Play, c.Record
+	if play == "" {
+		play = filepath.Join(d.dir, "speech.ogg")
+		if err := os.WriteFile(play, sample.Speech(), 0o600); err != nil {
+			return "", "", &linnet.Error{Code: linnet.CodeDisk, Text: "the speech sample cannot be written", Err: err}
+		}
+	}
+	if record == "" {
+		record = filepath.Join(d.dir, "heard-by-bob.ogg")
+	}
+	return play, record, nil
+}
+
+func (d *demo) startNetwork(suiteName string) error {
+	addrs, err := loopbackAddrs(1 + demoSupernodes)
+	if err != nil {
+		return err
+	}
+	d.invite, err = node.CreateNetwork(d.ctx, d.dir, node.NetworkOptions{
+		Name: "demo", Suite: suiteName, LoginServer: addrs[0], Supernodes: addrs[1:],
+	})
+	if err != nil {
+		return err
+	}
+	home := filepath.Join(d.dir, node.LoginServerHome)
+	server, err := node.OpenLoginServer(d.ctx, node.LoginServerOptions{Home: home, Listen: addrs[0], Net: d.net, Log: d.log})
+	if err != nil {
+		return err
+	}
+	d.group.Go(func() error { return server.Run(d.ctx) })
+	for i := range demoSupernodes {
+		if _, err := d.start(node.Options{Home: node.SupernodePath(d.dir, i), Listen: addrs[1+i], Role: linnet.Supernode | linnet.Relay}); err != nil {
+			return err
+		}
+	}
+	_, err = d.start(node.Options{Home: filepath.Join(home, node.EchoHome), Listen: loopback, Echo: true})
+	d.tell("Running: a login server, %d supernodes, echo123", demoSupernodes)
+	return err
+}
+
+var loopback = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
+
+// loopbackAddrs finds addresses whose ports are free; the descriptor fixes them.
+func loopbackAddrs(n int) ([]netip.AddrPort, error) {
+	var addrs []netip.AddrPort
+	for range n {
+		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(loopback))
+		if err != nil {
+			return nil, fmt.Errorf("look for a free port: %w", err)
+		}
+		defer l.Close()
+		addrs = append(addrs, l.Addr().(*net.TCPAddr).AddrPort())
+	}
+	return addrs, nil
+}
+
+func (d *demo) start(o node.Options) (*node.Node, error) {
+	o.Net, o.Log, o.Version = d.net, d.log, version
+	n, err := node.Open(d.ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	d.group.Go(func() error { return n.Run(d.ctx) })
+	return n, nil
+}
+
+func (d *demo) startNode(name string, answer *linnet.CallMedia) (*node.Node, error) {
+	return d.start(node.Options{Home: filepath.Join(d.dir, name), Listen: loopback, Invite: d.invite, AutoAnswer: answer})
+}
+
+// demoPassword protects nothing but this demo.
+const demoPassword = "two birds, one telephone"
+
+// signIn registers both, and shows a second sign-in with alice's password.
+func (d *demo) signIn() error {
+	who := func(name linnet.UserName) linnet.Credentials {
+		return linnet.Credentials{User: name, Password: demoPassword, Device: "demo"}
+	}
+	begin := time.Now()
+	if err := d.alice.Register(d.ctx, who("alice")); err != nil {
+		return err
+	}
+	if err := d.bob.Register(d.ctx, who("bob")); err != nil {
+		return err
+	}
+	d.report.RegisteredMS = since(begin)
+	if err := d.alice.Logout(d.ctx); err != nil {
+		return err
+	}
+	begin = time.Now()
+	if err := d.alice.Login(d.ctx, who("alice")); err != nil {
+		return err
+	}
+	d.report.LoginMS = since(begin)
+	// Contacts tell each other their addresses, so that this call goes directly.
+	if err := d.alice.AddContact(d.ctx, linnet.Contact{User: "bob"}); err != nil {
+		return err
+	}
+	if err := d.bob.AddContact(d.ctx, linnet.Contact{User: "alice"}); err != nil {
+		return err
+	}
+	d.tell("alice and bob have accounts (%.0f ms for both); alice signed in again (%.0f ms)", d.report.RegisteredMS, d.report.LoginMS)
+	begin = time.Now()
+	if err := d.reachable("bob", "echo123"); err != nil {
+		return err
+	}
+	begin = time.Now()
+	if _, err := d.alice.Lookup(d.ctx, "bob"); err != nil {
+		return err
+	}
+	d.report.LookupMS = since(begin)
+	d.tell("alice's node looked bob up (%.1f ms)", d.report.LookupMS)
+	return nil
+}
+
+// patience is how long the demo waits for what ought to happen at once.
+const patience = 20 * time.Second
+
+// reachable waits until alice is attached and finds the users online.
+func (d *demo) reachable(users ...linnet.UserName) error {
+	ctx, cancel := context.WithTimeout(d.ctx, patience)
+	defer cancel()
+	for _, user := range users {
+		for {
+			l, err := d.alice.Lookup(ctx, user)
+			if err == nil && l.Online {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("%s did not come online within %s: %w", user, patience, err)
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+func (d *demo) callBob(play, record string, seconds float64) error {
+	heard, err := follow(d.ctx, d.bob)
+	if err != nil {
+		return err
+	}
+	defer heard.stop()
+	r, err := d.call("bob", linnet.CallMedia{Play: play, Seconds: seconds}, func(step string, ms float64) {
+		switch step {
+		case stepRing:
+			d.report.RingMS = ms
+			d.tell("bob's device rings (%.1f ms)", ms)
+		case stepAnswer:
+			d.report.AnswerMS = ms
+			d.tell("bob answers (%.1f ms)", ms)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	d.report.Call = view(r)
+	theirs, answered, err := bobsView(heard)
+	if err != nil {
+		return err
+	}
+	d.report.FirstMediaMS = answered
+	// What bob received is what alice's receipt cannot know.
+	d.report.Call.PacketsReceived, d.report.Call.Loss, d.report.Call.MOS = theirs.PacketsReceived, theirs.Loss, theirs.MOS
+	if err := d.show(&d.report.Call.CallRecord); err != nil {
+		return err
+	}
+	same, err := samePackets(play, record)
+	if err != nil {
+		return err
+	}
+	d.tell("bob heard %d Opus packets, bit for bit what alice played", same)
+	return nil
+}
+
+// bobsView waits for bob's record of the call, and tells how long after the answer he heard alice.
+func bobsView(f *follower) (r *linnet.CallRecord, firstMedia float64, err error) {
+	var answered time.Time
+	for e := range f.events {
+		switch {
+		case e.Kind == linnet.EventCallChanged && e.Call.State == linnet.CallActive && answered.IsZero():
+			answered = e.Time
+		case e.Kind == linnet.EventCallHeard:
+			firstMedia = float64(e.Time.Sub(answered).Microseconds()) / 1000
+		case e.Kind == linnet.EventCallEnded:
+			if err := outcomeError(e.Record); err != nil {
+				return nil, 0, err
+			}
+			return e.Record, firstMedia, nil
+		}
+	}
+	return nil, 0, f.lost(context.Background())
+}
+
+func (d *demo) callEcho(play string) error {
+	d.tell("alice calls echo123: it greets, records ten seconds, plays them back")
+	record := filepath.Join(d.dir, "heard-from-echo.ogg")
+	r, err := d.call("echo123", linnet.CallMedia{Play: play, Record: record, Stay: true}, func(string, float64) {})
+	if err != nil {
+		return err
+	}
+	d.report.Echo = view(r)
+	if err := d.show(r); err != nil {
+		return err
+	}
+	return heardAgain(play, record)
+}
+
+const (
+	stepRing   = "ring"
+	stepAnswer = "answer"
+)
+
+// call has alice call somebody, and returns when it is over.
+func (d *demo) call(user linnet.UserName, m linnet.CallMedia, step func(string, float64)) (*linnet.CallRecord, error) {
+	f, err := follow(d.ctx, d.alice)
+	if err != nil {
+		return nil, err
+	}
+	defer f.stop()
+	begin := time.Now()
+	id, err := d.alice.Call(d.ctx, user, m)
+	if err != nil {
+		return nil, err
+	}
+	var state linnet.CallState
+	for e := range f.events {
+		switch {
+		case e.Kind == linnet.EventWarning:
+			return nil, linnet.Errorf(linnet.CodeFailed, "%s", e.Text)
+		case e.Kind == linnet.EventCallChanged && e.Call.ID == id && e.Call.State != state:
+			if state = e.Call.State; state == linnet.CallRinging {
+				step(stepRing, float64(e.Time.Sub(begin).Microseconds())/1000)
+				begin = e.Time
+			} else if state == linnet.CallActive {
+				step(stepAnswer, float64(e.Time.Sub(begin).Microseconds())/1000)
+			}
+		case e.Record != nil && e.Record.ID == id:
+			return e.Record, outcomeError(e.Record)
+		}
+	}
+	return nil, f.lost(d.ctx)
+}
+
+func (d *demo) show(r *linnet.CallRecord) error {
+	if d.flags.JSON {
+		return nil // all of it comes at the end
+	}
+	return d.print(r, func(w *tabwriter.Writer) { writeReceipt(w, r) })
+}
+
+// keepRunning leaves the network to whoever sits at the terminal.
+func (d *demo) keepRunning() error {
+	for name, n := range map[string]*node.Node{"alice": d.alice, "bob": d.bob} {
+		own := *d.program
+		flags := *d.flags
+		flags.Home = filepath.Join(d.dir, name)
+		own.flags = &flags
+		d.group.Go(func() error { return http.Serve(d.ctx, own.socket(), n) })
+	}
+	play := filepath.Join(d.dir, "speech.ogg")
+	self := os.Args[0]
+	d.tell(`
+The network runs until Ctrl-C. In a second terminal:
+
+  %[1]s --home %[2]s/alice status
+  %[1]s --home %[2]s/alice lookup bob
+  %[1]s --home %[2]s/alice call echo123 --play %[3]s --record heard.ogg --stay
+  %[1]s --home %[2]s/alice call bob --play %[3]s
+
+and in a third one, when it rings:
+
+  %[1]s --home %[2]s/bob answer --record heard.ogg
+
+A node of your own in this network:
+
+  %[1]s --home ~/me up --join %[4]s
+`, self, d.dir, play, d.invite)
+	<-d.ctx.Done()
+	return nil
+}
+
+// samePackets compares the recording of a call with what was played: the same
+// Opus packets in the same order, as far as the call went.
+func samePackets(play, record string) (int, error) {
+	played, err := opusPackets(play)
+	if err != nil {
+		return 0, err
+	}
+	heard, err := opusPackets(record)
+	if err != nil {
+		return 0, err
+	}
+	if len(heard) == 0 || len(heard) > len(played) {
+		return 0, linnet.Errorf(linnet.CodeFailed, "bob recorded %d packets of %d", len(heard), len(played))
+	}
+	for i := range heard {
+		if !bytes.Equal(heard[i], played[i]) {
+			return 0, linnet.Errorf(linnet.CodeFailed, "packet %d of bob's recording is not what alice played", i)
+		}
+	}
+	return len(heard), nil
+}
+
+// heardAgain looks for alice's voice in what echo123 said.
+func heardAgain(play, record string) error {
+	played, err := opusPackets(play)
+	if err != nil {
+		return err
+	}
+	heard, err := opusPackets(record)
+	if err != nil {
+		return err
+	}
+	again := 0
+	for _, packet := range heard {
+		if len(packet) > 1 && slices.ContainsFunc(played, func(b []byte) bool { return bytes.Equal(b, packet) }) {
+			again++
+		}
+	}
+	if again == 0 {
+		return linnet.Errorf(linnet.CodeFailed, "echo123 did not play back what alice said")
+	}
+	return nil
+}
+
+func opusPackets(path string) ([][]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &linnet.Error{Code: linnet.CodeBadFile, Text: "the recording cannot be read", Err: err}
+	}
+	defer f.Close()
+	_, frames, err := ogg.ReadAll(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return packetsOf(frames), nil
+}
+
+func packetsOf(frames []media.Frame) [][]byte {
+	packets := make([][]byte, len(frames))
+	for i, f := range frames {
+		packets[i] = f.Data
+	}
+	return packets
+}
+
+func view(r *linnet.CallRecord) callView {
+	return callView{*r, r.Talked().Milliseconds()}
+}
+
+func since(t time.Time) float64 { return float64(time.Since(t).Microseconds()) / 1000 }

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+)
+
+type historyCmd struct {
+	Limit int `help:"How many calls at the most." default:"20"`
+}
+
+func (c *historyCmd) Run(p *program) error {
+	calls, err := p.node().History(p.ctx, c.Limit)
+	if err != nil {
+		return err
+	}
+	return p.print(calls, func(w *tabwriter.Writer) {
+		for _, r := range calls {
+			way := "to"
+			if r.Incoming {
+				way = "from"
+			}
+			length := ""
+			if !r.Answered.IsZero() {
+				length = r.Ended.Sub(r.Answered).Round(time.Second).String()
+			}
+			fmt.Fprintf(w, "%s\t%s %s\t%s\t%s\n", r.Started.Local().Format(time.DateTime), way, r.Peer, r.Outcome, length)
+		}
+	})
+}

@@ -1,0 +1,119 @@
+// Command linnet is the whole of Linnet in one program: the telephone, the
+// supernode, the login server, and the tools. Each subcommand is a short file here;
+// what they do is in the packages.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// version is set by the linker in released builds.
+var version = "dev"
+
+// commands is the command line. Every flag can also be set by an environment
+// variable LINNET_<FLAG> and in linnet.toml (see config.go), in this order.
+type commands struct {
+	Home    string `help:"Keep everything of this node in this directory." placeholder:"DIR" type:"path"`
+	JSON    bool   `help:"Print one JSON object or array for programs."`
+	Verbose bool   `short:"v" help:"Tell on stderr what the node does."`
+
+	Demo demoCmd `cmd:"" help:"A whole network on this machine: login server, supernodes, alice, bob, echo123."`
+
+	Up       upCmd       `cmd:"" help:"Run your node: be reachable, make and take calls."`
+	Register registerCmd `cmd:"" help:"Make an account and sign this device in."`
+	Login    loginCmd    `cmd:"" help:"Sign this device in to an account that exists."`
+	Logout   logoutCmd   `cmd:"" help:"Sign this device out."`
+	Call     callCmd     `cmd:"" help:"Call somebody."`
+	Answer   answerCmd   `cmd:"" help:"Take the call that rings."`
+	Hangup   hangupCmd   `cmd:"" help:"End, cancel or reject a call."`
+	Lookup   lookupCmd   `cmd:"" help:"Ask the directory for a user."`
+	Contacts contactsCmd `cmd:"" help:"People you know: with them, calls can go directly."`
+	History  historyCmd  `cmd:"" help:"Past calls."`
+	Status   statusCmd   `cmd:"" help:"How this node stands."`
+
+	Network     networkCmd     `cmd:"" help:"Start and run a network of your own."`
+	LoginServer loginServerCmd `cmd:"" help:"Run a login server (the authority of a network) and echo123."`
+	Supernode   supernodeCmd   `cmd:"" help:"Run a supernode: it keeps the directory, helps through NATs and relays."`
+
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// program is what a command gets to work with.
+type program struct {
+	ctx    context.Context
+	flags  *commands
+	stdin  io.Reader
+	stdout io.Writer // data
+	stderr io.Writer // people
+	log    *slog.Logger
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main with everything it touches as arguments, for tests.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	var flags commands
+	exited := -1
+	parser, err := kong.New(&flags,
+		kong.Name("linnet"),
+		kong.Description("An open peer-to-peer telephone network. Exit codes and examples: docs/operating.md."),
+		kong.DefaultEnvars("LINNET"),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(c int) { exited = c }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+	if err != nil {
+		panic(err) // the struct tags above are wrong
+	}
+	resolver, err := settingsFile(args)
+	if err != nil {
+		return report(stderr, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error(), Hint: "correct or remove that line"})
+	}
+	if err := kong.Resolvers(resolver).Apply(parser); err != nil {
+		panic(err)
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		return report(stderr, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error(), Hint: "see `linnet --help`"})
+	}
+	level := slog.LevelWarn
+	if flags.Verbose {
+		level = slog.LevelDebug
+	}
+	p := &program{
+		ctx: ctx, flags: &flags, stdin: stdin, stdout: stdout, stderr: stderr,
+		log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})),
+	}
+	return report(stderr, parsed.Run(p))
+}
+
+// report tells people what went wrong and gives the exit code.
+func report(stderr io.Writer, err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	fmt.Fprintln(stderr, "linnet:", err)
+	return exitCode(linnet.CodeOf(err))
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/api/http"
+	"github.com/linnet-p2p/linnet/node"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+// socketFlags are for every command that opens sockets.
+type socketFlags struct {
+	Listen netip.AddrPort `help:"Local address, one port for UDP and TCP; default: a free one." placeholder:"ADDR:PORT"`
+	Pcap   string         `help:"Write every datagram and TCP segment to this capture file." placeholder:"FILE" type:"path"`
+}
+
+type upCmd struct {
+	socketFlags
+	Join       string `help:"Join the network of this invite; remembered." placeholder:"INVITE"`
+	AutoAnswer bool   `help:"Take every call at once, with --play and --record."`
+	sound
+}
+
+func (c *upCmd) Run(p *program) error {
+	opts := node.Options{Home: p.home(), Listen: c.Listen, Log: p.log, Version: version}
+	if c.Join != "" {
+		invite, err := suite.ParseInvite(c.Join)
+		if err != nil {
+			return &linnet.Error{Code: linnet.CodeInvite, Text: err.Error(), Hint: "copy the whole link, from `linnet:` to its last letter"}
+		}
+		opts.Invite = &invite
+	}
+	if c.AutoAnswer {
+		m, err := c.media()
+		if err != nil {
+			return err
+		}
+		opts.AutoAnswer = &m
+	}
+	return p.serve(c.socketFlags, opts)
+}
+
+// serve runs a node, and its local socket, until Ctrl-C.
+func (p *program) serve(flags socketFlags, opts node.Options) error {
+	network, closeCapture, err := flags.network()
+	if err != nil {
+		return err
+	}
+	defer closeCapture()
+	opts.Net = network
+	n, err := node.Open(p.ctx, opts)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(p.ctx)
+	group.Go(func() error { return n.Run(ctx) })
+	group.Go(func() error { return http.Serve(ctx, p.socket(), n) })
+	group.Go(func() error { return p.narrate(ctx, n) })
+	return ignoreCancel(group.Wait())
+}
+
+// narrate tells the person at the terminal what happens to the node.
+func (p *program) narrate(ctx context.Context, n *node.Node) error {
+	events, err := n.Events(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := n.Status(ctx)
+	if err != nil {
+		return err
+	}
+	p.tell("Listening on %s. Ctrl-C stops.", s.Addr)
+	switch {
+	case s.Network == "":
+		p.tell("This node has no network yet: start it with --join INVITE, or make one with `linnet network create`.")
+	case s.User == "":
+		p.tell("Network %s. Nobody is signed in: `linnet register NAME` or `linnet login NAME` in a second terminal.", s.Network)
+	default:
+		p.tell("Network %s, signed in as %s.", s.Network, s.User)
+	}
+	for e := range events {
+		switch e.Kind {
+		case linnet.EventOnline:
+			p.tell("Online.")
+		case linnet.EventOffline, linnet.EventWarning:
+			p.tell("%s", e.Text)
+		case linnet.EventCallRings:
+			p.tell("%s calls: `linnet answer` or `linnet hangup`.", e.Call.Peer)
+		case linnet.EventCallEnded:
+			p.tell("Call with %s: %s.", e.Record.Peer, e.Record.Outcome)
+		}
+	}
+	return nil
+}

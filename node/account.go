@@ -1,0 +1,204 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/login"
+	"github.com/linnet-p2p/linnet/store"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+// Register implements linnet.Client.
+func (n *Node) Register(ctx context.Context, c linnet.Credentials) error {
+	return n.prove(ctx, c, (*login.Client).Register)
+}
+
+// Login implements linnet.Client.
+func (n *Node) Login(ctx context.Context, c linnet.Credentials) error {
+	return n.prove(ctx, c, (*login.Client).Login)
+}
+
+// prove gets a certificate for a password, and goes on the network with it.
+func (n *Node) prove(ctx context.Context, c linnet.Credentials,
+	ask func(*login.Client, context.Context, linnet.Credentials, suite.Keys) (*login.Grant, error)) error {
+	n.account.Lock()
+	defer n.account.Unlock()
+	d := n.network.get()
+	if d == nil {
+		return &linnet.Error{Code: linnet.CodeUsage, Text: "this node has no network yet", Hint: "start it with `linnet up --join INVITE`"}
+	}
+	if c.Device == "" {
+		host, _ := os.Hostname()
+		c.Device = cmp.Or(host, "device")
+	}
+	if c.Token == nil && n.opts.Invite != nil {
+		c.Token = n.opts.Invite.Token
+	}
+	id, err := n.store.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	if id != nil && len(id.Certificate) > 0 {
+		return &linnet.Error{Code: linnet.CodeUsage, Text: string(id.User) + " is signed in on this node already",
+			Hint: "`linnet logout` first, or use another --home"}
+	}
+	crypto, err := suite.Named(d.Suite)
+	if err != nil {
+		return err
+	}
+	// Keys are on disk before the server hears of them: when its answer is lost, the
+	// same request is made again and gets the same answer.
+	if id == nil || id.User != c.User || id.Device != c.Device {
+		keys, err := crypto.NewKeys()
+		if err != nil {
+			return err
+		}
+		id = &store.Identity{User: c.User, Device: c.Device, Keys: keys.Marshal()}
+		if err := n.store.SetIdentity(ctx, *id); err != nil {
+			return err
+		}
+	}
+	keys, err := crypto.ParseKeys(id.Keys)
+	if err != nil {
+		return err
+	}
+	grant, err := ask(n.loginClient(d), ctx, c, keys)
+	if err != nil {
+		return err
+	}
+	return n.granted(ctx, id, grant)
+}
+
+func (n *Node) loginClient(d *suite.Descriptor) *login.Client {
+	return &login.Client{Descriptor: d, Exchange: n.exchange}
+}
+
+// granted keeps a certificate and uses it.
+func (n *Node) granted(ctx context.Context, id *store.Identity, g *login.Grant) error {
+	id.Certificate = g.Signed
+	if err := n.store.SetIdentity(ctx, *id); err != nil {
+		return err
+	}
+	if g.Descriptor != nil {
+		if err := n.takeDescriptor(ctx, n.network.get().Fingerprint(), g.Descriptor); err != nil {
+			n.log.Warn("newer descriptor", "err", err)
+		}
+	}
+	return n.install(ctx, id)
+}
+
+// install makes the station of an identity, or tells the one that there is of
+// its new certificate.
+func (n *Node) install(ctx context.Context, id *store.Identity) error {
+	var err error
+	if waited := n.do(ctx, func(now time.Time) {
+		if n.station != nil {
+			err = n.station.renew(now, id.Certificate)
+			return
+		}
+		n.station, err = n.newStation(ctx, now, id)
+	}); waited != nil {
+		return waited
+	}
+	return err
+}
+
+// Logout implements linnet.Client.
+func (n *Node) Logout(ctx context.Context) error {
+	n.account.Lock()
+	defer n.account.Unlock()
+	var gone <-chan struct{}
+	if err := n.inStation(ctx, func(now time.Time, s *station) error {
+		gone = s.withdraw(now)
+		return nil
+	}); err != nil {
+		return err
+	}
+	select {
+	case <-gone:
+	case <-time.After(farewell): // the directory notices by itself, later
+	}
+	if err := n.inStation(ctx, func(now time.Time, s *station) error {
+		s.leave(now)
+		n.station = nil
+		return nil
+	}); err != nil {
+		return err
+	}
+	return n.store.ForgetIdentity(ctx)
+}
+
+// resume signs in again who was signed in before.
+func (n *Node) resume(ctx context.Context) error {
+	n.account.Lock()
+	defer n.account.Unlock()
+	id, err := n.store.Identity(ctx)
+	if err != nil || id == nil || len(id.Certificate) == 0 || n.network.get() == nil {
+		return err
+	}
+	err = n.install(ctx, id)
+	if errors.Is(err, suite.ErrExpired) {
+		n.warn("The certificate of this device has expired: sign in again with `linnet login %s`.", id.User)
+		id.Certificate = nil
+		return n.store.SetIdentity(ctx, *id)
+	}
+	return err
+}
+
+// How often the node looks whether its certificate or descriptor gets old.
+const (
+	maintainEvery = time.Hour
+	maintainSoon  = time.Minute // after a failure
+)
+
+// maintain renews the certificate at half of its life, and fetches newer descriptors.
+func (n *Node) maintain(ctx context.Context) error {
+	wait := maintainEvery
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		wait = maintainEvery
+		if n.network.get() == nil {
+			continue
+		}
+		if err := errors.Join(n.refreshNetwork(ctx), n.renewCertificate(ctx)); err != nil {
+			n.log.Info("maintenance", "err", err)
+			wait = maintainSoon
+		}
+	}
+}
+
+func (n *Node) renewCertificate(ctx context.Context) error {
+	n.account.Lock()
+	defer n.account.Unlock()
+	id, err := n.store.Identity(ctx)
+	if err != nil || id == nil || len(id.Certificate) == 0 {
+		return err
+	}
+	d := n.network.get()
+	cert, err := d.OpenCertificate(id.Certificate, time.Now())
+	if err != nil || time.Now().Before(login.RenewAt(cert)) {
+		return err
+	}
+	crypto, err := suite.Named(d.Suite)
+	if err != nil {
+		return err
+	}
+	keys, err := crypto.ParseKeys(id.Keys)
+	if err != nil {
+		return err
+	}
+	grant, err := n.loginClient(d).Renew(ctx, id.Certificate, keys)
+	if err != nil {
+		return err
+	}
+	return n.granted(ctx, id, grant)
+}

@@ -1,0 +1,325 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/call"
+	"github.com/linnet-p2p/linnet/media"
+	"github.com/linnet-p2p/linnet/media/ogg"
+	"github.com/linnet-p2p/linnet/media/sample"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// recentCalls is how much of the history the call machine is shown at start: it
+// remembers the requests of the last minutes against replays.
+const recentCalls = 1000
+
+func (s *station) startCalls(ctx context.Context, now time.Time) error {
+	history, err := s.node.store.Calls(ctx, recentCalls)
+	if err != nil {
+		return err
+	}
+	opts := call.Options{Self: s.id}
+	if s.node.opts.Echo {
+		opts.Lines = 64
+	}
+	s.calls = call.New(opts)
+	s.calls.Recover(now, now, history)
+	return nil
+}
+
+// callPeer is how the call machine sees the device at the other end of a session.
+func (s *station) callPeer(node linnet.NodeID, user linnet.UserName) call.Peer {
+	return call.Peer{Node: node, User: user, Contact: s.contacts[user]}
+}
+
+func (s *station) callEffect(now time.Time, e call.Effect) {
+	switch e := e.(type) {
+	case call.LookUp:
+		s.lookUpForCall(now, e)
+	case call.Open:
+		s.open(now, e.Node, e.First)
+	case call.Send:
+		if err := s.sessions.Send(now, e.Node, e.Message); err != nil {
+			s.log.Debug("call message", "to", e.Node.Short(), "err", err)
+		}
+	case call.Ring:
+		s.ring(now, e.Call)
+	case call.StopRing:
+	case call.Changed:
+		s.changed(e.Call)
+	case call.StartMedia:
+		s.startMedia(now, e)
+	case call.PeerKeys:
+		s.peerKeys(now, e)
+	case call.HoldMedia:
+		if p := s.phones[e.Call]; p != nil {
+			p.hold(now, e.Here || e.There)
+		}
+	case call.StopMedia:
+		s.stopMedia(now, e.Call)
+	case call.Tone:
+		s.node.hub.tell(linnet.Event{Kind: linnet.EventTone, Call: s.info(e.Call), Text: e.Tone})
+	case call.PeerReceipt:
+		s.peerReceipt(e)
+	case call.Merged:
+		if m, chosen := s.media[e.Call]; chosen {
+			delete(s.media, e.Call)
+			s.media[e.Into] = m
+		}
+		s.node.hub.tell(linnet.Event{Kind: linnet.EventCallMerged, Was: &e.Call, Call: s.info(e.Into)})
+	case call.Ended:
+		s.ended(e.Record)
+	}
+}
+
+// lookUpForCall finds the devices to ring.
+func (s *station) lookUpForCall(now time.Time, e call.LookUp) {
+	s.lookUp(now, e.User, true, func(now time.Time, l linnet.Listing, err error) {
+		var devices []linnet.NodeID
+		for _, d := range l.Devices {
+			if d.Online {
+				devices = append(devices, d.Node)
+			}
+		}
+		switch {
+		case err != nil:
+			s.node.warn("%s: %v", e.User, err)
+			s.calls.Missing(now, e.Call, linnet.OutcomeFailed)
+		case len(l.Devices) == 0:
+			s.calls.Missing(now, e.Call, linnet.OutcomeNotFound)
+		case len(devices) == 0:
+			s.calls.Missing(now, e.Call, linnet.OutcomeOffline)
+		default:
+			s.calls.Found(now, e.Call, devices)
+		}
+	})
+}
+
+func (s *station) ring(now time.Time, c linnet.CallInfo) {
+	if err := s.node.store.PutCall(context.Background(), c.CallRecord); err != nil {
+		// What cannot be remembered must not ring: it could ring again after a crash.
+		s.node.warn("a call of %s cannot be stored and is refused: %v", c.Peer, err)
+		s.refuse(now, c.ID)
+		return
+	}
+	s.node.hub.tell(linnet.Event{Kind: linnet.EventCallRings, Call: &c})
+	if auto := s.node.opts.AutoAnswer; auto != nil || s.node.opts.Echo {
+		if auto != nil {
+			s.media[c.ID] = *auto
+		}
+		if err := s.calls.Answer(now, c.ID); err != nil {
+			s.log.Warn("answer", "call", c.ID, "err", err)
+		}
+	}
+}
+
+func (s *station) refuse(now time.Time, id linnet.CallID) {
+	if err := s.calls.Reject(now, id); err != nil {
+		s.log.Debug("reject", "call", id, "err", err)
+	}
+}
+
+func (s *station) changed(c linnet.CallInfo) {
+	if c.State != linnet.CallEnded && !c.Incoming || !c.Answered.IsZero() && c.State == linnet.CallActive {
+		if err := s.node.store.PutCall(context.Background(), c.CallRecord); err != nil {
+			s.node.warn("the history cannot be written: %v", err)
+		}
+	}
+	s.tellChanged(c)
+}
+
+// tellChanged tells front ends how a call stands.
+func (s *station) tellChanged(c linnet.CallInfo) {
+	if p := s.phones[c.ID]; p != nil {
+		c.Receipt = p.receipt()
+	}
+	s.node.hub.tell(linnet.Event{Kind: linnet.EventCallChanged, Call: &c})
+}
+
+// startMedia makes the phone of an answered call and hands its key over.
+func (s *station) startMedia(now time.Time, e call.StartMedia) {
+	id, peer := e.Call, e.Node
+	p, err := newPhone(s.node.link, s.log, id, peer, now, phoneEvents{
+		heard:   func() { s.node.post(func(now time.Time) { s.heard(now, id) }) },
+		played:  func() { s.node.beside(func() { s.node.must(func(now time.Time) { s.played(now, id) }) }) },
+		trouble: func(err error) { s.node.warn("%v", err) },
+	})
+	if err != nil {
+		s.node.warn("the call has no sound: %v", err)
+		return
+	}
+	s.furnish(p, s.media[id])
+	p.move(now, s.sessions.Routes(peer), s.rtt(peer))
+	s.phones[id] = p
+	s.board.plug(peer, p)
+	go p.run() // stop waits for it
+	keys := &message.MediaKeys{Call: id, Streams: []message.MediaStream{p.sender.Stream().Message()}}
+	if err := s.sessions.Send(now, peer, keys); err != nil {
+		s.log.Warn("media keys", "to", peer.Short(), "err", err)
+	}
+}
+
+// heard keeps a call alive, and tells of its first sound.
+func (s *station) heard(now time.Time, id linnet.CallID) {
+	s.calls.MediaSeen(now, id)
+	if p := s.phones[id]; p != nil && !p.audible {
+		p.audible = true
+		s.node.hub.tell(linnet.Event{Kind: linnet.EventCallHeard, Call: s.info(id)})
+	}
+}
+
+// furnish gives a phone what it plays and records.
+func (s *station) furnish(p *phone, m linnet.CallMedia) {
+	if s.node.opts.Echo {
+		said, err := sample.Echo()
+		if err != nil {
+			s.node.warn("echo123 has lost its voice: %v", err)
+		}
+		p.begin = func(now time.Time) { p.echo = media.NewEcho(said, media.Opus(), now) }
+		return
+	}
+	if m.Play != "" {
+		f, err := ogg.Open(m.Play)
+		if err != nil {
+			s.node.warn("%v", err)
+		} else {
+			p.begin = func(now time.Time) { p.player = media.NewPlayer(f, media.Opus(), now) }
+		}
+	}
+	if m.Record != "" {
+		var err error
+		if p.tape, err = ogg.Create(m.Record); err != nil {
+			s.node.warn("%v", err)
+		}
+	}
+	if m.Seconds > 0 {
+		after := time.Duration(m.Seconds * float64(time.Second))
+		time.AfterFunc(after, func() { s.node.post(func(now time.Time) { s.hangUp(now, p.call) }) })
+	}
+}
+
+// played is the end of what a phone says by itself.
+func (s *station) played(now time.Time, id linnet.CallID) {
+	m := s.media[id]
+	if s.node.opts.Echo || m.Play != "" && !m.Stay && m.Seconds == 0 {
+		s.hangUp(now, id)
+	}
+}
+
+func (s *station) hangUp(now time.Time, id linnet.CallID) {
+	if err := s.calls.HangUp(now, id); err != nil && !errors.Is(err, call.ErrUnknown) && !errors.Is(err, call.ErrState) {
+		s.log.Debug("hang up", "call", id, "err", err)
+	}
+}
+
+func (s *station) peerKeys(now time.Time, e call.PeerKeys) {
+	p := s.phones[e.Call]
+	if p == nil {
+		return
+	}
+	streams := make([]media.Stream, 0, len(e.Streams))
+	for _, m := range e.Streams {
+		stream, err := media.ParseStream(m)
+		if err != nil {
+			s.log.Warn("media keys", "from", e.Node.Short(), "err", err)
+			return
+		}
+		streams = append(streams, stream)
+	}
+	if err := p.expect(now, streams); err != nil {
+		s.log.Warn("media keys", "from", e.Node.Short(), "err", err)
+	}
+}
+
+func (s *station) stopMedia(now time.Time, id linnet.CallID) {
+	p := s.phones[id]
+	if p == nil {
+		return
+	}
+	delete(s.phones, id)
+	s.board.plug(p.peer, nil)
+	p.stop()
+	r := p.receipt()
+	s.receipts[id] = r
+	figures := p.line.Figures().Message(id)
+	if err := s.sessions.Send(now, p.peer, &figures); err != nil {
+		s.log.Debug("receipt", "to", p.peer.Short(), "err", err)
+	}
+}
+
+// ended writes the last line of a call and tells it.
+func (s *station) ended(r linnet.CallRecord) {
+	if receipt, measured := s.receipts[r.ID]; measured {
+		r.Receipt = receipt
+	}
+	delete(s.receipts, r.ID)
+	delete(s.media, r.ID)
+	if err := s.node.store.PutCall(context.Background(), r); err != nil {
+		s.node.warn("the history cannot be written: %v", err)
+	}
+	s.node.hub.tell(linnet.Event{Kind: linnet.EventCallEnded, Record: &r})
+}
+
+// peerReceipt adds the other side's view: whose side suffered.
+func (s *station) peerReceipt(e call.PeerReceipt) {
+	ctx := context.Background()
+	r, err := s.node.store.Call(ctx, e.Call)
+	if err != nil || r == nil {
+		return
+	}
+	r.Suffered = media.Suffered(r.MOS, float64(e.Receipt.MOS100)/100)
+	if err := s.node.store.PutCall(ctx, *r); err != nil {
+		s.node.warn("the history cannot be written: %v", err)
+	}
+}
+
+// info is a call as it stands, or nil.
+func (s *station) info(id linnet.CallID) *linnet.CallInfo {
+	for _, c := range s.calls.Calls() {
+		if c.ID == id {
+			if p := s.phones[id]; p != nil {
+				c.Receipt = p.receipt()
+			}
+			return &c
+		}
+	}
+	return nil
+}
+
+// checkMedia finds out before a call whether its files are any good.
+func checkMedia(m linnet.CallMedia) error {
+	if m.Seconds < 0 {
+		return linnet.Errorf(linnet.CodeUsage, "a call cannot last %v seconds", m.Seconds)
+	}
+	if m.Play != "" {
+		f, err := ogg.Open(m.Play)
+		if err != nil {
+			return &linnet.Error{Code: linnet.CodeBadFile, Text: err.Error(), Hint: "give an Ogg file with Opus sound, as `opusenc` makes it"}
+		}
+		defer f.Close()
+	}
+	if m.Record != "" {
+		f, err := ogg.Create(m.Record)
+		if err != nil {
+			return fileError(m.Record, err)
+		}
+		return f.Close()
+	}
+	return nil
+}
+
+func fileError(path string, err error) error {
+	if errors.Is(err, ogg.ErrDiskFull) {
+		return &linnet.Error{Code: linnet.CodeDisk, Text: fmt.Sprintf("%s cannot be written: the disk is full", path)}
+	}
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pe.Err
+	}
+	return &linnet.Error{Code: linnet.CodeDisk, Text: fmt.Sprintf("%s cannot be written: %v", path, err)}
+}

@@ -1,0 +1,186 @@
+// Package node is the running node. It owns the sockets, the database and one
+// loop, and joins the packages below it: what the link receives becomes events of
+// the state machines, what they want becomes packets, timers and rows. It implements
+// linnet.Client. It decides as little as it can: which address to try belongs to
+// traverse, when to give up to overlay, what a call is to call.
+//
+//	sockets ──▶ link ──▶ loop ──▶ session ──▶ overlay, directory, relay, call
+//	   ▲                   │ ◀──────── effects ────────────┘
+//	   └─────── link ◀─────┤
+//	database ◀── store ◀───┘          phone (one a call): files ◀─▶ media ◀─▶ link
+//
+// A Node without an account has sockets and a network only. Signing in makes a
+// station: all the state machines, under one identity. Everything in the station
+// belongs to the loop; phones and relayed packets have their own locks and
+// pass beside it.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/link"
+	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/relay"
+	"github.com/linnet-p2p/linnet/store"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+// Options configures a Node. Home is needed; the zero value of the rest is an
+// ordinary node on a random port that lets calls ring until somebody answers them.
+type Options struct {
+	Home         string            // directory of everything it keeps
+	Listen       netip.AddrPort    // UDP and TCP; zero is a free port on all addresses
+	Advertise    netip.AddrPort    // where others reach a supernode; zero: Listen, on the host's first address
+	Role         linnet.Role       // what it does for others
+	Invite       *suite.Invite     // the network to join; nil: the one in Home
+	AutoAnswer   *linnet.CallMedia // take every call at once, with this
+	Echo         bool              // be echo123: take every call and play back what is heard
+	Net          netx.Network      // nil means the operating system
+	Log          *slog.Logger      // nil discards
+	Version      string            // for Status
+	FirstFrameID uint16            // of datagrams; for tests of traffic classifiers
+}
+
+// A Node is one machine's part of the network.
+type Node struct {
+	opts  Options
+	log   *slog.Logger
+	store *store.Store
+	link  *link.Link
+	hub   hub
+
+	events  chan func(now time.Time) // to the loop
+	stopped chan struct{}            // closed when the loop is over
+	group   errgroup.Group           // goroutines that the loop started
+
+	network  network                      // has its own lock
+	station  *station                     // nil: nobody is signed in; belongs to the loop
+	relaying atomic.Pointer[relay.Server] // the station's, for the link's goroutines
+	account  sync.Mutex                   // one change of the account at a time
+}
+
+// Open makes a Node: it opens the database and the sockets. Run makes it live.
+func Open(ctx context.Context, opts Options) (*Node, error) {
+	if opts.Net == nil {
+		opts.Net = netx.System{}
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Advertise.IsValid() && !opts.Listen.IsValid() {
+		opts.Listen = netip.AddrPortFrom(netip.IPv6Unspecified(), opts.Advertise.Port())
+	}
+	db, err := store.Open(ctx, opts.Home)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		opts: opts, log: opts.Log, store: db,
+		events: make(chan func(time.Time), 1024), stopped: make(chan struct{}),
+	}
+	if err := n.open(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context) (err error) {
+	if err := n.loadNetwork(ctx); err != nil {
+		return err
+	}
+	listen := n.opts.Listen
+	if seat := n.seat(ctx); seat.IsValid() && !listen.IsValid() {
+		n.opts.Advertise = seat
+		listen = netip.AddrPortFrom(netip.IPv6Unspecified(), seat.Port())
+	}
+	n.link, err = link.Open(link.Options{
+		Net: n.opts.Net, Listen: listen, Handler: (*receiver)(n), FirstID: n.opts.FirstFrameID, Log: n.log,
+	})
+	if err != nil {
+		return listenError(listen, err)
+	}
+	return nil
+}
+
+// seat is the address under which the descriptor names this node as one of the
+// network's first supernodes; zero if it does not.
+func (n *Node) seat(ctx context.Context) netip.AddrPort {
+	d := n.network.get()
+	id, err := n.store.Identity(ctx)
+	if err != nil || id == nil || d == nil || n.opts.Role&linnet.Supernode == 0 {
+		return netip.AddrPort{}
+	}
+	cert, err := d.OpenCertificate(id.Certificate, time.Now())
+	if err != nil {
+		return netip.AddrPort{} // resume tells
+	}
+	for _, s := range d.Supernodes {
+		if s.Node == cert.NodeID() {
+			return s.Addr
+		}
+	}
+	return netip.AddrPort{}
+}
+
+// Run lives until ctx ends, and returns nil then. It may be called once. The
+// node says good-bye before the link closes.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.store.Close()
+	linkCtx, closeLink := context.WithCancel(context.WithoutCancel(ctx))
+	defer closeLink()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.link.Run(linkCtx) })
+	group.Go(func() error {
+		defer closeLink()
+		return n.loop(ctx)
+	})
+	group.Go(func() error { return n.join(ctx) })
+	err := group.Wait()
+	n.group.Wait()
+	n.hub.close()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// join gets the descriptor that the invite means if Home had none, signs in who
+// was signed in before, and then keeps descriptor and certificate fresh.
+func (n *Node) join(ctx context.Context) error {
+	if n.network.get() == nil && n.opts.Invite != nil {
+		if err := n.joinNetwork(ctx); err != nil {
+			return err
+		}
+	}
+	if err := n.resume(ctx); err != nil {
+		return err
+	}
+	return n.maintain(ctx)
+}
+
+// beside runs f outside the loop; Run waits for it.
+func (n *Node) beside(f func()) {
+	n.group.Go(func() error { f(); return nil })
+}
+
+// Addr is where the node listens, UDP and TCP.
+func (n *Node) Addr() netip.AddrPort { return n.link.Addr() }
+
+func listenError(addr netip.AddrPort, err error) error {
+	if addressInUse(err) {
+		return &linnet.Error{Code: linnet.CodeInUse, Text: fmt.Sprintf("port %d is used by another program", addr.Port()),
+			Hint: "stop that one, or choose another port with --listen", Err: err}
+	}
+	return fmt.Errorf("open the sockets: %w", err)
+}

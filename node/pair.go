@@ -1,0 +1,246 @@
+package node
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/relay"
+	"github.com/linnet-p2p/linnet/session"
+	"github.com/linnet-p2p/linnet/traverse"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// A pair is this node and a device that it has a call with: the paths between
+// them, while the call lasts.
+type pair struct {
+	peer    linnet.NodeID
+	user    linnet.UserName
+	contact bool // they learn our addresses, and theirs are tried
+	way     *traverse.Pair
+	relays  map[linnet.NodeID]relay.Ready
+	offers  []message.RelayOffer // theirs, until the session is up
+}
+
+// pairWith begins to look for paths to a device.
+func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserName) *pair {
+	p := &pair{peer: node, user: user, contact: s.contacts[user], relays: make(map[linnet.NodeID]relay.Ready)}
+	p.way = traverse.New(now, traverse.Options{Own: s.candidates(p)})
+	s.pairs[node] = p
+	for _, known := range s.sessions.Paths(node) {
+		if known.Up {
+			p.way.PathUp(now, known.Path, known.RTT)
+		}
+	}
+	return p
+}
+
+// candidates are the addresses that the other side of a pair may know: all for
+// a contact, none for anybody else.
+func (s *station) candidates(p *pair) []message.Candidate {
+	if !p.contact {
+		return nil
+	}
+	var list []message.Candidate
+	for _, a := range s.node.ownAddrs() {
+		list = append(list, message.Candidate{Addr: a, Type: uint32(traverse.Local)})
+	}
+	if s.observed.IsValid() {
+		list = append(list, message.Candidate{Addr: s.observed, Type: uint32(traverse.Observed)})
+	}
+	return list
+}
+
+// open says something to a device of somebody who is called, as early as may
+// be: inside the Hello, which travels through the supernodes of both. Relays are
+// reserved meanwhile.
+func (s *station) open(now time.Time, node linnet.NodeID, first message.Message) {
+	messages := make([]message.Message, 0, 2)
+	p := s.pairs[node]
+	fresh := p == nil
+	if fresh {
+		cert := s.sessions.Certificate(node)
+		if cert == nil {
+			if cert = s.certificates[node]; cert == nil {
+				return // a device that no look-up has shown
+			}
+		}
+		p = s.pairWith(now, node, cert.User)
+		messages = append(messages, s.sessionRequest(p))
+	}
+	if first != nil {
+		messages = append(messages, first)
+	}
+	err := session.ErrNoSession
+	if s.sessions.Up(node) {
+		for _, m := range messages {
+			err = s.sessions.Send(now, node, m)
+		}
+	} else if cert := s.certificates[node]; cert != nil {
+		peer := session.Peer{Node: node, Agreement: cert.Agreement, Certificate: cert}
+		err = s.sessions.Dial(now, peer, session.Path{Kind: linnet.Forwarded}, messages...)
+	}
+	if err != nil {
+		s.log.Debug("open", "to", node.Short(), "err", err)
+	}
+	if fresh {
+		s.reserve(now, p)
+	}
+}
+
+// sessionRequest tells the other side how this one can be reached.
+func (s *station) sessionRequest(p *pair) *message.SessionRequest {
+	m := &message.SessionRequest{
+		Callee: p.user, Caller: s.overlay.Location(), Session: binary.BigEndian.Uint32(s.id[:]),
+		NAT: uint32(traverse.Unknown), Candidates: s.candidates(p),
+	}
+	for _, r := range p.relays {
+		if r.Offer != nil {
+			m.Relays = append(m.Relays, *r.Offer)
+		}
+	}
+	return m
+}
+
+// pairReceived takes what the other side says of how it can be reached.
+func (s *station) pairReceived(now time.Time, e session.Received) bool {
+	switch m := e.Message.(type) {
+	case *message.SessionRequest:
+		s.places.learn(m.Caller)
+		p := s.pairs[e.From]
+		if p == nil {
+			cert := s.sessions.Certificate(e.From)
+			if cert == nil || len(s.pairs) >= maxPairs {
+				return true
+			}
+			p = s.pairWith(now, e.From, cert.User)
+		}
+		s.remote(now, p, m.NAT, m.Candidates)
+		answer := &message.SessionAnswer{NAT: uint32(traverse.Unknown), Candidates: s.candidates(p)}
+		if err := s.sessions.Send(now, e.From, answer); err != nil {
+			s.log.Debug("session answer", "to", e.From.Short(), "err", err)
+		}
+		p.offers = m.Relays
+		if s.sessions.Up(e.From) {
+			s.pairUp(now, p)
+		}
+	case *message.SessionAnswer:
+		if p := s.pairs[e.From]; p != nil {
+			s.remote(now, p, m.NAT, m.Candidates)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// maxPairs bounds how many devices may have this node look for paths to them.
+const maxPairs = 256
+
+// remote takes the other side's addresses. To try them is to show our own, so
+// only a contact's are.
+func (s *station) remote(now time.Time, p *pair, nat uint32, candidates []message.Candidate) {
+	if !p.contact {
+		candidates = nil
+	}
+	p.way.Remote(now, traverse.NAT(nat), candidates)
+}
+
+// pairUp joins the offered relays once the session stands.
+func (s *station) pairUp(now time.Time, p *pair) {
+	s.takeOffers(now, p, p.offers)
+	p.offers = nil
+}
+
+// unpair ends the search for paths, and gives relays back.
+func (s *station) unpair(p *pair) {
+	delete(s.pairs, p.peer)
+	for id := range p.relays {
+		s.relays.Release(id, p.peer)
+	}
+}
+
+func (s *station) pathUp(now time.Time, e session.PathUp) {
+	if e.Path.Stream != 0 {
+		s.streams[e.Path.Stream] = e.Peer
+	}
+	if p := s.pairs[e.Peer]; p != nil {
+		p.way.PathUp(now, e.Path, e.RTT)
+	}
+}
+
+func (s *station) pathDown(now time.Time, e session.PathDown) {
+	if p := s.pairs[e.Peer]; p != nil {
+		p.way.PathDown(now, e.Path)
+	}
+}
+
+// moved tells the phones where media goes now.
+func (s *station) moved(now time.Time, e session.Moved) {
+	for id, p := range s.phones {
+		if p.peer == e.Peer {
+			p.move(now, e.Routes, s.rtt(e.Peer))
+			if c := s.info(id); c != nil {
+				s.tellChanged(*c)
+			}
+		}
+	}
+	s.relays.Moved(now, e.Peer)
+}
+
+// rtt is the round trip on the path in use.
+func (s *station) rtt(peer linnet.NodeID) time.Duration {
+	for _, p := range s.sessions.Paths(peer) {
+		if p.Used {
+			return p.RTT
+		}
+	}
+	return 0
+}
+
+// settlePair does what a pair wants, and says whether it wanted anything.
+func (s *station) settlePair(now time.Time, p *pair) bool {
+	effects := p.way.Take()
+	for _, e := range effects {
+		var err error
+		switch e := e.(type) {
+		case traverse.Probe:
+			err = s.sessions.Probe(now, p.peer, e.Path)
+		case traverse.Use:
+			err = s.sessions.Use(now, p.peer, e.Path)
+		}
+		if err != nil {
+			s.log.Debug("path", "peer", p.peer.Short(), "err", err)
+		}
+	}
+	return len(effects) > 0
+}
+
+// relayReady takes a relay that has room for a pair. The side that reserved it
+// offers it to the other one.
+func (s *station) relayReady(now time.Time, e relay.Ready) {
+	p := s.pairs[e.Peer]
+	if p == nil {
+		s.relays.Release(e.Relay, e.Peer)
+		return
+	}
+	p.relays[e.Relay] = e
+	if e.Offer != nil {
+		if err := s.sessions.Send(now, p.peer, s.sessionRequest(p)); err != nil {
+			s.log.Debug("offer a relay", "to", p.peer.Short(), "err", err)
+		}
+	}
+}
+
+func (s *station) relayJoined(now time.Time, p *pair, id linnet.NodeID) {
+	if r, ready := p.relays[id]; ready {
+		p.way.Relay(now, s.relayPath(r))
+	}
+}
+
+func (s *station) relayGone(now time.Time, p *pair, id linnet.NodeID) {
+	if r, ready := p.relays[id]; ready {
+		delete(p.relays, id)
+		p.way.PathDown(now, s.relayPath(r))
+	}
+}

@@ -1,0 +1,282 @@
+package node
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/link"
+	"github.com/linnet-p2p/linnet/media"
+	"github.com/linnet-p2p/linnet/media/ogg"
+	"github.com/linnet-p2p/linnet/session"
+)
+
+// A phone is what a headless node hears and says in one call: it plays a file,
+// or nothing, or is echo123, and records what comes. It has a goroutine of its
+// own, since neither disk nor loop may hold up the other.
+type phone struct {
+	link   *link.Link
+	log    *slog.Logger
+	call   linnet.CallID
+	peer   linnet.NodeID
+	routes atomic.Pointer[[]session.Route]
+	wake   chan struct{} // something came
+	quit   chan struct{}
+	done   chan struct{} // run is over
+
+	mu      sync.Mutex // all up to spans
+	line    *media.Line
+	sender  *media.Sender
+	begin   func(now time.Time) // makes player or echo, once there is a path; nil: it did
+	player  *media.Player       // nil: plays nothing
+	echo    *media.Echo         // nil: is none
+	held    bool
+	started time.Time
+	spans   []linnet.PathSpan
+
+	tape    *ogg.Recorder // nil: keeps nothing
+	events  phoneEvents
+	audible bool // the first sound came; the loop's
+}
+
+// phoneEvents are called from the phone's goroutine.
+type phoneEvents struct {
+	heard   func()          // media of the peer came, at most once a second
+	played  func()          // the file, or the echo, is at its end
+	trouble func(err error) // the file that is played or recorded fails; the call goes on
+}
+
+// maxSpans bounds the list of a call's paths: what moves more often is noise.
+const maxSpans = 256
+
+// newPhone makes the phone of a call, with the stream that it will speak on.
+func newPhone(l *link.Link, log *slog.Logger, call linnet.CallID, peer linnet.NodeID, now time.Time, events phoneEvents) (*phone, error) {
+	p := &phone{
+		link: l, log: log, call: call, peer: peer, events: events, started: now,
+		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		line: media.NewLine(media.ReceiverOptions{}),
+	}
+	stream, err := media.NewStream(media.Opus(), nil)
+	if err != nil {
+		return nil, err
+	}
+	p.sender, err = p.line.AddSender(stream)
+	return p, err
+}
+
+// packet takes what came from the network. It runs in the link's goroutine.
+func (p *phone) packet(b []byte) {
+	p.mu.Lock()
+	err := p.line.Packet(time.Now(), b)
+	p.mu.Unlock()
+	if err != nil {
+		p.log.Debug("media packet", "err", err)
+		return
+	}
+	p.nudge()
+}
+
+func (p *phone) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// expect says what the other end sends.
+func (p *phone) expect(now time.Time, streams []media.Stream) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.nudge()
+	return p.line.Expect(now, streams...)
+}
+
+// hold stops playing while somebody holds the call.
+func (p *phone) hold(now time.Time, on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held == on {
+		return
+	}
+	p.held = on
+	if p.player != nil && on {
+		p.player.Pause(now)
+	} else if p.player != nil {
+		p.player.Resume(now)
+	}
+	p.nudge()
+}
+
+// move says where packets go from now on. Before the first path that can carry
+// media nothing is played, as nobody would hear it.
+func (p *phone) move(now time.Time, routes []session.Route, rtt time.Duration) {
+	routes = slices.DeleteFunc(slices.Clone(routes), func(r session.Route) bool { return r.Path.Kind == linnet.Forwarded })
+	p.routes.Store(&routes)
+	if len(routes) == 0 {
+		return
+	}
+	at := routes[0].Path
+	span := linnet.PathSpan{TMS: now.Sub(p.started).Milliseconds(), Path: at.Kind, RTTMS: milliseconds(rtt)}
+	if at.Kind.Relayed() {
+		span.Via = at.Via.Short()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.begin != nil {
+		p.begin(now)
+		p.begin = nil
+		p.nudge()
+	}
+	if n := len(p.spans); n > 0 && p.spans[n-1].Path == span.Path && p.spans[n-1].Via == span.Via || n == maxSpans {
+		return
+	}
+	p.spans = append(p.spans, span)
+}
+
+// receipt is what was measured so far.
+func (p *phone) receipt() linnet.Receipt {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.line.Figures().Receipt()
+	r.Paths = append([]linnet.PathSpan(nil), p.spans...)
+	if n := len(r.Paths); n > 0 {
+		r.Path = r.Paths[n-1].Path
+	}
+	return r
+}
+
+// stop ends the phone and waits until the recording is on disk.
+func (p *phone) stop() {
+	close(p.quit)
+	<-p.done
+}
+
+// run plays and records until stop.
+func (p *phone) run() {
+	defer close(p.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var heard time.Time
+	for {
+		select {
+		case <-p.quit:
+			p.endTape()
+			return
+		case <-timer.C:
+		case <-p.wake:
+		}
+		now := time.Now()
+		frames, packets, next := p.turn(now)
+		for _, b := range packets {
+			p.send(b)
+		}
+		p.record(frames)
+		if len(frames) > 0 && now.Sub(heard) >= time.Second {
+			heard = now
+			p.events.heard()
+		}
+		timer.Reset(max(0, time.Until(next)))
+	}
+}
+
+// idle is how often a phone that waits for nothing looks up.
+const idle = time.Second
+
+// turn gives what was heard, the packets to send now, and when to come back.
+func (p *phone) turn(now time.Time) (heard []media.Frame, packets [][]byte, next time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	heard = p.line.Frames(now)
+	var say []media.Frame
+	switch {
+	case p.echo != nil && !p.held:
+		p.echo.Hear(now, heard)
+		say = p.echo.Say(now)
+		if p.echo.State() == media.EchoDone {
+			p.echo = nil
+			p.events.played()
+		}
+	case p.player != nil && !p.held:
+		var err error
+		say, err = p.player.Frames(now)
+		if err != nil {
+			p.player = nil
+			if !errors.Is(err, io.EOF) {
+				p.events.trouble(err)
+			}
+			p.events.played()
+		}
+	}
+	for _, f := range say {
+		b, err := p.sender.Packet(now, f)
+		if err != nil {
+			p.log.Debug("media frame", "err", err)
+		} else if b != nil {
+			packets = append(packets, b)
+		}
+	}
+	if report, err := p.line.Report(now); err != nil {
+		p.log.Debug("media report", "err", err)
+	} else if report != nil {
+		packets = append(packets, report)
+	}
+	next = now.Add(idle)
+	for _, d := range []time.Time{p.line.Deadline(), p.deadline()} {
+		next = soonest(next, d)
+	}
+	return heard, packets, next
+}
+
+// deadline is when the phone next has something to say by itself.
+func (p *phone) deadline() time.Time {
+	switch {
+	case p.held:
+		return time.Time{}
+	case p.echo != nil:
+		return p.echo.Deadline()
+	case p.player != nil:
+		return p.player.Deadline()
+	}
+	return time.Time{}
+}
+
+func (p *phone) send(b []byte) {
+	routes := p.routes.Load()
+	if routes == nil {
+		return // no path yet; the listener counts what is missing
+	}
+	for _, r := range *routes {
+		if err := p.link.SendPacket(origin(r.Path), r.Tag, b); err != nil {
+			p.log.Debug("send media", "via", r.Path, "err", err)
+		}
+	}
+}
+
+func (p *phone) record(frames []media.Frame) {
+	if p.tape == nil || len(frames) == 0 {
+		return
+	}
+	if err := p.tape.Write(frames...); err != nil {
+		p.events.trouble(err)
+	}
+}
+
+func (p *phone) endTape() {
+	if p.tape == nil {
+		return
+	}
+	p.mu.Lock()
+	rest := p.line.Frames(time.Now())
+	p.mu.Unlock()
+	p.record(rest)
+	if err := p.tape.Close(); err != nil {
+		p.events.trouble(err)
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,160 @@
+package node
+
+import (
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/link"
+	"github.com/linnet-p2p/linnet/relay"
+	"github.com/linnet-p2p/linnet/session"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// relayExpire is how often unused reservations are looked for.
+const relayExpire = time.Second
+
+// startRelaying makes this node a relay for others.
+func (s *station) startRelaying(now time.Time) {
+	s.relaying = relay.NewServer(now, relay.ServerOptions{Addr: s.node.advertised()[0]})
+	s.node.relaying.Store(s.relaying)
+	s.relayExpires = now.Add(relayExpire)
+}
+
+// relayPacket passes a packet on if it is of a reservation here. It runs in the
+// link's goroutines.
+func (n *Node) relayPacket(from link.Origin, tag uint32, body []byte) bool {
+	r := n.relaying.Load()
+	if r == nil {
+		return false
+	}
+	to, out, ok := r.Forward(time.Now(), relay.Origin(from), tag, body)
+	if !ok {
+		return false
+	}
+	if err := n.link.SendPacket(link.Origin(to), out, body); err != nil {
+		n.log.Debug("relay", "to", to.Addr, "err", err)
+	}
+	return true
+}
+
+// relayReceived takes the commands of relaying, on either side of it.
+func (s *station) relayReceived(now time.Time, e session.Received) bool {
+	switch m := e.Message.(type) {
+	case *message.RelayReserve, *message.RelayJoin, *message.RelayMove, *message.RelayRelease:
+		s.relayAsked(now, e)
+	case *message.RelayJoined:
+		s.relays.Received(now, e.From, m)
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *station) relayAsked(now time.Time, e session.Received) {
+	reply := message.Message(&message.Failure{Code: message.FailureUnavailable, Text: "this node relays for nobody"})
+	routes := s.sessions.Routes(e.From)
+	if s.relaying != nil && len(routes) > 0 {
+		sender := relay.Sender{Node: e.From, Origin: relay.Origin(origin(routes[0].Path))}
+		var tell []relay.Tell
+		reply, tell = s.relaying.Handle(now, sender, e.Message)
+		for _, t := range tell {
+			s.send(now, t.Node, t.Message)
+		}
+		if m, ok := reply.(*message.RelayEstablished); ok {
+			m.Entry = s.overlay.Entry() // the client offers it to the other side
+		}
+	}
+	if reply != nil && e.ID != 0 {
+		s.respond(now, e.From, e.ID, reply)
+	}
+}
+
+// reserve asks own supernodes to relay for a pair. They are warm when the
+// callee answers, whether or not a direct path is found.
+func (s *station) reserve(now time.Time, p *pair) {
+	for _, id := range s.overlay.Attachments() {
+		tag, err := s.sessions.NewTag(p.peer)
+		if err == nil {
+			err = s.relays.Reserve(now, id, p.peer, tag)
+		}
+		if err != nil {
+			s.log.Debug("reserve a relay", "relay", id.Short(), "err", err)
+		}
+	}
+}
+
+// takeOffers joins the relays that the other side reserved.
+func (s *station) takeOffers(now time.Time, p *pair, offers []message.RelayOffer) {
+	for i := range offers[:min(len(offers), maxOffers)] {
+		offer := &offers[i]
+		entry, err := s.trust.OpenEntry(offer.Entry, now)
+		if err != nil || entry.Roles&linnet.Relay == 0 {
+			s.log.Debug("relay offer", "from", p.peer.Short(), "err", err)
+			continue
+		}
+		s.relayHosts[entry.Node] = entry.Host()
+		tag, err := s.sessions.NewTag(p.peer)
+		if err == nil {
+			err = s.relays.Join(now, entry.Node, p.peer, offer, tag)
+		}
+		if err != nil {
+			s.log.Debug("join a relay", "relay", entry.Node.Short(), "err", err)
+		}
+	}
+}
+
+// maxOffers is how many of the other side's relays are joined.
+const maxOffers = 4
+
+func (s *station) relayEffect(now time.Time, e relay.Effect) {
+	switch e := e.(type) {
+	case relay.Open:
+		s.openRelay(now, e.Relay)
+	case relay.Request:
+		token := e.Token
+		s.request(now, e.Relay, e.Message, func(now time.Time, reply message.Message, err error) {
+			s.relays.Replied(now, token, reply)
+		})
+	case relay.Send:
+		s.send(now, e.Relay, e.Message)
+	case relay.Ready:
+		s.relayReady(now, e)
+	case relay.Joined:
+		if p := s.pairs[e.Peer]; p != nil {
+			s.relayJoined(now, p, e.Relay)
+		}
+	case relay.Lost:
+		s.sessions.DropTag(e.Tag)
+		if p := s.pairs[e.Peer]; p != nil {
+			s.relayGone(now, p, e.Relay)
+		}
+	}
+}
+
+func (s *station) openRelay(now time.Time, id linnet.NodeID) {
+	if s.sessions.Up(id) {
+		s.relays.SessionUp(now, id)
+		return
+	}
+	host, known := s.relayHosts[id]
+	if !known {
+		host, known = s.overlay.Host(id)
+	}
+	if !known {
+		s.relays.SessionDown(now, id)
+		return
+	}
+	if err := s.connect(now, host); err != nil {
+		s.relays.SessionDown(now, id)
+	}
+}
+
+// relayPath is the way to a pair's other end over a relay.
+func (s *station) relayPath(e relay.Ready) session.Path {
+	path := session.Path{Kind: linnet.RelayUDP, Addr: e.Addr, Via: e.Relay, Tag: e.Tag}
+	if routes := s.sessions.Routes(e.Relay); len(routes) > 0 && routes[0].Path.Stream != 0 {
+		// Only TCP reaches the relay, so packets for it take that stream.
+		path.Kind, path.Addr, path.Stream = linnet.RelayTCP, routes[0].Path.Addr, routes[0].Path.Stream
+	}
+	return path
+}

@@ -1,0 +1,277 @@
+package node
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/link"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/session"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// asked remembers who waits for the replies of requests in sessions.
+type asked struct {
+	last uint64
+	by   map[uint64]func(now time.Time, reply message.Message, err error)
+}
+
+func (a *asked) add(f func(now time.Time, reply message.Message, err error)) uint64 {
+	if a.by == nil {
+		a.by = make(map[uint64]func(time.Time, message.Message, error))
+	}
+	a.last++
+	a.by[a.last] = f
+	return a.last
+}
+
+func (a *asked) answer(now time.Time, token uint64, reply message.Message, err error) {
+	if f := a.by[token]; f != nil {
+		delete(a.by, token)
+		f(now, reply, err)
+	}
+}
+
+// request asks a node in its session, which there has to be, or a supernode,
+// to which one is opened.
+func (s *station) request(now time.Time, to linnet.NodeID, m message.Message, f func(now time.Time, reply message.Message, err error)) {
+	token := s.asked.add(f)
+	err := s.sessions.Request(now, to, m, token)
+	if errors.Is(err, session.ErrNoSession) {
+		if err = s.dialSupernode(now, to); err == nil {
+			err = s.sessions.Request(now, to, m, token)
+		}
+	}
+	if err != nil {
+		s.asked.answer(now, token, nil, err)
+	}
+}
+
+// send says something in a session, which there has to be, or to a supernode,
+// to which one is opened.
+func (s *station) send(now time.Time, to linnet.NodeID, m message.Message) {
+	err := s.sessions.Send(now, to, m)
+	if errors.Is(err, session.ErrNoSession) {
+		if err = s.dialSupernode(now, to); err == nil {
+			err = s.sessions.Send(now, to, m)
+		}
+	}
+	if err != nil {
+		s.log.Debug("send", "to", to.Short(), "message", message.SpecOf(m).Name, "err", err)
+	}
+}
+
+func (s *station) dialSupernode(now time.Time, to linnet.NodeID) error {
+	host, known := s.overlay.Host(to)
+	if !known {
+		return session.ErrNoSession
+	}
+	return s.connect(now, host)
+}
+
+// tcpHeadStart is how long UDP may stay unanswered before TCP is tried beside it.
+const tcpHeadStart = time.Second
+
+// connect opens a session with a supernode: by UDP, and a little later by TCP as well.
+func (s *station) connect(now time.Time, h overlay.Host) error {
+	peer := session.Peer{Node: h.Node, Agreement: h.Agreement}
+	addr := h.Addrs[0]
+	if err := s.sessions.Dial(now, peer, session.Path{Kind: linnet.DirectUDP, Addr: addr}); err != nil {
+		return err
+	}
+	if s.dials[h.Node] > 0 {
+		return nil // TCP is on its way already
+	}
+	s.dials[h.Node]++
+	s.node.beside(func() {
+		ctx, cancel := s.node.untilStopped()
+		defer cancel()
+		select {
+		case <-time.After(tcpHeadStart):
+		case <-ctx.Done():
+		}
+		var stream uint64
+		waiting := false
+		err := s.node.do(ctx, func(time.Time) { waiting = s.node.station == s && !s.sessions.Up(h.Node) })
+		if err == nil && waiting {
+			stream, err = s.node.link.Dial(ctx, addr)
+		}
+		s.node.must(func(now time.Time) {
+			if err == nil && stream != 0 {
+				err = s.sessions.Dial(now, peer, session.Path{Kind: linnet.DirectTCP, Addr: addr, Stream: stream})
+			}
+			s.dialled(now, h.Node, err)
+		})
+	})
+	return nil
+}
+
+// dialled counts the end of one way to dial a node. When none is left, it is over.
+func (s *station) dialled(now time.Time, to linnet.NodeID, err error) {
+	if s.dials[to]--; s.dials[to] > 0 {
+		return
+	}
+	delete(s.dials, to)
+	if err != nil && !s.sessions.Up(to) {
+		s.sessions.Abort(now, to, err)
+	}
+}
+
+func (s *station) sessionEffect(now time.Time, e session.Effect) {
+	switch e := e.(type) {
+	case session.SendHello:
+		s.sendHello(now, e)
+	case session.SendPacket:
+		s.sendPacket(now, e)
+	case session.Up:
+		s.sessionUp(now, e)
+	case session.Upgraded:
+		s.calls.Upgraded(now, e.Peer)
+	case session.Down:
+		s.sessionDown(now, e)
+	case session.Received:
+		s.received(now, e)
+	case session.Reply:
+		s.asked.answer(now, e.Token, e.Message, nil)
+	case session.Failed:
+		s.asked.answer(now, e.Token, nil, e.Err)
+		s.overlay.Doubt(now, e.To)
+	case session.PathUp:
+		s.pathUp(now, e)
+	case session.PathDown:
+		s.pathDown(now, e)
+	case session.Bind:
+		s.board.bind(e.Peer, e.Tag)
+	case session.Unbind:
+		s.board.unbind(e.Tag)
+	case session.Moved:
+		s.moved(now, e)
+	}
+}
+
+// sendHello carries a handshake message. A reply goes back the way that the
+// Hello came; a Hello outside of sessions is repeated by the link.
+func (s *station) sendHello(now time.Time, e session.SendHello) {
+	switch m := e.Message.(type) {
+	case *message.HelloReply:
+		if e.Via.Kind == linnet.Forwarded {
+			s.forward(now, e.To, innerHelloReply, m.Noise)
+			return
+		}
+		s.node.reply(origin(e.Via), e.ReplyTo, m)
+	case *message.Hello:
+		if e.Via.Kind == linnet.Forwarded {
+			s.forward(now, e.To, innerHello, m.Noise)
+			return
+		}
+		s.dials[e.To]++
+		s.node.beside(func() {
+			ctx, cancel := s.node.untilStopped()
+			defer cancel()
+			var reply message.Message
+			var err error
+			if e.Via.Stream != 0 {
+				reply, err = s.node.link.RequestStream(ctx, e.Via.Stream, m)
+			} else {
+				reply, err = s.node.link.Request(ctx, e.Via.Addr, m)
+			}
+			s.node.must(func(now time.Time) {
+				if answer, ok := reply.(*message.HelloReply); ok {
+					s.sessions.HelloReply(now, e.Via, e.To, answer)
+				} else if err == nil {
+					err = replyError(reply)
+				}
+				s.dialled(now, e.To, err)
+			})
+		})
+	}
+}
+
+func (s *station) sendPacket(now time.Time, e session.SendPacket) {
+	if e.Via.Kind == linnet.Forwarded {
+		body := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(e.Body)), e.Tag)
+		s.forward(now, e.To, message.InnerPacket, append(body, e.Body...))
+		return
+	}
+	if err := s.node.link.SendPacket(origin(e.Via), e.Tag, e.Body); err != nil {
+		s.log.Debug("send packet", "via", e.Via, "err", err)
+	}
+}
+
+func (s *station) sessionUp(now time.Time, e session.Up) {
+	var at session.Path
+	for _, p := range s.sessions.Paths(e.Peer) {
+		if p.Up && p.Path.Kind.Direct() {
+			at = p.Path
+			break
+		}
+	}
+	s.overlay.Up(now, e.Peer, at.Addr)
+	s.relays.SessionUp(now, e.Peer)
+	s.calls.SessionUp(now, e.Peer)
+	if p := s.pairs[e.Peer]; p != nil {
+		s.pairUp(now, p)
+	}
+}
+
+func (s *station) sessionDown(now time.Time, e session.Down) {
+	s.log.Debug("session down", "peer", e.Peer.Short(), "err", e.Err)
+	s.overlay.Down(now, e.Peer)
+	s.calls.SessionDown(now, e.Peer)
+	s.relays.SessionDown(now, e.Peer)
+	if s.relaying != nil {
+		s.relaying.Gone(e.Peer)
+	}
+	if p := s.pairs[e.Peer]; p != nil {
+		s.unpair(p)
+	}
+}
+
+// received hands a command to the machine that it is for.
+func (s *station) received(now time.Time, e session.Received) {
+	if s.overlay.Received(now, e.From, e.ID, e.Message) ||
+		s.directoryReceived(now, e) || s.relayReceived(now, e) || s.pairReceived(now, e) {
+		return
+	}
+	if cert := s.sessions.Certificate(e.From); cert != nil {
+		s.calls.Received(now, s.callPeer(e.From, cert.User), e.Early, e.Message)
+	}
+}
+
+func (s *station) respond(now time.Time, to linnet.NodeID, id uint16, m message.Message) {
+	if err := s.sessions.Respond(now, to, id, m); err != nil {
+		s.log.Debug("respond", "to", to.Short(), "err", err)
+	}
+}
+
+// streamClosed ends the paths that took a TCP stream.
+func (s *station) streamClosed(now time.Time, stream uint64) {
+	peer, known := s.streams[stream]
+	if !known {
+		return
+	}
+	delete(s.streams, stream)
+	for _, p := range s.sessions.Paths(peer) {
+		if p.Path.Stream == stream {
+			s.sessions.PathLost(now, peer, p.Path)
+		}
+	}
+}
+
+// untilStopped is a context that ends when the loop does.
+func (n *Node) untilStopped() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-n.stopped:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+var _ link.Handler = (*receiver)(nil)

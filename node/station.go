@@ -1,0 +1,298 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/call"
+	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/relay"
+	"github.com/linnet-p2p/linnet/session"
+	"github.com/linnet-p2p/linnet/store"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+// A station is everything that a signed-in device is on the network: its state
+// machines, under one identity. All of it belongs to the loop of its node.
+type station struct {
+	node  *Node
+	log   *slog.Logger
+	self  *suite.Certificate
+	keys  suite.Keys
+	id    linnet.NodeID
+	trust overlay.Trust
+
+	sessions  *session.Endpoint
+	overlay   *overlay.Machine
+	directory *directory.Client
+	member    *directory.Supernode // nil: is none
+	relays    *relay.Client
+	relaying  *relay.Server // nil: relays for nobody
+	calls     *call.Machine
+
+	asked    asked
+	dials    map[linnet.NodeID]int    // ways that a Hello is under way by
+	streams  map[uint64]linnet.NodeID // whose session uses them
+	places   places
+	board    *switchboard
+	contacts map[linnet.UserName]bool
+	observed netip.AddrPort // as supernodes see this node
+	online   bool
+	trouble  string // why it is not, for people
+
+	// Of devices that look-ups have shown lately: what calling them takes.
+	certificates map[linnet.NodeID]*suite.Certificate
+	lookups      map[directory.Lookup]func(now time.Time, l linnet.Listing, err error)
+	ledger       ledger
+	withdrawn    chan struct{} // closed when the network knows that this device leaves; nil: nobody waits
+
+	pairs        map[linnet.NodeID]*pair
+	relayHosts   map[linnet.NodeID]overlay.Host // of relays that others offered
+	relayExpires time.Time
+
+	phones   map[linnet.CallID]*phone
+	media    map[linnet.CallID]linnet.CallMedia // what to play and record
+	receipts map[linnet.CallID]linnet.Receipt   // of calls whose media is over, until they have ended
+}
+
+// newStation makes the station of an identity that the authority has signed.
+func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity) (*station, error) {
+	d := n.network.get()
+	crypto, err := suite.Named(d.Suite)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := crypto.ParseKeys(id.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("keys of the database: %w", err)
+	}
+	cert, err := d.OpenCertificate(id.Certificate, now)
+	if err != nil {
+		return nil, fmt.Errorf("own certificate: %w", err)
+	}
+	s := &station{
+		node: n, log: n.log, self: cert, keys: keys, id: cert.NodeID(),
+		trust:        overlay.Trust{Certificate: d.OpenCertificate, Verify: crypto.Verify},
+		dials:        make(map[linnet.NodeID]int),
+		streams:      make(map[uint64]linnet.NodeID),
+		certificates: make(map[linnet.NodeID]*suite.Certificate),
+		lookups:      make(map[directory.Lookup]func(time.Time, linnet.Listing, error)),
+		pairs:        make(map[linnet.NodeID]*pair),
+		relays:       relay.NewClient(relay.ClientOptions{}),
+		relayHosts:   make(map[linnet.NodeID]overlay.Host),
+		phones:       make(map[linnet.CallID]*phone),
+		media:        make(map[linnet.CallID]linnet.CallMedia),
+		receipts:     make(map[linnet.CallID]linnet.Receipt),
+	}
+	s.board = &switchboard{link: n.link, lines: make(map[linnet.NodeID]*phone)}
+	if err := s.loadContacts(ctx); err != nil {
+		return nil, err
+	}
+	s.sessions = session.New(session.Options{
+		Suite: crypto, Network: d.Network, Node: s.id, Keys: keys, Certificate: id.Certificate,
+		OpenCertificate: d.OpenCertificate,
+		Early:           func(c *suite.Certificate) bool { return s.contacts[c.User] },
+	})
+	self := overlay.Identity{Node: s.id, Certificate: id.Certificate, Keys: keys}
+	hosts, err := n.store.HostCache(ctx)
+	if err != nil {
+		return nil, err
+	}
+	random := mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64()))
+	s.overlay = overlay.New(overlay.Options{
+		Self: self, Trust: s.trust, Rand: random, Role: n.opts.Role, Addrs: n.advertised(),
+		Bootstrap: overlay.BootstrapHosts(d), HostCache: hosts,
+		Admit: func(c *suite.Certificate) bool { return c.User.IsNode() },
+	})
+	if err := s.startDirectory(ctx, now, self, random); err != nil {
+		return nil, err
+	}
+	if n.opts.Role&linnet.Relay != 0 {
+		s.startRelaying(now)
+	}
+	if err := s.startCalls(ctx, now); err != nil {
+		return nil, err
+	}
+	if err := s.overlay.Start(now); err != nil {
+		s.log.Warn("overlay", "err", err)
+	}
+	return s, nil
+}
+
+// advertised is where others reach this node if it is a supernode.
+func (n *Node) advertised() []netip.AddrPort {
+	if n.opts.Advertise.IsValid() {
+		return []netip.AddrPort{n.opts.Advertise}
+	}
+	return n.ownAddrs()
+}
+
+// ownAddrs are the node's addresses on the host that it runs on.
+func (n *Node) ownAddrs() []netip.AddrPort {
+	at := n.link.Addr()
+	if !at.Addr().IsUnspecified() {
+		return []netip.AddrPort{at}
+	}
+	addrs, err := n.opts.Net.Addrs()
+	if err != nil {
+		n.log.Warn("the host's addresses", "err", err)
+	}
+	if len(addrs) == 0 {
+		addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})} // a machine without a network still has itself
+	}
+	own := make([]netip.AddrPort, 0, overlay.MaxAddrs)
+	for _, a := range addrs {
+		if len(own) < cap(own) {
+			own = append(own, netip.AddrPortFrom(a, at.Port()))
+		}
+	}
+	return own
+}
+
+func (s *station) loadContacts(ctx context.Context) error {
+	list, err := s.node.store.Contacts(ctx)
+	if err != nil {
+		return err
+	}
+	s.contacts = make(map[linnet.UserName]bool, len(list))
+	for _, c := range list {
+		s.contacts[c.User] = true
+	}
+	return nil
+}
+
+// deadline is when the first of the machines wants its Tick.
+func (s *station) deadline() time.Time {
+	d := s.relayExpires
+	for _, m := range s.machines() {
+		d = soonest(d, m.Deadline())
+	}
+	for _, p := range s.pairs {
+		d = soonest(d, p.way.Deadline())
+	}
+	return d
+}
+
+func (s *station) tick(now time.Time) {
+	for _, m := range s.machines() {
+		m.Tick(now)
+	}
+	for _, p := range s.pairs {
+		p.way.Tick(now)
+	}
+	if s.relaying != nil && !now.Before(s.relayExpires) {
+		s.relaying.Expire(now)
+		s.relayExpires = now.Add(relayExpire)
+	}
+}
+
+// A machine is what all state machines have in common, but for their effects.
+type machine interface {
+	Tick(now time.Time)
+	Deadline() time.Time
+}
+
+func (s *station) machines() []machine {
+	list := []machine{s.sessions, s.overlay, s.directory, s.calls, s.relays}
+	if s.member != nil {
+		list = append(list, s.member)
+	}
+	return list
+}
+
+func soonest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// settle does what the machines want until none wants anything. What one wants
+// may be an event of another one.
+func (s *station) settle(now time.Time) {
+	for s.settleOnce(now) {
+	}
+}
+
+func (s *station) settleOnce(now time.Time) (busy bool) {
+	for _, e := range slices.Clone(s.sessions.Take()) { // its own memory lasts until the next Take
+		s.sessionEffect(now, e)
+		busy = true
+	}
+	for _, e := range s.overlay.Take() {
+		s.overlayEffect(now, e)
+		busy = true
+	}
+	for _, e := range s.directory.Take() {
+		s.directoryEffect(now, e)
+		busy = true
+	}
+	if s.member != nil {
+		if effects := s.member.Take(); len(effects) > 0 {
+			s.memberEffects(now, effects)
+			busy = true
+		}
+	}
+	for _, e := range s.relays.Take() {
+		s.relayEffect(now, e)
+		busy = true
+	}
+	for _, e := range s.calls.Take() {
+		s.callEffect(now, e)
+		busy = true
+	}
+	for _, p := range s.pairs {
+		busy = s.settlePair(now, p) || busy
+	}
+	return busy
+}
+
+// renew takes a new certificate.
+func (s *station) renew(now time.Time, signed []byte) error {
+	cert, err := s.trust.Certificate(signed, now)
+	if err != nil {
+		return fmt.Errorf("new certificate: %w", err)
+	}
+	s.self = cert
+	self := overlay.Identity{Node: s.id, Certificate: signed, Keys: s.keys}
+	s.sessions.SetCertificate(signed)
+	s.directory.Renew(now, self)
+	return s.overlay.Renew(now, self)
+}
+
+// withdraw begins to leave: calls end, and the directory hears that the device
+// is offline, which closes the channel.
+func (s *station) withdraw(now time.Time) <-chan struct{} {
+	for _, c := range s.calls.Calls() {
+		if c.State != linnet.CallEnded {
+			s.hangUp(now, c.ID)
+		}
+	}
+	s.withdrawn = make(chan struct{})
+	gone := s.withdrawn
+	if s.self.User.IsNode() {
+		close(s.withdrawn) // it is in no directory
+		s.withdrawn = nil
+	} else {
+		s.directory.Withdraw(now)
+	}
+	s.settle(now)
+	return gone
+}
+
+// leave says good-bye to the supernodes and ends what runs beside the loop.
+func (s *station) leave(now time.Time) {
+	s.overlay.Leave(now)
+	s.settle(now)
+	for _, p := range s.phones {
+		p.stop()
+	}
+	s.node.relaying.Store(nil)
+}

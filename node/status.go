@@ -1,0 +1,43 @@
+package node
+
+import (
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
+)
+
+// status fills in what is known of a node that somebody is signed in on.
+func (s *station) status(out *linnet.Status) {
+	out.User, out.Device, out.Node = s.self.User, s.self.Device, s.id
+	out.Certificate = s.self.Expires
+	out.Online = len(s.overlay.Attachments()) > 0
+	out.Trouble = s.trouble
+	for _, id := range s.overlay.Attachments() {
+		if host, ok := s.overlay.Host(id); ok {
+			out.Supernodes = append(out.Supernodes, linnet.Attachment{Node: id, Addr: host.Addrs[0], RTTms: milliseconds(s.overlay.RTT(id))})
+		}
+	}
+	out.Known = s.overlay.Supernodes()
+	slot := overlay.SlotOf(s.self.User)
+	out.Slot, out.Block = int(slot), int(slot.Block())
+	out.Clients = s.overlay.Clients()
+	if s.member != nil {
+		out.Records = s.member.Records()
+	}
+	for _, c := range s.calls.Calls() {
+		if c.State == linnet.CallEnded {
+			continue
+		}
+		if p := s.phones[c.ID]; p != nil {
+			c.Receipt = p.receipt()
+		}
+		out.Calls = append(out.Calls, c)
+	}
+}
+
+func (s *station) offlineError() error {
+	text := s.trouble
+	if text == "" {
+		text = "this node is not attached to a supernode yet"
+	}
+	return &linnet.Error{Code: linnet.CodeNoNetwork, Text: text, Hint: "try again in a moment; `linnet status` shows how it stands"}
+}

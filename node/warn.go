@@ -1,0 +1,20 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// warn tells the person whose node it is about trouble that stops nothing.
+func (n *Node) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	n.log.Warn(text)
+	n.hub.tell(linnet.Event{Kind: linnet.EventWarning, Text: text})
+}
+
+var errStopped = &linnet.Error{Code: linnet.CodeNotRunning, Text: "the node has stopped"}
+
+func addressInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

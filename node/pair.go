@@ -155,7 +155,8 @@ func (s *station) pairUp(now time.Time, p *pair) {
 // unpair ends the search for paths, and gives relays back.
 func (s *station) unpair(p *pair) {
 	delete(s.pairs, p.peer)
-	for id := range p.relays {
+	for id, r := range p.relays {
+		delete(s.relayed, r.Own)
 		s.relays.Release(id, p.peer)
 	}
 }
@@ -184,6 +185,9 @@ func (s *station) moved(now time.Time, e session.Moved) {
 				s.tellChanged(*c)
 			}
 		}
+	}
+	if p := s.pairs[e.Peer]; p != nil && len(e.Routes) > 0 {
+		p.way.Moved(now, e.Routes[0].Path)
 	}
 	s.relays.Moved(now, e.Peer)
 }
@@ -225,6 +229,7 @@ func (s *station) relayReady(now time.Time, e relay.Ready) {
 		return
 	}
 	p.relays[e.Relay] = e
+	s.relayed[e.Own] = s.relayPath(e)
 	if e.Offer != nil {
 		if err := s.sessions.Send(now, p.peer, s.sessionRequest(p)); err != nil {
 			s.log.Debug("offer a relay", "to", p.peer.Short(), "err", err)
@@ -241,6 +246,7 @@ func (s *station) relayJoined(now time.Time, p *pair, id linnet.NodeID) {
 func (s *station) relayGone(now time.Time, p *pair, id linnet.NodeID) {
 	if r, ready := p.relays[id]; ready {
 		delete(p.relays, id)
+		delete(s.relayed, r.Own)
 		p.way.PathDown(now, s.relayPath(r))
 	}
 }

@@ -27,7 +27,7 @@ func (r *receiver) HandlePacket(from link.Origin, tag uint32, body []byte) {
 	body = bytes.Clone(body)
 	n.post(func(now time.Time) {
 		if n.station != nil {
-			n.station.sessions.Packet(now, direct(from), tag, body)
+			n.station.sessions.Packet(now, n.station.pathOf(from, tag), tag, body)
 		}
 	})
 }
@@ -86,6 +86,15 @@ func direct(from link.Origin) session.Path {
 		kind = linnet.DirectTCP
 	}
 	return session.Path{Kind: kind, Addr: from.Addr, Stream: from.Stream}
+}
+
+// pathOf is the path that a packet came by: over a relay if the tag is one that
+// was given to a relay.
+func (s *station) pathOf(from link.Origin, tag uint32) session.Path {
+	if p, relayed := s.relayed[tag]; relayed {
+		return p
+	}
+	return direct(from)
 }
 
 // origin is the other way round: where frames of a path go.

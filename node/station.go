@@ -55,6 +55,7 @@ type station struct {
 
 	pairs        map[linnet.NodeID]*pair
 	relayHosts   map[linnet.NodeID]overlay.Host // of relays that others offered
+	relayed      map[uint32]session.Path        // by own tag: the relay that packets under it come by
 	relayExpires time.Time
 
 	phones   map[linnet.CallID]*phone
@@ -87,6 +88,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		pairs:        make(map[linnet.NodeID]*pair),
 		relays:       relay.NewClient(relay.ClientOptions{}),
 		relayHosts:   make(map[linnet.NodeID]overlay.Host),
+		relayed:      make(map[uint32]session.Path),
 		phones:       make(map[linnet.CallID]*phone),
 		media:        make(map[linnet.CallID]linnet.CallMedia),
 		receipts:     make(map[linnet.CallID]linnet.Receipt),

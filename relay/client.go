@@ -46,7 +46,8 @@ type Send struct {
 type Ready struct {
 	Relay, Peer linnet.NodeID
 	Addr        netip.AddrPort
-	Tag         uint32
+	Tag         uint32 // the relay's, for packets to Peer
+	Own         uint32 // ours, under which Peer's packets come
 	Offer       *message.RelayOffer
 }
 
@@ -243,7 +244,7 @@ func (c *Client) establish(now time.Time, w *way, m *message.RelayEstablished) {
 		return
 	}
 	w.id, w.established, w.joined = m.Relay, *m, w.join
-	ready := Ready{Relay: w.relay, Peer: w.peer, Addr: m.Addr, Tag: m.Tag}
+	ready := Ready{Relay: w.relay, Peer: w.peer, Addr: m.Addr, Tag: m.Tag, Own: w.tag}
 	if !w.join {
 		ready.Offer = &message.RelayOffer{Session: w.session, Relay: m.Relay, Addr: m.Addr, Entry: m.Entry}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -99,15 +100,20 @@ func openAbsence(t overlay.Trust, b []byte, now time.Time) (*Absence, error) {
 }
 
 // plausible says whether a supernode may well hold a slot, for somebody who
-// knows some of the supernodes, perhaps dead ones among them, and heard how
-// many there are: no more of those he knows score higher than is to be expected.
+// knows some of the supernodes and heard how many there are: no more of those
+// he knows score higher than is to be expected. Who knows more than there are
+// knows dead ones, too, and has to expect more chance.
 func plausible(slot overlay.Slot, node linnet.NodeID, known []linnet.NodeID, supernodes int) bool {
-	const slack = 3
 	score, higher := overlay.Score(slot, node), 0
 	for _, k := range known {
 		if overlay.Score(slot, k) > score {
 			higher++
 		}
 	}
-	return higher < overlay.SlotSize*len(known)/max(supernodes, 1)+slack
+	expected := overlay.SlotSize * float64(len(known)) / float64(max(supernodes, 1))
+	slack := 3.0
+	if len(known) > supernodes {
+		slack += 3 * math.Sqrt(expected)
+	}
+	return float64(higher) < expected+slack
 }

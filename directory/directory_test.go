@@ -195,7 +195,7 @@ func TestPublishAndFind(t *testing.T) {
 
 func TestOfflineAndForgotten(t *testing.T) {
 	w := newNetwork(t, 4)
-	w.supernodes(3)
+	w.supernodes(1) // three days of more would take long
 	alice, bob, carol := w.online("alice"), w.online("bob"), w.online("carol")
 
 	w.devices[bob].Withdraw(w.Now)
@@ -266,20 +266,43 @@ func TestKilledSupernodeLosesNothing(t *testing.T) {
 	w.mustFind(alice, bob)
 }
 
-// All members die and come back one after the other; the records outlive them.
+// All members die and come back one after the other; the records outlive them:
+// on their disks when nobody noticed, or else with the other members.
 func TestRollingRestart(t *testing.T) {
-	w := newNetwork(t, 6)
-	nodes := w.supernodes(12)
-	alice, bob := w.online("alice"), w.online("bob")
-	bob.Kill() // he does not publish any more
-	for _, n := range nodes {
-		n.Kill()
-		w.Run(4 * time.Second)
-		clear(n.Disk) // even with a new disk each
-		w.start(n)
-		w.Run(20 * time.Second)
+	for _, tt := range []struct {
+		name string
+		away time.Duration
+		disk bool
+	}{
+		{"quick", 3 * time.Second, true},
+		{"slow, with new disks", 12 * time.Second, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newNetwork(t, 6)
+			nodes := w.supernodes(12)
+			alice, bob := w.online("alice"), w.online("bob")
+			bob.Kill() // he does not publish any more
+			for _, n := range nodes {
+				n.Kill()
+				w.Run(tt.away)
+				if !tt.disk {
+					clear(n.Disk)
+				}
+				w.start(n)
+				w.Run(20 * time.Second)
+			}
+			w.mustFind(alice, bob)
+			holders := 0
+			for n := range w.shelves {
+				if n.Disk["record "+bob.ID().String()] != nil {
+					holders++
+				}
+			}
+			if holders < overlay.SlotSize {
+				t.Errorf("%d supernodes hold the record, want at least %d", holders, overlay.SlotSize)
+			}
+		})
 	}
-	w.mustFind(alice, bob)
 }
 
 // liar makes what a supernode sends something else.
@@ -464,6 +487,85 @@ func TestPersistComesBeforeStored(t *testing.T) {
 		}
 	}
 	t.Error("no answer")
+}
+
+// A member that could not be reached for a moment gets the record all the same.
+func TestWriteIsTriedAgain(t *testing.T) {
+	w := newNetwork(t, 26)
+	nodes := w.supernodes(3)
+	bob := w.user("bob")
+	w.Run(2 * time.Second)
+	away := nodes[slices.IndexFunc(nodes, func(n *overlaytest.Node) bool { return !slices.Contains(bob.Machine.Attachments(), n.ID()) })]
+	w.Cut = func(a, b *overlaytest.Node) bool { return a == away }
+	w.devices[bob].Publish(w.Now, directory.Status{})
+	bob.Pump()
+	w.Run(3 * time.Second)
+	if len(effects[directory.Published](bob)) != 1 {
+		t.Fatal("two of three are a majority")
+	}
+	bob.Kill() // he does not publish any more
+	w.Cut = nil
+	w.Run(15 * time.Second)
+	if away.Disk["record "+bob.ID().String()] == nil {
+		t.Error("the member has no record")
+	}
+}
+
+// Four of ten members never got the record. Whoever asks, finds it.
+func TestMajorityIsFound(t *testing.T) {
+	w := newNetwork(t, 27)
+	nodes := w.supernodes(12)
+	members := nodes[0].Machine.Members(overlay.SlotOf("bob"))
+	for first := 0; first+4 <= len(members); first += 3 {
+		w.Intercept = func(from, to *overlaytest.Node, msg message.Message) message.Message {
+			if _, ok := msg.(*message.StoreRecord); ok && slices.Contains(members[first:first+4], to.ID()) {
+				return nil
+			}
+			return msg
+		}
+		for _, n := range nodes { // as if nobody had heard of him before
+			n.Kill()
+			clear(n.Disk)
+		}
+		for _, n := range nodes {
+			w.start(n)
+		}
+		w.Run(time.Minute)
+		bob := w.ByID(w.Identity("bob", "device").Node)
+		if bob == nil {
+			bob = w.user("bob")
+		}
+		w.Run(time.Minute)
+		r := directory.Record{Certificate: bob.Identity.Certificate, Location: bob.Machine.Location(), Online: true, Sequence: 1, Time: w.Now}
+		b, err := r.Sign(bob.Identity.Keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := w.ByID(bob.Machine.Attachments()[0])
+		if slices.Contains(members[first:first+4], own.ID()) {
+			own = w.ByID(bob.Machine.Attachments()[1])
+		}
+		w.shelves[own].Received(w.Now, bob.ID(), 1, &message.StoreRecord{Record: b})
+		own.Pump()
+		w.Run(30 * time.Second)
+		for _, n := range nodes {
+			var got *message.SearchResult
+			inner := w.Intercept
+			w.Intercept = func(from, to *overlaytest.Node, msg message.Message) message.Message {
+				if r, ok := msg.(*message.SearchResult); ok && from == n && to == n {
+					got = r
+				}
+				return inner(from, to, msg)
+			}
+			w.shelves[n].Received(w.Now, n.ID(), 1, &message.Search{Terms: []message.Term{{Text: "bob", Field: message.FieldUser}}, Fresh: true})
+			n.Pump()
+			w.Run(3 * time.Second)
+			w.Intercept = inner
+			if got == nil || len(got.Hits) != 1 {
+				t.Errorf("%s finds nothing, while members %d to %d lack the record", n.Name, first, first+3)
+			}
+		}
+	}
 }
 
 // A device whose clock went back still replaces its record.

@@ -424,6 +424,46 @@ func TestSlanderIsRefuted(t *testing.T) {
 	}
 }
 
+// News that somebody missed is found by digests, whoever of the two asks.
+func TestDigestsRepair(t *testing.T) {
+	for _, asks := range []string{"the one who missed it", "the others"} {
+		t.Run(asks, func(t *testing.T) {
+			w := overlaytest.New(t, 20)
+			nodes := w.Supernodes(5)
+			w.Run(time.Minute)
+			missed := nodes[2]
+			deaf := true
+			w.Intercept = func(from, to *overlaytest.Node, msg message.Message) message.Message {
+				if _, ok := msg.(*message.Digest); ok && (from == missed || to == missed) {
+					if deaf || (from == missed) != (asks == "the one who missed it") {
+						return nil
+					}
+				}
+				if deaf && to == missed {
+					switch msg := msg.(type) {
+					case *message.Rumours:
+						return nil
+					case *message.Ping:
+						msg.Updates = nil
+					case *message.Pong:
+						msg.Updates = nil
+					}
+				}
+				return msg
+			}
+			late := w.Supernodes(1)[0]
+			w.Cut = func(a, b *overlaytest.Node) bool { return a == late && b == missed }
+			w.Run(2 * time.Minute)
+			if knows(missed, late) || !knows(nodes[0], late) {
+				t.Fatal("the stage is not set")
+			}
+			deaf = false
+			took := w.Until(time.Minute, "it knows", func() bool { return knows(missed, late) })
+			t.Logf("repaired after %v", took)
+		})
+	}
+}
+
 func TestSameSeedSameRun(t *testing.T) {
 	run := func() (commands, bytes int, attached []linnet.NodeID) {
 		w := overlaytest.New(t, 18)

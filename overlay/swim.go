@@ -219,6 +219,9 @@ func (m *Machine) receivedSwim(now time.Time, from linnet.NodeID, msg message.Me
 		}
 	}
 	if !m.IsSupernode(from) {
+		if ping, ok := msg.(*message.Ping); ok && ping.Target == m.o.Self.Node {
+			m.emit(Send{from, &message.Pong{Seq: ping.Seq, Target: ping.Target}}) // that this one lives is true for everybody
+		}
 		m.receivedStranger(now, from)
 		return
 	}

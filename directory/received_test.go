@@ -1,0 +1,138 @@
+package directory_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/overlay/overlaytest"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+func testAddrs(n *overlaytest.Node) []netip.AddrPort { return []netip.AddrPort{n.Addr} }
+
+// FuzzReceived hands both machines any commands of anybody, asked for or not.
+func FuzzReceived(f *testing.F) {
+	w := newNetwork(f, 41)
+	sn := w.supernodes(3)[0]
+	alice := w.online("alice")
+	record := sn.Disk["record "+alice.ID().String()]
+	absence := directory.Absence{User: "bob", Slot: overlay.SlotOf("bob"), Time: w.Now, Entry: sn.Machine.Entry()}
+	absent, _ := absence.Sign(sn.Identity.Keys)
+	for _, m := range []message.Message{
+		&message.StoreRecord{Record: record}, &message.StoreRecord{Record: record, Member: true}, &message.Stored{Sequence: 1<<64 - 1, Copies: 1 << 31},
+		&message.Search{Terms: []message.Term{{Text: "bob", Field: message.FieldUser}}, Member: true},
+		&message.SearchResult{Hits: []message.Hit{{Record: record, User: "bob"}}, Absent: [][]byte{absent, absent}},
+		&message.Failure{Code: message.FailureTooMany},
+	} {
+		for who := range uint8(4) {
+			f.Add(who, message.Append(nil, message.Command{ID: 1, Body: m}))
+		}
+	}
+	f.Fuzz(func(t *testing.T, who uint8, b []byte) {
+		from := linnet.NodeID{who}
+		if int(who) < len(w.Nodes) {
+			from = w.Nodes[who].ID()
+		}
+		s, d := w.shelves[sn], w.devices[alice]
+		d.Lookup(w.Now, "bob", true)
+		d.Publish(w.Now, directory.Status{})
+		d.Tick(w.Now)
+		for len(b) > 0 {
+			c, rest, err := message.Parse(b, message.Session)
+			b = rest
+			if err != nil {
+				continue
+			}
+			s.Received(w.Now, from, c.ID, c.Body)
+			for _, e := range append(s.Take(), d.Take()...) {
+				if r, ok := e.(overlay.Request); ok { // whatever was asked, this is the answer
+					s.Replied(w.Now, r.Token, r.To, c.Body)
+					d.Replied(w.Now, r.Token, r.To, c.Body)
+				}
+			}
+		}
+		s.Tick(w.Now.Add(time.Minute))
+		d.Tick(w.Now.Add(time.Minute))
+		s.Take()
+		d.Take()
+	})
+}
+
+// Whatever a crowd does, the tables stay within their limits.
+func TestBounds(t *testing.T) {
+	w := overlaytest.New(t, 42)
+	sn := w.Supernodes(1)[0]
+	other := w.Identity("node:other", "device")
+	seats := crowded{sn.Machine, other.Node}
+	s := directory.NewSupernode(directory.SupernodeOptions{
+		Self: sn.Identity, Trust: w.Trust, Seats: seats, Records: 10, Busy: 8,
+	})
+	s.Start(w.Now, nil)
+	for i := range 40 {
+		id := w.Identity(linnet.UserName(fmt.Sprint("crowd", i)), "device")
+		r := testRecord(w, id, 1)
+		b, err := r.Sign(id.Keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Received(w.Now, id.Node, 1, &message.StoreRecord{Record: b})
+		s.Received(w.Now, other.Node, 1, &message.StoreRecord{Record: b, Member: true})
+		for j := range 10 {
+			s.Received(w.Now, id.Node, 1, &message.Search{Terms: []message.Term{{Text: fmt.Sprint("nobody", j, "x", i), Field: message.FieldUser}}})
+		}
+	}
+	sizes := s.Sizes()
+	for table, limit := range map[string]int{"records": 10, "writes": 8, "lookups": 8, "rates": 8} {
+		if sizes[table] != limit {
+			t.Errorf("%s: %d, limit %d", table, sizes[table], limit)
+		}
+	}
+	// Nothing is left when nobody asks any more.
+	for range 300 {
+		w.Run(time.Second)
+		s.Tick(w.Now)
+		s.Take()
+	}
+	sizes = s.Sizes()
+	for _, table := range []string{"writes", "lookups", "rates", "pending"} {
+		if sizes[table] != 0 {
+			t.Errorf("%s: %d are left", table, sizes[table])
+		}
+	}
+	if sizes["alarms"] > 4 {
+		t.Errorf("%d alarms are left", sizes["alarms"])
+	}
+
+	d := directory.NewClient(directory.ClientOptions{Self: other, Trust: w.Trust, Overlay: seats})
+	for range 1000 {
+		d.Lookup(w.Now, "bob", false)
+	}
+	busy := 0
+	for _, e := range d.Take() {
+		if f, ok := e.(directory.Found); ok && f.Err == directory.ErrBusy {
+			busy++
+		}
+	}
+	if busy != 1000-256 {
+		t.Errorf("%d of 1000 lookups at once were refused", busy)
+	}
+}
+
+// crowded are seats where everybody is a client, and another member never answers.
+type crowded struct {
+	*overlay.Machine
+	mute linnet.NodeID
+}
+
+func (c crowded) IsClient(linnet.NodeID) bool { return true }
+func (c crowded) IsSupernode(n linnet.NodeID) bool {
+	return n == c.mute || c.Machine.IsSupernode(n)
+}
+func (c crowded) Members(s overlay.Slot) []linnet.NodeID {
+	return append([]linnet.NodeID{c.mute}, c.Machine.Members(s)...)
+}

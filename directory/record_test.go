@@ -1,0 +1,157 @@
+package directory_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/overlay/overlaytest"
+	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+func testRecord(w *overlaytest.World, id overlay.Identity, sequence uint64) directory.Record {
+	return directory.Record{
+		Certificate: id.Certificate, Location: message.Location{Node: id.Node, Supernodes: []linnet.NodeID{{1}, {2}}},
+		NAT: 2, Capabilities: 5, Online: true, Sequence: sequence, Time: w.Now,
+	}
+}
+
+func TestRecord(t *testing.T) {
+	w := overlaytest.New(t, 1)
+	id, other := w.Identity("bob", "laptop"), w.Identity("bob", "phone")
+	r := testRecord(w, id, 7)
+	b, err := r.Sign(id.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("a record has %d bytes", len(b))
+	got, err := directory.OpenRecord(w.Trust, b, w.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.User != "bob" || got.Device != "laptop" || got.Node() != id.Node || got.Sequence != 7 || got.NAT != 2 || got.Capabilities != 5 ||
+		!got.Online || !got.Time.Equal(w.Now) || len(got.Location.Supernodes) != 2 || !bytes.Equal(got.Agreement, id.Keys.Public().Agreement) {
+		t.Errorf("opened %+v", got)
+	}
+
+	t.Run("every bit counts", func(t *testing.T) {
+		for i := range b {
+			x := bytes.Clone(b)
+			x[i] ^= 0x10
+			if _, err := directory.OpenRecord(w.Trust, x, w.Now); err == nil {
+				t.Fatalf("opened with byte %d changed", i)
+			}
+		}
+	})
+	for name, change := range map[string]func(*directory.Record){
+		"another device's certificate": func(r *directory.Record) { r.Certificate = other.Certificate },
+		"another device's location":    func(r *directory.Record) { r.Location.Node = other.Node },
+		"from the future":              func(r *directory.Record) { r.Time = w.Now.Add(time.Hour) },
+		"long forgotten":               func(r *directory.Record) { r.Time = w.Now.Add(-directory.KeepFor - time.Hour) },
+		"too long":                     func(r *directory.Record) { r.Certificate = make([]byte, directory.MaxRecord) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := testRecord(w, id, 7)
+			change(&bad)
+			b, err := bad.Sign(id.Keys)
+			if err != nil {
+				return
+			}
+			if _, err := directory.OpenRecord(w.Trust, b, w.Now); err == nil {
+				t.Error("opened")
+			}
+		})
+	}
+	t.Run("a node's", func(t *testing.T) {
+		sn := w.Identity("node:s1", "device")
+		r := testRecord(w, sn, 1)
+		b, _ := r.Sign(sn.Keys)
+		if _, err := directory.OpenRecord(w.Trust, b, w.Now); err == nil {
+			t.Error("opened a record of an operator's machine")
+		}
+	})
+	t.Run("reachable", func(t *testing.T) {
+		offline, nowhere := *got, *got
+		offline.Online, nowhere.Location.Supernodes = false, nil
+		if !got.Reachable(w.Now.Add(directory.FreshFor)) || got.Reachable(w.Now.Add(directory.FreshFor+time.Second)) ||
+			offline.Reachable(w.Now) || nowhere.Reachable(w.Now) {
+			t.Error("wrong")
+		}
+	})
+}
+
+func TestAbsence(t *testing.T) {
+	w := overlaytest.New(t, 2)
+	sn := w.Supernodes(1)[0]
+	slot := overlay.SlotOf("bob")
+	sign := func(a directory.Absence, id overlay.Identity) []byte {
+		b, err := a.Sign(id.Keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	honest := directory.Absence{User: "bob", Slot: slot, Time: w.Now, Entry: sn.Machine.Entry()}
+	b := sign(honest, sn.Identity)
+	t.Logf("an absence has %d bytes", len(b))
+	a, err := directory.OpenAbsence(w.Trust, b, w.Now)
+	if err != nil || a.User != "bob" || a.Slot != slot || a.Node != sn.ID() || !a.Time.Equal(w.Now) {
+		t.Fatalf("opened %+v, %v", a, err)
+	}
+	for i := range b {
+		x := bytes.Clone(b)
+		x[i] ^= 0x10
+		if _, err := directory.OpenAbsence(w.Trust, x, w.Now); err == nil {
+			t.Fatalf("opened with byte %d changed", i)
+		}
+	}
+	if _, err := directory.OpenAbsence(w.Trust, b, w.Now.Add(6*time.Minute)); err == nil {
+		t.Error("opened six minutes later")
+	}
+	if _, err := directory.OpenAbsence(w.Trust, sign(honest, w.Identity("mallory", "device")), w.Now); err == nil {
+		t.Error("opened although somebody else signed it")
+	}
+	noSlot := honest
+	noSlot.Slot = overlay.SlotCount
+	if _, err := directory.OpenAbsence(w.Trust, sign(noSlot, sn.Identity), w.Now); err == nil {
+		t.Error("opened for a slot that there is not")
+	}
+	retired := overlay.Entry{Certificate: sn.Identity.Certificate, Addrs: testAddrs(sn), Incarnation: 1}
+	noSeat := honest
+	noSeat.Entry, _ = retired.Sign(sn.Identity.Keys)
+	if _, err := directory.OpenAbsence(w.Trust, sign(noSeat, sn.Identity), w.Now); err == nil {
+		t.Error("opened although its signer serves no longer")
+	}
+}
+
+func FuzzOpenRecord(f *testing.F) {
+	w := overlaytest.New(f, 1)
+	id := w.Identity("bob", "laptop")
+	r := testRecord(w, id, 7)
+	b, _ := r.Sign(id.Keys)
+	f.Add(b)
+	signed, _ := suite.ParseSigned(b)
+	f.Add(signed.Body)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if r, err := directory.OpenRecord(w.Trust, b, w.Now); err == nil && (r.Node() != id.Node || r.Sequence != 7) {
+			t.Errorf("forged: %+v", r)
+		}
+	})
+}
+
+func FuzzOpenAbsence(f *testing.F) {
+	w := overlaytest.New(f, 2)
+	sn := w.Supernodes(1)[0]
+	a := directory.Absence{User: "bob", Slot: overlay.SlotOf("bob"), Time: w.Now, Entry: sn.Machine.Entry()}
+	b, _ := a.Sign(sn.Identity.Keys)
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if a, err := directory.OpenAbsence(w.Trust, b, w.Now); err == nil && (a.Node != sn.ID() || a.User != "bob") {
+			t.Errorf("forged: %+v", a)
+		}
+	})
+}

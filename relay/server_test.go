@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"runtime"
 	"sync"
 	"testing"
@@ -122,7 +123,7 @@ func TestForwardNeedsBothSides(t *testing.T) {
 	if _, _, ok := s.Forward(start, bob.Origin, b.Tag, nil); ok {
 		t.Error("forwards for a node whose session ended")
 	}
-	if again := join(t, s, start, bob, a, 7, bobTag); *again != *b {
+	if again := join(t, s, start, bob, a, 7, bobTag); !reflect.DeepEqual(again, b) {
 		t.Errorf("joined again: %+v, want %+v", again, b)
 	}
 	if to, _, ok := s.Forward(start, alice.Origin, a.Tag, nil); !ok || to != bob.Origin {

@@ -177,7 +177,7 @@ func TestCommands(t *testing.T) {
 
 func TestReserveAgain(t *testing.T) {
 	s, a, b := call(t, ServerOptions{})
-	if again := reserve(t, s, start, alice, 7, aliceTag); *again != *a {
+	if again := reserve(t, s, start, alice, 7, aliceTag); !reflect.DeepEqual(again, a) {
 		t.Errorf("reserved again: %+v, want %+v", again, a)
 	}
 	moved := Sender{alice.Node, udp("203.0.113.9:9")}
@@ -193,7 +193,7 @@ func TestReserveAgain(t *testing.T) {
 func TestMove(t *testing.T) {
 	s, a, b := call(t, ServerOptions{})
 	moved := Sender{alice.Node, Origin{alice.Origin.Addr, 99}} // to TCP
-	if reply, _ := s.Handle(start, moved, &message.RelayMove{Relay: a.Relay, UDP: 0}); *reply.(*message.RelayEstablished) != *a {
+	if reply, _ := s.Handle(start, moved, &message.RelayMove{Relay: a.Relay, UDP: 0}); !reflect.DeepEqual(reply, message.Message(a)) {
 		t.Errorf("moved: %+v", reply)
 	}
 	if to, out, ok := s.Forward(start, bob.Origin, b.Tag|1, nil); !ok || to != moved.Origin || out != aliceTag|1 {

@@ -150,7 +150,6 @@ func FuzzHello(f *testing.F) {
 			return
 		}
 		b := New(options)
-		var commands []string
 		for _, tt := range []struct {
 			peer  bool
 			noise []byte
@@ -165,7 +164,6 @@ func FuzzHello(f *testing.F) {
 					if spec := message.SpecOf(x.Message); spec.Kind != message.OneWay || !x.Early {
 						t.Errorf("a Hello carried %+v", x)
 					}
-					commands = append(commands, message.SpecOf(x.Message).Name)
 				default:
 					t.Errorf("a Hello alone made %#v", x)
 				}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -55,7 +56,7 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 	case overlay.ForwardUp:
 		s.forwarded(now, e.Message)
 	case overlay.Unrouted:
-		s.log.Debug("no way to", "node", e.Target.Short())
+		s.noWay(now, e.Target)
 	case overlay.HostCacheChanged:
 		if err := s.node.store.SetHostCache(context.Background(), s.overlay.HostCache()); err != nil {
 			s.node.warn("the host cache cannot be written: %v", err)
@@ -121,6 +122,21 @@ func (s *station) forward(now time.Time, to linnet.NodeID, inner uint32, body []
 		if !s.overlay.Forward(now, via, place, inner, body) {
 			s.log.Debug("forward: no supernode", "to", to.Short())
 		}
+	}
+}
+
+var errNoWay = errors.New("its supernodes do not know it")
+
+// noWay is told by a supernode that it could not forward to a node. When all that
+// the Hello went to have said so, the node is not there.
+func (s *station) noWay(now time.Time, to linnet.NodeID) {
+	if s.sessions.Up(to) {
+		s.sessions.PathLost(now, to, session.Path{Kind: linnet.Forwarded})
+		return
+	}
+	if s.unrouted[to]++; s.unrouted[to] >= len(s.overlay.Attachments()) {
+		delete(s.unrouted, to)
+		s.sessions.Abort(now, to, errNoWay)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/relay"
 	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/traverse"
@@ -19,12 +20,13 @@ type pair struct {
 	contact bool // they learn our addresses, and theirs are tried
 	way     *traverse.Pair
 	relays  map[linnet.NodeID]relay.Ready
-	offers  []message.RelayOffer // theirs, until the session is up
+	hosts   map[linnet.NodeID]overlay.Host // of relays that the other side offered
+	offers  []message.RelayOffer           // theirs, until the session is up
 }
 
 // pairWith begins to look for paths to a device.
 func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserName) *pair {
-	p := &pair{peer: node, user: user, contact: s.contacts[user], relays: make(map[linnet.NodeID]relay.Ready)}
+	p := &pair{peer: node, user: user, contact: s.contacts[user], relays: make(map[linnet.NodeID]relay.Ready), hosts: make(map[linnet.NodeID]overlay.Host)}
 	p.way = traverse.New(now, traverse.Options{Own: s.candidates(p)})
 	s.pairs[node] = p
 	for _, known := range s.sessions.Paths(node) {
@@ -150,6 +152,16 @@ func (s *station) remote(now time.Time, p *pair, nat uint32, candidates []messag
 func (s *station) pairUp(now time.Time, p *pair) {
 	s.takeOffers(now, p, p.offers)
 	p.offers = nil
+}
+
+// repair looks for paths again when a session came back in the middle of a call:
+// the caller does, as at its beginning.
+func (s *station) repair(now time.Time, peer linnet.NodeID) {
+	for id, p := range s.phones {
+		if c := s.info(id); p.peer == peer && c != nil && !c.Incoming {
+			s.open(now, peer, nil)
+		}
+	}
 }
 
 // unpair ends the search for paths, and gives relays back.

@@ -92,7 +92,7 @@ func (s *station) takeOffers(now time.Time, p *pair, offers []message.RelayOffer
 			s.log.Debug("relay offer", "from", p.peer.Short(), "err", err)
 			continue
 		}
-		s.relayHosts[entry.Node] = entry.Host()
+		p.hosts[entry.Node] = entry.Host()
 		tag, err := s.sessions.NewTag(p.peer)
 		if err == nil {
 			err = s.relays.Join(now, entry.Node, p.peer, offer, tag)
@@ -136,9 +136,11 @@ func (s *station) openRelay(now time.Time, id linnet.NodeID) {
 		s.relays.SessionUp(now, id)
 		return
 	}
-	host, known := s.relayHosts[id]
-	if !known {
-		host, known = s.overlay.Host(id)
+	host, known := s.overlay.Host(id)
+	for _, p := range s.pairs {
+		if h, offered := p.hosts[id]; offered {
+			host, known = h, true
+		}
 	}
 	if !known {
 		s.relays.SessionDown(now, id)

@@ -212,13 +212,17 @@ func (s *station) sessionUp(now time.Time, e session.Up) {
 	s.overlay.Up(now, e.Peer, at.Addr)
 	s.relays.SessionUp(now, e.Peer)
 	s.calls.SessionUp(now, e.Peer)
+	delete(s.unrouted, e.Peer)
 	if p := s.pairs[e.Peer]; p != nil {
 		s.pairUp(now, p)
+	} else {
+		s.repair(now, e.Peer)
 	}
 }
 
 func (s *station) sessionDown(now time.Time, e session.Down) {
 	s.log.Debug("session down", "peer", e.Peer.Short(), "err", e.Err)
+	delete(s.unrouted, e.Peer)
 	s.overlay.Down(now, e.Peer)
 	s.calls.SessionDown(now, e.Peer)
 	s.relays.SessionDown(now, e.Peer)

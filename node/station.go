@@ -41,6 +41,7 @@ type station struct {
 	dials    map[linnet.NodeID]int    // ways that a Hello is under way by
 	streams  map[uint64]linnet.NodeID // whose session uses them
 	places   places
+	unrouted map[linnet.NodeID]int // Hellos that found no way, of those under way
 	board    *switchboard
 	contacts map[linnet.UserName]bool
 	observed netip.AddrPort // as supernodes see this node
@@ -54,7 +55,6 @@ type station struct {
 	withdrawn    chan struct{} // closed when the network knows that this device leaves; nil: nobody waits
 
 	pairs        map[linnet.NodeID]*pair
-	relayHosts   map[linnet.NodeID]overlay.Host // of relays that others offered
 	relayed      map[uint32]session.Path        // by own tag: the relay that packets under it come by
 	relayExpires time.Time
 
@@ -83,11 +83,11 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		trust:        overlay.Trust{Certificate: d.OpenCertificate, Verify: crypto.Verify},
 		dials:        make(map[linnet.NodeID]int),
 		streams:      make(map[uint64]linnet.NodeID),
+		unrouted:     make(map[linnet.NodeID]int),
 		certificates: make(map[linnet.NodeID]*suite.Certificate),
 		lookups:      make(map[directory.Lookup]func(time.Time, linnet.Listing, error)),
 		pairs:        make(map[linnet.NodeID]*pair),
 		relays:       relay.NewClient(relay.ClientOptions{}),
-		relayHosts:   make(map[linnet.NodeID]overlay.Host),
 		relayed:      make(map[uint32]session.Path),
 		phones:       make(map[linnet.CallID]*phone),
 		media:        make(map[linnet.CallID]linnet.CallMedia),

@@ -41,10 +41,11 @@ const EchoUser linnet.UserName = "echo123"
 // NetworkOptions configures a new network. Name, LoginServer and one Supernode are needed.
 type NetworkOptions struct {
 	Name         string
-	Suite        string             // default suite.ModernName
-	Registration suite.Registration // default open: the invite link is all it takes
-	LoginServer  netip.AddrPort     // where others reach it
-	Supernodes   []netip.AddrPort   // the same of the first supernodes
+	Suite        string               // default suite.ModernName
+	Registration suite.Registration   // default open: the invite link is all it takes
+	Password     suite.PasswordParams // what trying a password costs; default as in package suite
+	LoginServer  netip.AddrPort       // where others reach it
+	Supernodes   []netip.AddrPort     // the same of the first supernodes
 }
 
 // CreateNetwork makes the keys, the descriptor and the first machines of a
@@ -65,7 +66,7 @@ func CreateNetwork(ctx context.Context, home string, o NetworkOptions) (*suite.I
 	}
 	now := time.Now()
 	authority, err := suite.CreateAuthority(o.Name, now, suite.AuthorityOptions{
-		Suite: o.Suite, Policy: suite.Policy{Promotion: suite.PromotionHosted, Registration: o.Registration},
+		Suite: o.Suite, Policy: suite.Policy{Promotion: suite.PromotionHosted, Registration: o.Registration, Password: o.Password},
 		LoginServers: []netip.AddrPort{o.LoginServer},
 	})
 	if err != nil {

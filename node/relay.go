@@ -88,8 +88,9 @@ func (s *station) takeOffers(now time.Time, p *pair, offers []message.RelayOffer
 	for i := range offers[:min(len(offers), maxOffers)] {
 		offer := &offers[i]
 		entry, err := s.trust.OpenEntry(offer.Entry, now)
-		if err != nil || entry.Roles&linnet.Relay == 0 {
-			s.log.Debug("relay offer", "from", p.peer.Short(), "err", err)
+		// A relay learns our address, so that it must not be a machine of the caller's own.
+		if err != nil || entry.Roles&linnet.Relay == 0 || !entry.User.IsNode() {
+			s.log.Debug("relay offer refused", "from", p.peer.Short(), "err", err)
 			continue
 		}
 		p.hosts[entry.Node] = entry.Host()

@@ -55,7 +55,7 @@ type station struct {
 	withdrawn    chan struct{} // closed when the network knows that this device leaves; nil: nobody waits
 
 	pairs        map[linnet.NodeID]*pair
-	relayed      map[uint32]session.Path        // by own tag: the relay that packets under it come by
+	relayed      map[uint32]session.Path // by own tag: the relay that packets under it come by
 	relayExpires time.Time
 
 	phones   map[linnet.CallID]*phone
@@ -74,13 +74,17 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	if err != nil {
 		return nil, fmt.Errorf("keys of the database: %w", err)
 	}
-	cert, err := d.OpenCertificate(id.Certificate, now)
+	trust, err := overlay.TrustIn(d)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := trust.Certificate(id.Certificate, now)
 	if err != nil {
 		return nil, fmt.Errorf("own certificate: %w", err)
 	}
 	s := &station{
 		node: n, log: n.log, self: cert, keys: keys, id: cert.NodeID(),
-		trust:        overlay.Trust{Certificate: d.OpenCertificate, Verify: crypto.Verify},
+		trust:        trust,
 		dials:        make(map[linnet.NodeID]int),
 		streams:      make(map[uint64]linnet.NodeID),
 		unrouted:     make(map[linnet.NodeID]int),
@@ -111,8 +115,11 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	s.overlay = overlay.New(overlay.Options{
 		Self: self, Trust: s.trust, Rand: random, Role: n.opts.Role, Addrs: n.advertised(),
 		Bootstrap: overlay.BootstrapHosts(d), HostCache: hosts,
-		Admit: func(c *suite.Certificate) bool { return c.User.IsNode() },
+		Admit: overlay.Hosted,
 	})
+	if err := s.overlay.Start(now); err != nil {
+		s.log.Warn("overlay", "err", err)
+	}
 	if err := s.startDirectory(ctx, now, self, random); err != nil {
 		return nil, err
 	}
@@ -121,9 +128,6 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	}
 	if err := s.startCalls(ctx, now); err != nil {
 		return nil, err
-	}
-	if err := s.overlay.Start(now); err != nil {
-		s.log.Warn("overlay", "err", err)
 	}
 	return s, nil
 }

@@ -1,0 +1,254 @@
+package http
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// fake is a node that remembers what it was asked and answers what it was told to.
+type fake struct {
+	linnet.Client
+	asked  []any
+	err    error
+	events chan linnet.Event
+}
+
+func (f *fake) note(what ...any) error {
+	f.asked = append(f.asked, what...)
+	return f.err
+}
+
+func (f *fake) Status(context.Context) (linnet.Status, error) {
+	return linnet.Status{Network: "birds", Node: linnet.NodeID{7}}, f.note("status")
+}
+func (f *fake) Register(_ context.Context, c linnet.Credentials) error { return f.note("register", c) }
+func (f *fake) Login(_ context.Context, c linnet.Credentials) error    { return f.note("login", c) }
+func (f *fake) Logout(context.Context) error                           { return f.note("logout") }
+func (f *fake) Lookup(_ context.Context, u linnet.UserName) (linnet.Listing, error) {
+	return linnet.Listing{User: u, Online: true}, f.note("lookup", u)
+}
+func (f *fake) Contacts(context.Context) ([]linnet.Contact, error) {
+	return []linnet.Contact{{User: "bob", Name: "Bobby"}}, f.note("contacts")
+}
+func (f *fake) AddContact(_ context.Context, c linnet.Contact) error { return f.note("add", c) }
+func (f *fake) RemoveContact(_ context.Context, u linnet.UserName) error {
+	return f.note("remove", u)
+}
+func (f *fake) Call(_ context.Context, u linnet.UserName, m linnet.CallMedia) (linnet.CallID, error) {
+	return linnet.CallID{9}, f.note("call", u, m)
+}
+func (f *fake) Answer(_ context.Context, id linnet.CallID, m linnet.CallMedia) error {
+	return f.note("answer", id, m)
+}
+func (f *fake) HangUp(_ context.Context, id linnet.CallID) error { return f.note("hangup", id) }
+func (f *fake) Hold(_ context.Context, id linnet.CallID, on bool) error {
+	return f.note("hold", id, on)
+}
+func (f *fake) Tone(_ context.Context, id linnet.CallID, tone string) error {
+	return f.note("tone", id, tone)
+}
+func (f *fake) History(_ context.Context, limit int) ([]linnet.CallRecord, error) {
+	return []linnet.CallRecord{{Peer: "bob", Outcome: linnet.OutcomeMissed}}, f.note("history", limit)
+}
+func (f *fake) Events(context.Context) (<-chan linnet.Event, error) { return f.events, f.err }
+
+// serve runs the socket of f, and gives a client of it.
+func serve(t *testing.T, f *fake) (*Client, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "control.sock")
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, path, f) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	for {
+		if conn, err := net.Dial("unix", path); err == nil {
+			conn.Close()
+			return Dial(path), path
+		}
+		time.Sleep(time.Millisecond) // until the socket is there
+	}
+}
+
+func TestEverythingArrives(t *testing.T) {
+	f := &fake{}
+	c, _ := serve(t, f)
+	ctx := t.Context()
+	cred := linnet.Credentials{User: "alice", Password: "two birds", Device: "desk", Token: []byte{1, 2}}
+	media := linnet.CallMedia{Play: "/a.ogg", Record: "/b.ogg", Seconds: 1.5, Stay: true}
+	id := linnet.CallID{9}
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+
+	s, err := c.Status(ctx)
+	ok(err)
+	if s.Network != "birds" || s.Node != (linnet.NodeID{7}) {
+		t.Errorf("status %+v", s)
+	}
+	ok(c.Register(ctx, cred))
+	ok(c.Login(ctx, cred))
+	ok(c.Logout(ctx))
+	l, err := c.Lookup(ctx, "bob")
+	ok(err)
+	if l.User != "bob" || !l.Online {
+		t.Errorf("listing %+v", l)
+	}
+	contacts, err := c.Contacts(ctx)
+	ok(err)
+	if len(contacts) != 1 || contacts[0].Name != "Bobby" {
+		t.Errorf("contacts %+v", contacts)
+	}
+	ok(c.AddContact(ctx, linnet.Contact{User: "bob", Name: "Bobby"}))
+	ok(c.RemoveContact(ctx, "bob"))
+	called, err := c.Call(ctx, "bob", media)
+	ok(err)
+	if called != id {
+		t.Errorf("call %v", called)
+	}
+	ok(c.Answer(ctx, id, media))
+	ok(c.HangUp(ctx, id))
+	ok(c.Hold(ctx, id, true))
+	ok(c.Tone(ctx, id, "#"))
+	history, err := c.History(ctx, 3)
+	ok(err)
+	if len(history) != 1 || history[0].Outcome != linnet.OutcomeMissed {
+		t.Errorf("history %+v", history)
+	}
+
+	want := []any{"status", "register", cred, "login", cred, "logout", "lookup", linnet.UserName("bob"),
+		"contacts", "add", linnet.Contact{User: "bob", Name: "Bobby"}, "remove", linnet.UserName("bob"),
+		"call", linnet.UserName("bob"), media, "answer", id, media, "hangup", id, "hold", id, true, "tone", id, "#", "history", 3}
+	if !reflect.DeepEqual(f.asked, want) {
+		t.Errorf("the node was asked\n%v, want\n%v", f.asked, want)
+	}
+}
+
+func TestErrorsKeepTheirCode(t *testing.T) {
+	f := &fake{err: &linnet.Error{Code: linnet.CodeTaken, Text: "this name is taken", Hint: "choose another one", Err: errors.New("because")}}
+	c, _ := serve(t, f)
+	err := c.Register(t.Context(), linnet.Credentials{User: "alice"})
+	if linnet.CodeOf(err) != linnet.CodeTaken || err.Error() != f.err.Error() {
+		t.Errorf("%v (%v), want %v", err, linnet.CodeOf(err), f.err)
+	}
+	f.err = errors.New("plain")
+	if _, err := c.Status(t.Context()); linnet.CodeOf(err) != linnet.CodeFailed || err.Error() != "plain" {
+		t.Errorf("%v (%v)", err, linnet.CodeOf(err))
+	}
+}
+
+func TestEvents(t *testing.T) {
+	f := &fake{events: make(chan linnet.Event, 1)}
+	c, _ := serve(t, f)
+	events, err := c.Events(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := linnet.Event{Kind: linnet.EventCallRings, Call: &linnet.CallInfo{State: linnet.CallRinging}}
+	f.events <- sent
+	if got := <-events; !reflect.DeepEqual(got, sent) {
+		t.Errorf("%+v, want %+v", got, sent)
+	}
+	close(f.events)
+	if e, more := <-events; more {
+		t.Errorf("after the end: %+v", e)
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	f := &fake{}
+	c, _ := serve(t, f)
+	tests := []struct {
+		name, method, path, body string
+		status                   int
+	}{
+		{"no JSON", "POST", "/v1/login", "password", http.StatusBadRequest},
+		{"unknown field", "POST", "/v1/login", `{"user":"alice","passwort":"x"}`, http.StatusBadRequest},
+		{"too large", "POST", "/v1/login", `{"user":"` + strings.Repeat("a", maxBody) + `"}`, http.StatusBadRequest},
+		{"bad user name", "GET", "/v1/users/al", "", http.StatusBadRequest},
+		{"bad call id", "POST", "/v1/calls/xyz/hangup", "", http.StatusBadRequest},
+		{"no limit", "GET", "/v1/calls", "", http.StatusBadRequest},
+		{"limit 0", "GET", "/v1/calls?limit=0", "", http.StatusBadRequest},
+		{"unknown path", "GET", "/v1/nothing", "", http.StatusNotFound},
+		{"wrong method", "GET", "/v1/login", "", http.StatusMethodNotAllowed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://linnet"+tt.path, strings.NewReader(tt.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := c.http.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != tt.status {
+				t.Errorf("status %d, want %d", resp.StatusCode, tt.status)
+			}
+		})
+	}
+	if len(f.asked) > 0 {
+		t.Errorf("the node was asked %v", f.asked)
+	}
+}
+
+func TestSocket(t *testing.T) {
+	_, path := serve(t, &fake{})
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket: %v, %v; only its owner may open it", info.Mode(), err)
+	}
+	if err := Serve(t.Context(), path, &fake{}); linnet.CodeOf(err) != linnet.CodeInUse {
+		t.Errorf("a second node on the same socket: %v", err)
+	}
+	_, err = Dial(filepath.Join(t.TempDir(), "none.sock")).Status(t.Context())
+	if linnet.CodeOf(err) != linnet.CodeNotRunning {
+		t.Errorf("no node: %v", err)
+	}
+}
+
+// The socket file of a node that was killed does not keep the next one from starting.
+func TestStaleSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, path, &fake{}) }()
+	for {
+		if _, err := Dial(path).Status(ctx); err == nil {
+			break
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("Serve: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -13,8 +13,8 @@ import (
 
 // A Network opens sockets.
 type Network interface {
-	// ListenUDP opens a UDP socket. The zero AddrPort means any port on all
-	// addresses of both families.
+	// ListenUDP opens a UDP socket. No address, and [::], mean all addresses of
+	// both families; port 0 means any.
 	ListenUDP(ctx context.Context, local netip.AddrPort) (PacketConn, error)
 	// ListenTCP is the same for a TCP listener.
 	ListenTCP(ctx context.Context, local netip.AddrPort) (net.Listener, error)

@@ -67,10 +67,11 @@ func (System) Addrs() ([]netip.Addr, error) {
 }
 
 // network names the family: for 0.0.0.0 the net package would otherwise open
-// a socket of both.
+// a socket of both. :: is both, as everywhere here, and on a machine without
+// IPv6 the other one alone.
 func network(proto string, local netip.AddrPort) string {
 	switch {
-	case !local.Addr().IsValid():
+	case everywhere(local):
 		return proto
 	case local.Addr().Is4():
 		return proto + "4"
@@ -80,10 +81,15 @@ func network(proto string, local netip.AddrPort) string {
 }
 
 func text(local netip.AddrPort) string {
-	if !local.Addr().IsValid() {
+	if everywhere(local) {
 		return fmt.Sprintf(":%d", local.Port())
 	}
 	return local.String()
+}
+
+// everywhere says that local is all addresses of both families.
+func everywhere(local netip.AddrPort) bool {
+	return !local.Addr().IsValid() || local.Addr() == netip.IPv6Unspecified()
 }
 
 type udpConn struct{ *net.UDPConn }

@@ -28,9 +28,15 @@ func TestSystemUDPDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A socket of both families must show IPv4 peers as IPv4.
+// A socket of both families must show IPv4 peers as IPv4. [::] is such a socket.
 func TestSystemUnmaps(t *testing.T) {
-	a, err := System{}.ListenUDP(t.Context(), netip.AddrPort{})
+	for _, local := range []netip.AddrPort{{}, netip.AddrPortFrom(netip.IPv6Unspecified(), 0)} {
+		t.Run(local.String(), func(t *testing.T) { testUnmaps(t, local) })
+	}
+}
+
+func testUnmaps(t *testing.T, local netip.AddrPort) {
+	a, err := System{}.ListenUDP(t.Context(), local)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +57,19 @@ func TestSystemUnmaps(t *testing.T) {
 	if n, _, err := b.ReadFrom(buf); err != nil || !bytes.Equal(buf[:n], []byte("y")) {
 		t.Errorf("read %q, %v", buf[:n], err)
 	}
+}
+
+func TestSystemListensOnBothFamilies(t *testing.T) {
+	l, err := System{}.ListenTCP(t.Context(), netip.AddrPortFrom(netip.IPv6Unspecified(), 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := System{}.DialTCP(t.Context(), netip.AddrPortFrom(loopback.Addr(), AddrPort(l.Addr()).Port()))
+	if err != nil {
+		t.Fatalf("IPv4 to a listener on [::]: %v", err)
+	}
+	c.Close()
 }
 
 func TestSystemTCP(t *testing.T) {

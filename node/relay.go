@@ -40,7 +40,10 @@ func (n *Node) relayPacket(from link.Origin, tag uint32, body []byte) bool {
 // relayReceived takes the commands of relaying, on either side of it.
 func (s *station) relayReceived(now time.Time, e session.Received) bool {
 	switch m := e.Message.(type) {
-	case *message.RelayReserve, *message.RelayJoin, *message.RelayMove, *message.RelayRelease:
+	case *message.RelayReserve, *message.RelayJoin, *message.RelayMove:
+		s.relayAsked(now, e)
+	case *message.RelayRelease: // a client's, or a relay's: then the other side gave it back
+		s.relays.Received(now, e.From, m)
 		s.relayAsked(now, e)
 	case *message.RelayJoined:
 		s.relays.Received(now, e.From, m)

@@ -155,11 +155,12 @@ func (s *station) startMedia(now time.Time, e call.StartMedia) {
 		return
 	}
 	s.furnish(p, s.media[id])
+	// Made before the phone runs: the listener has to know of the first packet.
+	keys := &message.MediaKeys{Call: id, Streams: []message.MediaStream{p.sender.Stream().Message()}}
 	p.move(now, s.sessions.Routes(peer), s.rtt(peer))
 	s.phones[id] = p
 	s.board.plug(peer, p)
 	go p.run() // stop waits for it
-	keys := &message.MediaKeys{Call: id, Streams: []message.MediaStream{p.sender.Stream().Message()}}
 	if err := s.sessions.Send(now, peer, keys); err != nil {
 		s.log.Warn("media keys", "to", peer.Short(), "err", err)
 	}

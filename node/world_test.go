@@ -1,0 +1,392 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/media"
+	"github.com/linnet-p2p/linnet/media/ogg"
+	"github.com/linnet-p2p/linnet/media/sample"
+	"github.com/linnet-p2p/linnet/netsim"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+var debug = flag.Bool("debug", false, "log all that nodes say")
+
+// The hosts' ports, and how far apart they are.
+const (
+	port    = 33033
+	hostRTT = 50 * time.Millisecond
+	cable   = hostRTT / 4 // a packet passes two of them each way
+)
+
+const password = "two birds, one telephone"
+
+// A world is a network of whole nodes on a simulated internet.
+type world struct {
+	t          testing.TB
+	in         *netsim.Internet
+	dir        string
+	invite     *suite.Invite
+	login      *computer
+	supernodes []*computer
+	computers  []*computer // all of them
+}
+
+// worldOptions describes a world. The zero value is one login server and three
+// supernodes on good cables.
+type worldOptions struct {
+	seed       uint64
+	supernodes int // 0 means 3
+}
+
+// newWorld makes and starts a network. Everything in it ends with the test.
+func newWorld(t testing.TB, o worldOptions) *world {
+	t.Helper()
+	if o.supernodes == 0 {
+		o.supernodes = 3
+	}
+	w := &world{t: t, in: netsim.New(o.seed), dir: t.TempDir()}
+	t.Cleanup(w.stop)
+	w.login = w.computer("login-server", netsim.HostOptions{})
+	addrs := make([]netip.AddrPort, o.supernodes)
+	for i := range addrs {
+		m := w.computer(fmt.Sprintf("supernode-%d", i+1), netsim.HostOptions{})
+		addrs[i] = netip.AddrPortFrom(m.host.Addr(), port)
+		m.opts.Home, m.opts.Role, m.opts.Advertise = SupernodePath(w.dir, i), linnet.Supernode|linnet.Relay, addrs[i]
+		w.supernodes = append(w.supernodes, m)
+	}
+	invite, err := CreateNetwork(t.Context(), w.dir, NetworkOptions{
+		Name: "test", Password: suite.PasswordParams{Time: 1, Memory: 64, Threads: 1},
+		LoginServer: netip.AddrPortFrom(w.login.host.Addr(), port), Supernodes: addrs,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.invite = invite
+	w.login.opts.Home = filepath.Join(w.dir, LoginServerHome)
+	w.login.start()
+	for _, m := range w.supernodes {
+		m.start()
+	}
+	return w
+}
+
+func (w *world) stop() {
+	for _, m := range slices.Backward(w.computers) {
+		m.stop()
+	}
+}
+
+// A computer is a host with the one process that runs on it.
+type computer struct {
+	w     *world
+	name  string
+	host  *netsim.Host
+	opts  Options
+	node  *Node // nil on the login server
+	heard *diary
+	end   context.CancelFunc // nil: nothing runs
+	done  chan error
+}
+
+func (w *world) computer(name string, h netsim.HostOptions) *computer {
+	h.Name, h.Link.Delay = name, cable
+	m := &computer{w: w, name: name, host: w.in.Host(h)}
+	if *debug {
+		m.opts.Log = slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("on", name)
+	}
+	m.opts.Net = m.host
+	m.opts.Home = filepath.Join(w.dir, name)
+	w.computers = append(w.computers, m)
+	return m
+}
+
+// user is the machine of somebody with an account, who is online when it returns.
+func (w *world) user(name string, h netsim.HostOptions) *computer {
+	w.t.Helper()
+	m := w.computer(name, h)
+	m.opts.Invite = w.invite
+	m.start()
+	m.eventually("joins the network", func() bool { return m.node.network.get() != nil })
+	err := m.node.Register(w.t.Context(), linnet.Credentials{User: m.user(), Password: password, Device: "test"})
+	if err != nil {
+		w.t.Fatalf("%s registers: %v", name, err)
+	}
+	m.online()
+	return m
+}
+
+// atHome are the options of a host behind the commonest NAT.
+func (w *world) atHome() netsim.HostOptions {
+	return netsim.HostOptions{Behind: w.in.NAT(netsim.PortRestrictedCone())}
+}
+
+// befriend makes two users contacts of each other.
+func befriend(a, b *computer) {
+	for _, x := range [][2]*computer{{a, b}, {b, a}} {
+		if err := x[0].node.AddContact(a.w.t.Context(), linnet.Contact{User: x[1].user()}); err != nil {
+			a.w.t.Fatal(err)
+		}
+	}
+}
+
+func (m *computer) user() linnet.UserName { return linnet.UserName(m.name) }
+
+func (m *computer) start() {
+	m.w.t.Helper()
+	ctx, end := context.WithCancel(context.WithoutCancel(m.w.t.Context()))
+	m.end, m.done = end, make(chan error, 1)
+	if m == m.w.login {
+		server, err := OpenLoginServer(ctx, LoginServerOptions{Home: m.opts.Home, Net: m.opts.Net, Log: m.opts.Log})
+		if err != nil {
+			m.w.t.Fatalf("%s: %v", m.name, err)
+		}
+		go func() { m.done <- server.Run(ctx) }()
+		return
+	}
+	n, err := Open(ctx, m.opts)
+	if err != nil {
+		m.w.t.Fatalf("%s: %v", m.name, err)
+	}
+	m.node = n
+	m.heard = keepDiary(m.w.t, n)
+	go func() { m.done <- n.Run(ctx) }()
+}
+
+// stop ends the process in good order.
+func (m *computer) stop() {
+	m.w.t.Helper()
+	if m.end == nil {
+		return
+	}
+	m.end()
+	m.end = nil
+	if err := <-m.done; err != nil {
+		m.w.t.Errorf("%s stops: %v", m.name, err)
+	}
+}
+
+// kill ends the process as kill -9 does. What it would have done to its
+// files after that instant is undone: the machine's home is a copy made then.
+func (m *computer) kill() {
+	m.w.t.Helper()
+	synctest.Wait() // nobody is writing
+	home := m.opts.Home + "'"
+	m.copyHome(home)
+	m.host.Kill()
+	m.end()
+	m.end = nil
+	<-m.done // it complains of its sockets
+	m.host.Boot()
+	m.opts.Home = home
+}
+
+func (m *computer) copyHome(to string) {
+	m.w.t.Helper()
+	err := filepath.WalkDir(m.opts.Home, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || strings.HasSuffix(path, "-shm") { // shared memory: SQLite makes it again from the log
+			return err
+		}
+		rel, err := filepath.Rel(m.opts.Home, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o700)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), b, 0o600)
+	})
+	if err != nil {
+		m.w.t.Fatal(err)
+	}
+}
+
+// patience is how long, in the world's time, anything may take that has no
+// figure of its own.
+const patience = time.Minute
+
+// eventually waits until ok.
+func (m *computer) eventually(what string, ok func() bool) {
+	m.w.t.Helper()
+	for begin := time.Now(); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > patience {
+			m.w.t.Fatalf("%s: waited %v in vain for: %s", m.name, patience, what)
+		}
+	}
+}
+
+// online waits until the user can be found.
+func (m *computer) online() {
+	m.w.t.Helper()
+	m.eventually("is attached as it should be", func() bool {
+		return len(m.status().Supernodes) == min(2, len(m.w.supernodes))
+	})
+	m.eventually("is in the directory", func() bool {
+		l, err := m.node.Lookup(m.w.t.Context(), m.user())
+		return err == nil && l.Online
+	})
+}
+
+func (m *computer) status() linnet.Status {
+	m.w.t.Helper()
+	s, err := m.node.Status(m.w.t.Context())
+	if err != nil {
+		m.w.t.Fatalf("%s: %v", m.name, err)
+	}
+	return s
+}
+
+// history is the call's line in the machine's own history: there has to be
+// exactly one, and it has to be final.
+func (m *computer) history(id linnet.CallID) linnet.CallRecord {
+	m.w.t.Helper()
+	calls, err := m.node.History(m.w.t.Context(), 100)
+	if err != nil {
+		m.w.t.Fatal(err)
+	}
+	calls = slices.DeleteFunc(calls, func(r linnet.CallRecord) bool { return r.ID != id })
+	if len(calls) != 1 || calls[0].Outcome == linnet.OutcomeNone {
+		m.w.t.Fatalf("%s: history %+v, want one final outcome", m.name, calls)
+	}
+	return calls[0]
+}
+
+// call has m call somebody.
+func (m *computer) call(user linnet.UserName, media linnet.CallMedia) linnet.CallID {
+	m.w.t.Helper()
+	id, err := m.node.Call(m.w.t.Context(), user, media)
+	if err != nil {
+		m.w.t.Fatalf("%s calls %s: %v", m.name, user, err)
+	}
+	return id
+}
+
+// rings waits until somebody's call rings here.
+func (m *computer) rings() linnet.CallID {
+	m.w.t.Helper()
+	return m.heard.await("a call rings", func(e linnet.Event) bool { return e.Kind == linnet.EventCallRings }).Call.ID
+}
+
+func (m *computer) answer(id linnet.CallID, media linnet.CallMedia) {
+	m.w.t.Helper()
+	if err := m.node.Answer(m.w.t.Context(), id, media); err != nil {
+		m.w.t.Fatalf("%s answers: %v", m.name, err)
+	}
+}
+
+// ended waits until a call is over here.
+func (m *computer) ended(id linnet.CallID) linnet.CallRecord {
+	m.w.t.Helper()
+	return *m.heard.await("the call ends", func(e linnet.Event) bool { return e.Record != nil && e.Record.ID == id }).Record
+}
+
+// reaches waits until a call is in a state here.
+func (m *computer) reaches(id linnet.CallID, state linnet.CallState) linnet.Event {
+	m.w.t.Helper()
+	return m.heard.await("the call is "+state.String(), func(e linnet.Event) bool {
+		return e.Kind == linnet.EventCallChanged && e.Call.ID == id && e.Call.State == state
+	})
+}
+
+// A diary is all that a node has told.
+type diary struct {
+	t      testing.TB
+	mu     sync.Mutex
+	events []linnet.Event
+}
+
+func keepDiary(t testing.TB, n *Node) *diary {
+	events, err := n.Events(context.WithoutCancel(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &diary{t: t}
+	go func() { // until the node stops
+		for e := range events {
+			d.mu.Lock()
+			d.events = append(d.events, e)
+			d.mu.Unlock()
+		}
+	}()
+	return d
+}
+
+func (d *diary) find(ok func(linnet.Event) bool) (linnet.Event, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := slices.IndexFunc(d.events, ok)
+	if i < 0 {
+		return linnet.Event{}, false
+	}
+	return d.events[i], true
+}
+
+func (d *diary) count(ok func(linnet.Event) bool) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.events {
+		if ok(e) {
+			n++
+		}
+	}
+	return n
+}
+
+// await gives the first event that is ok, and waits for it if it has to come yet.
+func (d *diary) await(what string, ok func(linnet.Event) bool) linnet.Event {
+	d.t.Helper()
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		if e, found := d.find(ok); found {
+			return e
+		}
+		if time.Since(begin) > 3*patience { // a call rings for two minutes
+			d.t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// speech is a file to play: the sample that the program carries.
+func (w *world) speech() string {
+	w.t.Helper()
+	path := filepath.Join(w.dir, "speech.ogg")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := os.WriteFile(path, sample.Speech(), 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// frames are the packets of an Ogg/Opus file, and how long it lasts.
+func (w *world) frames(path string) ([]media.Frame, time.Duration) {
+	w.t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	header, frames, err := ogg.ReadAll(bytes.NewReader(b))
+	if err != nil {
+		w.t.Fatalf("%s: %v", path, err)
+	}
+	return frames, header.Duration(frames)
+}

@@ -2,6 +2,8 @@ package directory_test
 
 import (
 	"bytes"
+	"encoding/hex"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -154,4 +156,46 @@ func FuzzOpenAbsence(f *testing.F) {
 			t.Errorf("forged: %+v", a)
 		}
 	})
+}
+
+// Vectors for other implementations, made of those of packages suite and overlay.
+func TestVectors(t *testing.T) {
+	alice, trust := overlaytest.Alice(t)
+	now := overlaytest.VectorTime
+	r := directory.Record{
+		Certificate: alice.Certificate, Location: message.Location{Node: alice.Node, Supernodes: []linnet.NodeID{{1}, {2}}},
+		Online: true, Sequence: 7, Time: now,
+	}
+	got, err := r.Sign(alice.Keys)
+	want := "4102" + "0400a302" +
+		"4107" + "0400cb01" + hex.EncodeToString(alice.Certificate) +
+		"040132" + "01" + alice.Node.String() + "02" + "01000000000000000000000000000000" + "02000000000000000000000000000000" +
+		"000200" + "000300" + "000401" + "01050000000000000007" + "01060000019ca9457f30" +
+		"040140b97b5d82654c8e6266e8a76802a9d43b89ae3817564111aad3241097757fb8ebfa762ae9a3bd9fde4d0b390be954c12aed765b0f717603308ef7fcefc12d5d09"
+	if err != nil || hex.EncodeToString(got) != want {
+		t.Errorf("the record is %x, %v\nwant %s", got, err, want)
+	}
+	if opened, err := directory.OpenRecord(trust, got, now); err != nil || opened.User != "alice" || opened.Sequence != 7 {
+		t.Errorf("OpenRecord = %+v, %v", opened, err)
+	}
+
+	e := overlay.Entry{
+		Certificate: alice.Certificate, Addrs: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:33033")},
+		Roles: linnet.Supernode | linnet.Relay, Incarnation: uint64(now.UnixMilli()),
+	}
+	entry, err := e.Sign(alice.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := directory.Absence{User: "nobody", Slot: overlay.SlotOf("nobody"), Time: now, Entry: entry}
+	got, err = a.Sign(alice.Keys)
+	want = "4102" + "0400cc02" +
+		"4104" + "03006e6f626f647900" + "0001b705" + "01020000019ca9457f30" + "0403af02" + hex.EncodeToString(entry) +
+		"0401407a24e25d0409ec8bae6151111f42c21950290c7d0e74c761933d3a57b30465fc4730d28044fd30fd863ab7492b292d88e109d9d1b90fb232fa36e45019731609"
+	if err != nil || hex.EncodeToString(got) != want {
+		t.Errorf("the absence is %x, %v\nwant %s", got, err, want)
+	}
+	if opened, err := directory.OpenAbsence(trust, got, now); err != nil || opened.Node != alice.Node || opened.Slot != 695 {
+		t.Errorf("OpenAbsence = %+v, %v", opened, err)
+	}
 }

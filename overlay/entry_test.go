@@ -2,6 +2,7 @@ package overlay_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"net/netip"
 	"slices"
 	"strings"
@@ -120,4 +121,29 @@ func FuzzOpenEntry(f *testing.F) {
 			t.Errorf("forged: %+v", e)
 		}
 	})
+}
+
+// A vector for other implementations, made of those of package suite: Ed25519
+// signs the same bytes the same way every time.
+func TestEntryVector(t *testing.T) {
+	alice, trust := overlaytest.Alice(t)
+	e := overlay.Entry{
+		Certificate: alice.Certificate, Addrs: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:33033")},
+		Roles: linnet.Supernode | linnet.Relay, Incarnation: uint64(overlaytest.VectorTime.UnixMilli()),
+	}
+	got, err := e.Sign(alice.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "4102" + "0400e601" +
+		"4104" + "0400cb01" + hex.EncodeToString(alice.Certificate) +
+		"0201c00002078109" + "000203" + "01030000019ca9457f30" +
+		"040140d83f25de7c81023dab08947e56613dc7f840fe54695e9c364d31ec9ee175eb4aea200e61d72625d9cdf324733fdc7069476f4b05e64728561ae577e16b499c0b"
+	if hex.EncodeToString(got) != want {
+		t.Errorf("Sign = %x\nwant   %s", got, want)
+	}
+	opened, err := trust.OpenEntry(got, overlaytest.VectorTime)
+	if err != nil || opened.Node != alice.Node || opened.User != "alice" || opened.Roles != e.Roles {
+		t.Errorf("OpenEntry = %+v, %v", opened, err)
+	}
 }

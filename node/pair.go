@@ -22,13 +22,18 @@ type pair struct {
 	relays  map[linnet.NodeID]relay.Ready
 	hosts   map[linnet.NodeID]overlay.Host // of relays that the other side offered
 	offers  []message.RelayOffer           // theirs, until the session is up
+	seen    time.Time                      // the last sweep that found a call with them
 }
 
 // pairWith begins to look for paths to a device.
 func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserName) *pair {
 	p := &pair{peer: node, user: user, contact: s.contacts[user], relays: make(map[linnet.NodeID]relay.Ready), hosts: make(map[linnet.NodeID]overlay.Host)}
 	p.way = traverse.New(now, traverse.Options{Own: s.candidates(p)})
+	p.seen = now
 	s.pairs[node] = p
+	if s.sweep.IsZero() {
+		s.sweep = now.Add(sweepEvery)
+	}
 	for _, known := range s.sessions.Paths(node) {
 		if known.Up {
 			p.way.PathUp(now, known.Path, known.RTT)
@@ -161,6 +166,31 @@ func (s *station) repair(now time.Time, peer linnet.NodeID) {
 		if c := s.info(id); p.peer == peer && c != nil && !c.Incoming {
 			s.open(now, peer, nil)
 		}
+	}
+}
+
+// A pair outlives its calls a little, for their last words, and for the next call.
+const (
+	sweepEvery = 5 * time.Second
+	pairLinger = 15 * time.Second
+)
+
+// sweepPairs ends the pairs whose calls are over.
+func (s *station) sweepPairs(now time.Time) {
+	talking := make(map[linnet.UserName]bool)
+	for _, c := range s.calls.Calls() {
+		talking[c.Peer] = talking[c.Peer] || c.State != linnet.CallEnded
+	}
+	for _, p := range s.pairs {
+		if talking[p.user] {
+			p.seen = now
+		} else if now.Sub(p.seen) >= pairLinger {
+			s.unpair(p)
+		}
+	}
+	s.sweep = time.Time{}
+	if len(s.pairs) > 0 {
+		s.sweep = now.Add(sweepEvery)
 	}
 }
 

@@ -55,6 +55,7 @@ type station struct {
 	withdrawn    chan struct{} // closed when the network knows that this device leaves; nil: nobody waits
 
 	pairs        map[linnet.NodeID]*pair
+	sweep        time.Time               // when to look for pairs without a call; zero: there are none
 	relayed      map[uint32]session.Path // by own tag: the relay that packets under it come by
 	relayExpires time.Time
 
@@ -176,7 +177,7 @@ func (s *station) loadContacts(ctx context.Context) error {
 
 // deadline is when the first of the machines wants its Tick.
 func (s *station) deadline() time.Time {
-	d := s.relayExpires
+	d := soonest(s.relayExpires, s.sweep)
 	for _, m := range s.machines() {
 		d = soonest(d, m.Deadline())
 	}
@@ -192,6 +193,9 @@ func (s *station) tick(now time.Time) {
 	}
 	for _, p := range s.pairs {
 		p.way.Tick(now)
+	}
+	if !s.sweep.IsZero() && !now.Before(s.sweep) {
+		s.sweepPairs(now)
 	}
 	if s.relaying != nil && !now.Before(s.relayExpires) {
 		s.relaying.Expire(now)

@@ -199,6 +199,7 @@ func (s *station) unpair(p *pair) {
 	delete(s.pairs, p.peer)
 	for id, r := range p.relays {
 		delete(s.relayed, r.Own)
+		s.sessions.DropTag(r.Own)
 		s.relays.Release(id, p.peer)
 	}
 }
@@ -267,6 +268,7 @@ func (s *station) settlePair(now time.Time, p *pair) bool {
 func (s *station) relayReady(now time.Time, e relay.Ready) {
 	p := s.pairs[e.Peer]
 	if p == nil {
+		s.sessions.DropTag(e.Own)
 		s.relays.Release(e.Relay, e.Peer)
 		return
 	}

@@ -74,6 +74,8 @@ var (
 	ErrTooMany  = errors.New("too many relayed paths at once")
 	ErrSilent   = errors.New("the relay does not answer")
 	ErrReleased = errors.New("the other side gave the reservation back")
+	ErrReplaced = errors.New("a newer reservation took its place")
+	ErrJoined   = errors.New("this offer was taken before")
 )
 
 // A RefusedError is a relay's no.
@@ -150,17 +152,17 @@ func (c *Client) Reserve(now time.Time, relay, peer linnet.NodeID, tag uint32) e
 }
 
 // Join takes the side that peer offers at relay. A newer offer replaces an
-// older one.
+// older one; the same one again is ErrJoined, and changes nothing.
 func (c *Client) Join(now time.Time, relay, peer linnet.NodeID, offer *message.RelayOffer, tag uint32) error {
-	if w := c.find(relay, peer); w != nil && w.join && w.id == offer.Relay && w.session == offer.Session && w.tag == tag {
-		return nil
+	if w := c.find(relay, peer); w != nil && w.join && w.id == offer.Relay && w.session == offer.Session {
+		return ErrJoined
 	}
 	return c.add(now, &way{relay: relay, peer: peer, tag: tag, session: offer.Session, join: true, id: offer.Relay})
 }
 
 func (c *Client) add(now time.Time, w *way) error {
 	if old := c.find(w.relay, w.peer); old != nil {
-		c.drop(old)
+		c.lose(old, ErrReplaced)
 	}
 	if len(c.ways) >= c.opts.Max {
 		return fmt.Errorf("relay: path to %s: %w", w.peer.Short(), ErrTooMany)
@@ -303,15 +305,22 @@ func (c *Client) SessionUp(now time.Time, relay linnet.NodeID) {
 	}
 }
 
-// SessionDown says that there is none any more, or that it could not be had.
+// SessionDown says that there is none any more, or that it could not be had:
+// then Open does not come again at once, or the two would chase each other.
 func (c *Client) SessionDown(now time.Time, relay linnet.NodeID) {
+	had := c.sessions[relay]
 	delete(c.sessions, relay)
 	for _, w := range c.ways {
-		if w.relay == relay {
-			if w.giveUp.IsZero() {
-				w.giveUp = now.Add(c.opts.AskFor)
-			}
+		if w.relay != relay {
+			continue
+		}
+		if w.giveUp.IsZero() {
+			w.giveUp = now.Add(c.opts.AskFor)
+		}
+		if had {
 			c.ask(now, w)
+		} else {
+			w.token, w.due = 0, now.Add(askAgain)
 		}
 	}
 }

@@ -278,6 +278,51 @@ func TestClientGivesUp(t *testing.T) {
 	})
 }
 
+// Whoever names a relay that cannot be reached at all must not keep the client
+// busy: Open and SessionDown do not answer each other.
+func TestNoSessionToBeHad(t *testing.T) {
+	c := NewClient(ClientOptions{})
+	now := start
+	relay := linnet.NodeID{9}
+	if err := c.Join(now, relay, bob.Node, &message.RelayOffer{Session: 1, Relay: 2}, 2); err != nil {
+		t.Fatal(err)
+	}
+	opened, lost := 0, 0
+	for ; now.Sub(start) < time.Minute; now = now.Add(100 * time.Millisecond) {
+		c.Tick(now)
+		for range 10 {
+			for _, e := range c.Take() {
+				switch e.(type) {
+				case Open:
+					opened++
+					c.SessionDown(now, relay)
+				case Lost:
+					lost++
+				}
+			}
+		}
+	}
+	if opened < 2 || opened > 6 || lost != 1 {
+		t.Errorf("opened %d times, lost %d times", opened, lost)
+	}
+}
+
+// A newer offer takes the place of an older one, whose tag is free again.
+func TestOfferReplaced(t *testing.T) {
+	n, a, b := connect(t)
+	a.c.Reserve(n.now, n.relay, bob.Node, aliceTag+2)
+	n.settle()
+	if err := b.c.Join(n.now, n.relay, a.Node, a.ready[1].Offer, bobTag+2); err != nil {
+		t.Fatal(err)
+	}
+	n.settle()
+	for _, x := range n.clients {
+		if len(x.lost) != 1 || !errors.Is(x.lost[0].Err, ErrReplaced) || x.lost[0].Tag != x.ready[0].Own {
+			t.Errorf("lost %+v", x.lost)
+		}
+	}
+}
+
 // Replies and notices that nobody waits for change nothing.
 func TestClientIgnores(t *testing.T) {
 	n, a, b := connect(t)
@@ -288,7 +333,9 @@ func TestClientIgnores(t *testing.T) {
 	a.c.Received(n.now, n.relay, &message.RelayRelease{})
 	a.c.Received(n.now, n.relay, &message.RelayJoined{Session: 1})
 	b.c.Received(n.now, n.relay, &message.RelayJoined{Session: a.ready[0].Offer.Session})
-	b.c.Join(n.now, n.relay, a.Node, a.ready[0].Offer, bobTag) // the same offer again
+	if err := b.c.Join(n.now, n.relay, a.Node, a.ready[0].Offer, bobTag+2); !errors.Is(err, ErrJoined) {
+		t.Errorf("the same offer again: %v", err)
+	}
 	if e := append(a.c.Take(), b.c.Take()...); len(e) != 0 {
 		t.Errorf("effects: %+v", e)
 	}

@@ -62,6 +62,8 @@ func (c *demoCmd) Run(p *program) error {
 			return fmt.Errorf("a place for the demo: %w", err)
 		}
 		defer os.RemoveAll(dir)
+	} else if err := os.MkdirAll(dir, 0o700); err != nil {
+		return &linnet.Error{Code: linnet.CodeDisk, Text: "the directory of the demo cannot be made", Err: err}
 	}
 	network, closeCapture, err := socketFlags{Pcap: c.Pcap}.network()
 	if err != nil {

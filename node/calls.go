@@ -248,7 +248,7 @@ func (s *station) stopMedia(now time.Time, id linnet.CallID) {
 	p.stop()
 	r := p.receipt()
 	s.receipts[id] = r
-	figures := p.line.Figures().Message(id)
+	figures := p.figures().Message(id)
 	if err := s.sessions.Send(now, p.peer, &figures); err != nil {
 		s.log.Debug("receipt", "to", p.peer.Short(), "err", err)
 	}

@@ -134,6 +134,9 @@ func (s *station) noWay(now time.Time, to linnet.NodeID) {
 		s.sessions.PathLost(now, to, session.Path{Kind: linnet.Forwarded})
 		return
 	}
+	if s.sessions.Certificate(to) == nil {
+		return // nobody is being dialled by that name
+	}
 	if s.unrouted[to]++; s.unrouted[to] >= len(s.overlay.Attachments()) {
 		delete(s.unrouted, to)
 		s.sessions.Abort(now, to, errNoWay)

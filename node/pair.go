@@ -113,7 +113,9 @@ func (s *station) sessionRequest(p *pair) *message.SessionRequest {
 func (s *station) pairReceived(now time.Time, e session.Received) bool {
 	switch m := e.Message.(type) {
 	case *message.SessionRequest:
-		s.places.learn(m.Caller)
+		if m.Caller.Node == e.From { // where others are is not his to say
+			s.places.learn(m.Caller)
+		}
 		p := s.pairs[e.From]
 		if p == nil {
 			cert := s.sessions.Certificate(e.From)

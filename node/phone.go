@@ -150,6 +150,13 @@ func (p *phone) receipt() linnet.Receipt {
 	return r
 }
 
+// figures are what was measured so far; a packet may still be coming in.
+func (p *phone) figures() media.Figures {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.line.Figures()
+}
+
 // stop ends the phone and waits until the recording is on disk.
 func (p *phone) stop() {
 	close(p.quit)

@@ -55,8 +55,9 @@ func (s *station) relayReceived(now time.Time, e session.Received) bool {
 
 func (s *station) relayAsked(now time.Time, e session.Received) {
 	reply := message.Message(&message.Failure{Code: message.FailureUnavailable, Text: "this node relays for nobody"})
-	routes := s.sessions.Routes(e.From)
-	if s.relaying != nil && len(routes) > 0 {
+	// Only who comes directly is relayed for: two relays that reach a client
+	// through each other would pass its packets round for ever.
+	if routes := s.sessions.Routes(e.From); s.relaying != nil && len(routes) > 0 && routes[0].Path.Kind.Direct() {
 		sender := relay.Sender{Node: e.From, Origin: relay.Origin(origin(routes[0].Path))}
 		var tell []relay.Tell
 		reply, tell = s.relaying.Handle(now, sender, e.Message)
@@ -81,6 +82,7 @@ func (s *station) reserve(now time.Time, p *pair) {
 			err = s.relays.Reserve(now, id, p.peer, tag)
 		}
 		if err != nil {
+			s.sessions.DropTag(tag)
 			s.log.Debug("reserve a relay", "relay", id.Short(), "err", err)
 		}
 	}
@@ -102,6 +104,7 @@ func (s *station) takeOffers(now time.Time, p *pair, offers []message.RelayOffer
 			err = s.relays.Join(now, entry.Node, p.peer, offer, tag)
 		}
 		if err != nil {
+			s.sessions.DropTag(tag)
 			s.log.Debug("join a relay", "relay", entry.Node.Short(), "err", err)
 		}
 	}

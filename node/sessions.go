@@ -237,7 +237,13 @@ func (s *station) sessionDown(now time.Time, e session.Down) {
 // received hands a command to the machine that it is for.
 func (s *station) received(now time.Time, e session.Received) {
 	if s.overlay.Received(now, e.From, e.ID, e.Message) ||
-		s.directoryReceived(now, e) || s.relayReceived(now, e) || s.pairReceived(now, e) {
+		s.directoryReceived(now, e) || s.relayReceived(now, e) {
+		return
+	}
+	if s.self.User.IsNode() {
+		return // nobody calls an operator's machine
+	}
+	if s.pairReceived(now, e) {
 		return
 	}
 	if cert := s.sessions.Certificate(e.From); cert != nil {

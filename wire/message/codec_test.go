@@ -44,6 +44,23 @@ var vectors = []struct {
 	{"call hold", Command{0, &CallHold{Call: linnet.CallID{1, 15: 2}, On: true}}, Session,
 		"18 b1a008 41 02 0400 10 01000000000000000000000000000002 000101"},
 	{"failure", Command{7, &Failure{Code: FailureTaken, Text: "taken"}}, Stream, "0f 838008 0007 41 02 000006 0301 74616b656e00"},
+	{"hello", Command{0x7f4d, &Hello{Noise: []byte{1, 2, 3}}}, Raw, "0a 8a8008 7f4d 41 01 0400 03 010203"},
+	{"hello reply", Command{0x7f4d, &HelloReply{Noise: []byte{1, 2, 3}}}, Raw, "0a 938008 7f4d 41 01 0400 03 010203"},
+	{"search for bob", Command{1, &Search{
+		Terms:  []Term{{Text: "bob", Operator: OpEqual, Field: FieldUser}},
+		Wanted: []uint32{FieldUser, FieldRecord},
+	}}, Session, "19 72 0001 41 02 0500 41 03 0300 626f6200 000100 000210 0601 02 100b"},
+	{"forward a session packet", Command{0, &Forward{
+		Version: 2, Target: Location{Node: linnet.NodeID{1}, Supernodes: []linnet.NodeID{{2}}}, Inner: InnerPacket,
+		Packet: Packet{Body: []byte{1, 2, 3}}, Source: Location{Node: linnet.NodeID{3}, Supernodes: []linnet.NodeID{}}, Hops: MaxHops,
+	}}, Session, "51 a903 41 06 000002 0401 22 01 01000000000000000000000000000000 01 02000000000000000000000000000000" +
+		"0002 838001 0503 41 01 0400 03 010203 000403 040c 12 01 03000000000000000000000000000000 00"},
+	{"reserve a relay", Command{1, &RelayReserve{Session: 0x01020304, Tag: 0xdeadbeee}}, Session,
+		"13 ca04 0001 41 02 0003 84868808 00808001 eefdb6f50d"},
+	{"call ringing", Command{0, &CallRinging{Call: linnet.CallID{1, 15: 2}}}, Session,
+		"15 91a008 41 01 0400 10 01000000000000000000000000000002"},
+	{"call request", Command{0, &CallRequest{Call: linnet.CallID{1, 15: 2}, Time: 0x19ca9457f30, Codecs: []string{"opus"}}}, Session,
+		"26 89a008 41 03 0400 10 01000000000000000000000000000002 0101 0000019ca9457f30 0302 6f70757300"},
 }
 
 func addrs(s ...string) (a []netip.AddrPort) {
@@ -65,6 +82,19 @@ func TestVectors(t *testing.T) {
 				t.Errorf("Parse = %+v, %x, %v, want %+v", got, rest, err, tt.cmd)
 			}
 		})
+	}
+}
+
+// What travels sealed in the handshake is a bare list.
+func TestHelloPayload(t *testing.T) {
+	p := HelloPayload{Certificate: []byte{0xaa}, Tag: 0xdeadbeee, Time: 0x19ca9457f30, Commands: []byte{0xbb}, Padding: make([]byte, 2)}
+	want := unhex(t, "41 05 0401 01 aa 0002 eefdb6f50d 0103 0000019ca9457f30 0404 01 bb 04efdf03 02 0000")
+	if got := Marshal(&p); !bytes.Equal(got, want) {
+		t.Errorf("Marshal = %x\nwant     %x", got, want)
+	}
+	var got HelloPayload
+	if err := Unmarshal(want, &got); err != nil || !reflect.DeepEqual(got, p) {
+		t.Errorf("Unmarshal = %+v, %v", got, err)
 	}
 }
 

@@ -1,9 +1,6 @@
 package linnet
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // CallState is where a call stands on this device.
 //
@@ -168,20 +165,3 @@ func (s Side) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText is the inverse of MarshalText.
 func (s *Side) UnmarshalText(b []byte) error { return parseName(s, sideNames[:], b, "side") }
-
-func nameOf[E ~uint8](names []string, e E, what string) string {
-	if int(e) < len(names) {
-		return names[e]
-	}
-	return fmt.Sprintf("%s(%d)", what, uint8(e))
-}
-
-func parseName[E ~uint8](e *E, names []string, b []byte, what string) error {
-	for i, name := range names {
-		if name == string(b) {
-			*e = E(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("%s %q is unknown", what, b)
-}

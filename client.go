@@ -55,7 +55,7 @@ type Credentials struct {
 type CallMedia struct {
 	Play   string `json:"play,omitempty"`   // Ogg/Opus file to send; none sends silence
 	Record string `json:"record,omitempty"` // Ogg/Opus file to write what is heard to
-	// Then says when to hang up after the answer: 0 at the end of Play, or never without Play.
+	// Seconds after the answer the call is hung up; 0: at the end of Play, or never without Play.
 	Seconds float64 `json:"seconds,omitempty"`
 	Stay    bool    `json:"stay,omitempty"` // do not hang up at the end of Play
 }
@@ -89,7 +89,7 @@ type Status struct {
 type Attachment struct {
 	Node  NodeID         `json:"node"`
 	Addr  netip.AddrPort `json:"addr"`
-	RTTms float64        `json:"rtt_ms"`
+	RTTMS float64        `json:"rtt_ms"`
 }
 
 // Listing is what the directory says of a user.

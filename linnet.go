@@ -87,7 +87,7 @@ func ParseCallID(s string) (id CallID, err error) {
 	return CallID(b), nil
 }
 
-// MarshalText and UnmarshalText let the ids travel in JSON.
+// MarshalText is the text of String: ids travel as text in JSON.
 func (id NodeID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // UnmarshalText is the inverse of MarshalText.
@@ -163,26 +163,13 @@ const (
 var pathNames = [...]string{"none", "direct-udp", "direct-tcp", "relay-udp", "relay-tcp", "forwarded"}
 
 // String is the name that `linnet call --json` prints.
-func (k PathKind) String() string {
-	if int(k) < len(pathNames) {
-		return pathNames[k]
-	}
-	return fmt.Sprintf("path(%d)", uint8(k))
-}
+func (k PathKind) String() string { return nameOf(pathNames[:], k, "path") }
 
 // MarshalText is the text of String.
 func (k PathKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // UnmarshalText is the inverse of MarshalText.
-func (k *PathKind) UnmarshalText(b []byte) error {
-	for i, name := range pathNames {
-		if name == string(b) {
-			*k = PathKind(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("path kind %q is unknown", b)
-}
+func (k *PathKind) UnmarshalText(b []byte) error { return parseName(k, pathNames[:], b, "path kind") }
 
 // Direct says that no third machine carries the packets.
 func (k PathKind) Direct() bool { return k == DirectUDP || k == DirectTCP }

@@ -28,9 +28,12 @@ func (n *Node) prove(ctx context.Context, c linnet.Credentials,
 	ask func(*login.Client, context.Context, linnet.Credentials, suite.Keys) (*login.Grant, error)) error {
 	n.account.Lock()
 	defer n.account.Unlock()
-	d := n.network.get()
-	if d == nil {
+	if n.network.get() == nil && n.opts.Invite == nil {
 		return &linnet.Error{Code: linnet.CodeUsage, Text: "this node has no network yet", Hint: "start it with `linnet up --join INVITE`"}
+	}
+	d, err := n.network.wait(ctx)
+	if err != nil {
+		return err
 	}
 	if c.Device == "" {
 		host, _ := os.Hostname()

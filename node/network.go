@@ -19,6 +19,7 @@ type network struct {
 	mu         sync.Mutex
 	descriptor *suite.Descriptor // nil: none yet
 	signed     []byte
+	known      chan struct{} // closed with the first descriptor
 }
 
 func (n *network) get() *suite.Descriptor {
@@ -36,7 +37,20 @@ func (n *network) bytes() []byte {
 func (n *network) set(d *suite.Descriptor, signed []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.descriptor == nil {
+		close(n.known)
+	}
 	n.descriptor, n.signed = d, signed
+}
+
+// wait waits for the first descriptor.
+func (n *network) wait(ctx context.Context) (*suite.Descriptor, error) {
+	select {
+	case <-n.known:
+		return n.get(), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // loadNetwork reads the network of the database. An invite to another one is

@@ -87,6 +87,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	n := &Node{
 		opts: opts, log: opts.Log, store: db,
 		events: make(chan func(time.Time), 1024), stopped: make(chan struct{}),
+		network: network{known: make(chan struct{})},
 	}
 	if err := n.open(ctx); err != nil {
 		db.Close()

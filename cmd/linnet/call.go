@@ -105,7 +105,10 @@ func (c *hangupCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if len(s.Calls) != 1 {
+	if len(s.Calls) == 0 {
+		return linnet.Errorf(linnet.CodeNotFound, "there is no call to end")
+	}
+	if len(s.Calls) > 1 {
 		return &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("there are %d calls", len(s.Calls)),
 			Hint: "name the one to end; `linnet status` lists them"}
 	}
@@ -149,7 +152,9 @@ func (p *program) finish(node linnet.Client, f *follower, id linnet.CallID) erro
 	defer interrupted()
 	for e := range f.events {
 		switch {
-		case e.Call != nil && e.Call.ID == id && e.Kind != linnet.EventCallEnded:
+		case e.Kind == linnet.EventCallMerged && *e.Was == id:
+			id = e.Call.ID
+		case e.Kind == linnet.EventCallChanged && e.Call.ID == id && e.Call.State != linnet.CallEnded:
 			p.tell("%s", progress(e.Call))
 		case e.Kind == linnet.EventWarning:
 			p.tell("%s", e.Text)
@@ -161,10 +166,14 @@ func (p *program) finish(node linnet.Client, f *follower, id linnet.CallID) erro
 }
 
 func (p *program) ended(r *linnet.CallRecord) error {
+	failure := outcomeError(r)
+	if failure != nil && !p.flags.JSON {
+		return failure // it says all there is
+	}
 	if err := p.print(r, func(w *tabwriter.Writer) { writeReceipt(w, r) }); err != nil {
 		return err
 	}
-	return outcomeError(r)
+	return failure
 }
 
 func progress(c *linnet.CallInfo) string {
@@ -196,7 +205,9 @@ func writeReceipt(w *tabwriter.Writer, r *linnet.CallRecord) {
 	fmt.Fprintf(w, "path\t%s\n", r.Path)
 	fmt.Fprintf(w, "packets\t%d sent, %d received, %.2f %% lost\n", r.PacketsSent, r.PacketsReceived, 100*r.Loss)
 	fmt.Fprintf(w, "round trip, jitter\t%.1f ms, %.1f ms\n", r.RTTMS, r.JitterMS)
-	fmt.Fprintf(w, "quality (MOS)\t%.2f of 4.5\n", r.MOS)
+	if r.MOS > 0 {
+		fmt.Fprintf(w, "quality (MOS)\t%.2f of 4.5\n", r.MOS)
+	}
 }
 
 // outcomeError is nil for a call that took place.

@@ -45,6 +45,7 @@
 package call
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,23 +73,16 @@ type Options struct {
 }
 
 func (o *Options) fill() {
-	set(&o.Lines, 1)
-	set(&o.RingFor, 60*time.Second)
-	set(&o.LookFor, 20*time.Second)
-	set(&o.DeadAfter, 15*time.Second)
-	set(&o.MaxRinging, 8)
-	set(&o.PerUser, 2)
-	set(&o.RecentUser, 20)
-	set(&o.RecentTotal, 1024)
+	o.Lines = cmp.Or(o.Lines, 1)
+	o.RingFor = cmp.Or(o.RingFor, 60*time.Second)
+	o.LookFor = cmp.Or(o.LookFor, 20*time.Second)
+	o.DeadAfter = cmp.Or(o.DeadAfter, 15*time.Second)
+	o.MaxRinging = cmp.Or(o.MaxRinging, 8)
+	o.PerUser = cmp.Or(o.PerUser, 2)
+	o.RecentUser = cmp.Or(o.RecentUser, 20)
+	o.RecentTotal = cmp.Or(o.RecentTotal, 1024)
 	if o.Codecs == nil {
 		o.Codecs = []string{"opus"}
-	}
-}
-
-func set[T comparable](p *T, def T) {
-	var zero T
-	if *p == zero {
-		*p = def
 	}
 }
 

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -124,8 +125,8 @@ const (
 
 // NewClient makes a Client without reservations.
 func NewClient(opts ClientOptions) *Client {
-	set(&opts.Max, 64)
-	set(&opts.AskFor, 5*time.Second)
+	opts.Max = cmp.Or(opts.Max, 64)
+	opts.AskFor = cmp.Or(opts.AskFor, 5*time.Second)
 	if opts.Rand == nil {
 		opts.Rand = rand.Reader
 	}

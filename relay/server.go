@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"io"
@@ -34,20 +35,13 @@ type ServerOptions struct {
 }
 
 func (o *ServerOptions) fill() {
-	set(&o.Lifetime, time.Minute)
-	set(&o.Reservations, 1000)
-	set(&o.PerClient, 16)
-	set(&o.Packets, 1000)
-	set(&o.Bytes, 384<<10)
+	o.Lifetime = cmp.Or(o.Lifetime, time.Minute)
+	o.Reservations = cmp.Or(o.Reservations, 1000)
+	o.PerClient = cmp.Or(o.PerClient, 16)
+	o.Packets = cmp.Or(o.Packets, 1000)
+	o.Bytes = cmp.Or(o.Bytes, 384<<10)
 	if o.Rand == nil {
 		o.Rand = rand.Reader
-	}
-}
-
-func set[T comparable](p *T, def T) {
-	var zero T
-	if *p == zero {
-		*p = def
 	}
 }
 

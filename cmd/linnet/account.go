@@ -87,7 +87,7 @@ func (a *account) password(p *program, fresh bool) (string, error) {
 	if a.PasswordFile != "" && a.PasswordFile != "-" {
 		f, err := os.Open(a.PasswordFile)
 		if err != nil {
-			return "", &linnet.Error{Code: linnet.CodeUsage, Text: "the password file cannot be read", Err: err}
+			return "", &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("the password file cannot be read: %v", err)}
 		}
 		defer f.Close()
 		in = f

@@ -134,6 +134,7 @@ func (p *program) ringing(node linnet.Client, f *follower, named string) (linnet
 		}
 	}
 	p.tell("Nobody calls yet; waiting.")
+	defer context.AfterFunc(p.ctx, f.stop)() // Ctrl-C has nothing to hang up here
 	for e := range f.events {
 		if e.Kind == linnet.EventCallRings {
 			return e.Call.ID, nil
@@ -150,12 +151,16 @@ func (p *program) finish(node linnet.Client, f *follower, id linnet.CallID) erro
 		node.HangUp(ctx, id) // when the node is gone too, so is the call
 	})
 	defer interrupted()
+	var told string
 	for e := range f.events {
 		switch {
 		case e.Kind == linnet.EventCallMerged && *e.Was == id:
 			id = e.Call.ID
 		case e.Kind == linnet.EventCallChanged && e.Call.ID == id && e.Call.State != linnet.CallEnded:
-			p.tell("%s", progress(e.Call))
+			if news := progress(e.Call); news != told {
+				p.tell("%s", news)
+				told = news
+			}
 		case e.Kind == linnet.EventWarning:
 			p.tell("%s", e.Text)
 		case e.Record != nil && e.Record.ID == id:
@@ -167,7 +172,10 @@ func (p *program) finish(node linnet.Client, f *follower, id linnet.CallID) erro
 
 func (p *program) ended(r *linnet.CallRecord) error {
 	failure := outcomeError(r)
-	if failure != nil && !p.flags.JSON {
+	if r.Outcome == linnet.OutcomeCancelled && p.ctx.Err() != nil {
+		failure = p.ctx.Err() // by Ctrl-C, and not by `linnet hangup`
+	}
+	if failure != nil && !p.flags.JSON && r.PacketsSent+r.PacketsReceived == 0 {
 		return failure // it says all there is
 	}
 	if err := p.print(r, func(w *tabwriter.Writer) { writeReceipt(w, r) }); err != nil {
@@ -213,14 +221,15 @@ func writeReceipt(w *tabwriter.Writer, r *linnet.CallRecord) {
 // outcomeError is nil for a call that took place.
 func outcomeError(r *linnet.CallRecord) error {
 	failures := map[linnet.Outcome]linnet.Error{
-		linnet.OutcomeMissed:   {Code: linnet.CodeNoAnswer, Text: fmt.Sprintf("%s gave up before the answer", r.Peer)},
-		linnet.OutcomeNoAnswer: {Code: linnet.CodeNoAnswer, Text: fmt.Sprintf("%s did not answer", r.Peer)},
-		linnet.OutcomeBusy:     {Code: linnet.CodeBusy, Text: fmt.Sprintf("%s is in another call", r.Peer), Hint: "try again later"},
-		linnet.OutcomeRejected: {Code: linnet.CodeRejected, Text: fmt.Sprintf("%s declined", r.Peer)},
-		linnet.OutcomeOffline:  {Code: linnet.CodeOffline, Text: fmt.Sprintf("%s is not online", r.Peer)},
-		linnet.OutcomeNotFound: {Code: linnet.CodeNotFound, Text: fmt.Sprintf("nobody called %s was seen within 72 hours", r.Peer), Hint: "check the spelling"},
-		linnet.OutcomeLost:     {Code: linnet.CodeLost, Text: fmt.Sprintf("the call with %s broke: their side or the network went away", r.Peer)},
-		linnet.OutcomeFailed:   {Code: linnet.CodeFailed, Text: fmt.Sprintf("the call with %s failed", r.Peer), Hint: "`linnet up -v` tells more"},
+		linnet.OutcomeMissed:    {Code: linnet.CodeNoAnswer, Text: fmt.Sprintf("%s gave up before the answer", r.Peer)},
+		linnet.OutcomeNoAnswer:  {Code: linnet.CodeNoAnswer, Text: fmt.Sprintf("%s did not answer", r.Peer)},
+		linnet.OutcomeCancelled: {Code: linnet.CodeNoAnswer, Text: fmt.Sprintf("the call was cancelled before %s answered", r.Peer)},
+		linnet.OutcomeBusy:      {Code: linnet.CodeBusy, Text: fmt.Sprintf("%s is in another call", r.Peer), Hint: "try again later"},
+		linnet.OutcomeRejected:  {Code: linnet.CodeRejected, Text: fmt.Sprintf("%s declined", r.Peer)},
+		linnet.OutcomeOffline:   {Code: linnet.CodeOffline, Text: fmt.Sprintf("%s is not online", r.Peer)},
+		linnet.OutcomeNotFound:  {Code: linnet.CodeNotFound, Text: fmt.Sprintf("nobody called %s was seen within 72 hours", r.Peer), Hint: "check the spelling"},
+		linnet.OutcomeLost:      {Code: linnet.CodeLost, Text: fmt.Sprintf("the call with %s broke: their side or the network went away", r.Peer)},
+		linnet.OutcomeFailed:    {Code: linnet.CodeFailed, Text: fmt.Sprintf("the call with %s failed", r.Peer), Hint: "`linnet up -v` tells more"},
 	}
 	if e, ok := failures[r.Outcome]; ok {
 		return &e

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/linnet-p2p/linnet"
@@ -14,7 +15,7 @@ func (f socketFlags) network() (n netx.Network, closeCapture func(), err error) 
 	}
 	file, err := os.OpenFile(f.Pcap, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, nil, &linnet.Error{Code: linnet.CodeDisk, Text: "the capture file cannot be written", Err: err}
+		return nil, nil, &linnet.Error{Code: linnet.CodeDisk, Text: fmt.Sprintf("the capture file cannot be written: %v", err)}
 	}
 	return netx.NewCapture(netx.System{}, file), func() { file.Close() }, nil
 }

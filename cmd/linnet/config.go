@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -57,30 +59,34 @@ func (s settings) Validate(app *kong.Application) error {
 		}
 		return next(nil)
 	})
-	return s.check(known, "linnet", s.values)
+	return s.check(known, "", s.values)
 }
 
 func (s settings) check(known map[string]bool, prefix string, values map[string]any) error {
-	for name, v := range values {
-		if table, ok := v.(map[string]any); ok {
-			if err := s.check(known, prefix+" "+name, table); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		full := prefix + name
+		if table, ok := values[name].(map[string]any); ok {
+			if err := s.check(known, full+" ", table); err != nil {
 				return err
 			}
-			continue
-		}
-		full := prefix + " " + name
-		if !known[full] && !(prefix == "linnet" && known[name]) {
-			return fmt.Errorf("%s: nothing is called %q here", s.path, strings.TrimPrefix(full, "linnet "))
+		} else if !known[full] {
+			return fmt.Errorf("%s: nothing is called %q here", s.path, full)
 		}
 	}
 	return nil
 }
 
-// Resolve implements kong.Resolver.
+// Resolve implements kong.Resolver. The environment wins over the file, which
+// kong sees the other way round.
 func (s settings) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
+	for _, name := range flag.Envs {
+		if _, ok := os.LookupEnv(name); ok {
+			return nil, nil
+		}
+	}
 	values := s.values
 	if node := parent.Node(); node != nil {
-		for _, part := range strings.Fields(strings.TrimPrefix(node.Path(), "linnet")) {
+		for _, part := range strings.Fields(node.Path()) {
 			table, ok := values[part].(map[string]any)
 			if !ok {
 				return nil, nil

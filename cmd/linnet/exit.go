@@ -25,6 +25,8 @@ var exitCodes = map[linnet.Code]int{
 	linnet.CodeBadFile:     16,
 	linnet.CodeDisk:        17,
 	linnet.CodeInUse:       18,
+	linnet.CodeClosed:      19,
+	linnet.CodeClock:       20,
 }
 
 func exitCode(c linnet.Code) int {

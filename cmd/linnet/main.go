@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -83,7 +84,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	resolver, err := settingsFile(args)
 	if err != nil {
-		return report(stderr, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error(), Hint: "correct or remove that line"})
+		return report(stderr, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error(), Hint: "correct or remove that line"}, false)
 	}
 	if err := kong.Resolvers(resolver).Apply(parser); err != nil {
 		panic(err)
@@ -93,7 +94,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exited
 	}
 	if err != nil {
-		return report(stderr, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error(), Hint: "see `linnet --help`"})
+		return report(stderr, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error(), Hint: "see `linnet --help`"}, false)
 	}
 	level := slog.LevelWarn
 	if flags.Verbose {
@@ -103,17 +104,22 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		ctx: ctx, flags: &flags, stdin: stdin, stdout: stdout, stderr: stderr,
 		log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})),
 	}
-	return report(stderr, parsed.Run(p))
+	return report(stderr, parsed.Run(p), flags.Verbose)
 }
 
-// report tells people what went wrong and gives the exit code.
-func report(stderr io.Writer, err error) int {
+// report tells people what went wrong, in one line, and gives the exit code.
+// The causes are for operators, who ask for them with -v.
+func report(stderr io.Writer, err error, verbose bool) int {
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
-	fmt.Fprintln(stderr, "linnet:", err)
+	text := err.Error()
+	if e, ok := errors.AsType[*linnet.Error](err); ok && !verbose {
+		text = (&linnet.Error{Text: e.Text, Hint: e.Hint}).Error()
+	}
+	fmt.Fprintln(stderr, "linnet:", strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
 	return exitCode(linnet.CodeOf(err))
 }

@@ -30,7 +30,7 @@ func (c *upCmd) Run(p *program) error {
 	if c.Join != "" {
 		invite, err := suite.ParseInvite(c.Join)
 		if err != nil {
-			return &linnet.Error{Code: linnet.CodeInvite, Text: err.Error(), Hint: "copy the whole link, from `linnet:` to its last letter"}
+			return &linnet.Error{Code: linnet.CodeInvite, Text: err.Error()}
 		}
 		opts.Invite = &invite
 	}

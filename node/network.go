@@ -91,11 +91,7 @@ func (n *Node) joinNetwork(ctx context.Context) error {
 // refreshNetwork looks whether there is a newer descriptor.
 func (n *Node) refreshNetwork(ctx context.Context) error {
 	d := n.network.get()
-	holders := append([]netip.AddrPort(nil), d.LoginServers...)
-	for _, s := range d.Supernodes {
-		holders = append(holders, s.Addr)
-	}
-	_, signed, err := login.FetchDescriptor(ctx, n.exchange, holders, d.Fingerprint(), nil)
+	_, signed, err := login.FetchDescriptor(ctx, n.exchange, d.Holders(), d.Fingerprint(), nil)
 	if err != nil {
 		return err
 	}

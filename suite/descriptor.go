@@ -86,6 +86,16 @@ func (d *Descriptor) Sign(root Keys) ([]byte, error) {
 	return b, nil
 }
 
+// Holders are the machines that tell newcomers the descriptor, the login
+// servers first.
+func (d *Descriptor) Holders() []netip.AddrPort {
+	holders := slices.Clone(d.LoginServers)
+	for _, s := range d.Supernodes {
+		holders = append(holders, s.Addr)
+	}
+	return holders
+}
+
 // OpenDescriptor reads the descriptor of the network that an invite means.
 func OpenDescriptor(b []byte, fingerprint [32]byte) (*Descriptor, error) {
 	d, err := openDescriptor(b, fingerprint)

@@ -111,6 +111,23 @@ func TestAbsence(t *testing.T) {
 			t.Fatalf("opened with byte %d changed", i)
 		}
 	}
+	// A user's machine may sign that it is a supernode; the network's policy decides.
+	mallory := w.Identity("mallory", "device")
+	posing := overlay.Entry{Certificate: mallory.Certificate, Addrs: testAddrs(sn), Roles: linnet.Supernode | linnet.Relay, Incarnation: 1}
+	entry, err := posing.Sign(mallory.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := honest
+	forged.Entry = entry
+	hosted := w.Trust
+	hosted.Admit = overlay.Hosted
+	if _, err := directory.OpenAbsence(hosted, sign(forged, mallory), w.Now); err == nil {
+		t.Error("a user's machine may say who is absent")
+	}
+	if _, err := directory.OpenAbsence(hosted, b, w.Now); err != nil {
+		t.Error(err)
+	}
 	if _, err := directory.OpenAbsence(w.Trust, b, w.Now.Add(6*time.Minute)); err == nil {
 		t.Error("opened six minutes later")
 	}

@@ -92,9 +92,10 @@ func (s *station) reserve(now time.Time, p *pair) {
 func (s *station) takeOffers(now time.Time, p *pair, offers []message.RelayOffer) {
 	for i := range offers[:min(len(offers), maxOffers)] {
 		offer := &offers[i]
+		// A relay learns our address: it must not be a machine of the caller's own,
+		// which the network does not admit.
 		entry, err := s.trust.OpenEntry(offer.Entry, now)
-		// A relay learns our address, so that it must not be a machine of the caller's own.
-		if err != nil || entry.Roles&linnet.Relay == 0 || !entry.User.IsNode() {
+		if err != nil || entry.Roles&linnet.Relay == 0 {
 			s.log.Debug("relay offer refused", "from", p.peer.Short(), "err", err)
 			continue
 		}

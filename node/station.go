@@ -79,6 +79,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	if err != nil {
 		return nil, err
 	}
+	trust.Admit = overlay.Hosted // also as relays: they learn addresses
 	cert, err := trust.Certificate(id.Certificate, now)
 	if err != nil {
 		return nil, fmt.Errorf("own certificate: %w", err)
@@ -116,7 +117,6 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	s.overlay = overlay.New(overlay.Options{
 		Self: self, Trust: s.trust, Rand: random, Role: n.opts.Role, Addrs: n.advertised(),
 		Bootstrap: overlay.BootstrapHosts(d), HostCache: hosts,
-		Admit: overlay.Hosted,
 	})
 	if err := s.overlay.Start(now); err != nil {
 		s.log.Warn("overlay", "err", err)

@@ -470,7 +470,7 @@ func (m *Machine) retry(now time.Time) {
 func (m *Machine) learnEntries(now time.Time, entries [][]byte) {
 	news := false
 	for _, b := range entries[:min(len(entries), maxEntries)] {
-		e, err := m.openEntry(now, b)
+		e, err := m.o.Trust.OpenEntry(b, now)
 		if err != nil {
 			return // who passes on forgeries is not worth more work
 		}
@@ -482,21 +482,6 @@ func (m *Machine) learnEntries(now time.Time, entries [][]byte) {
 		m.seek(now)
 	}
 }
-
-// openEntry opens an entry and asks the network's policy.
-func (m *Machine) openEntry(now time.Time, b []byte) (*Entry, error) {
-	e, err := m.o.Trust.OpenEntry(b, now)
-	if err != nil {
-		return nil, err
-	}
-	if m.o.Admit != nil && !m.o.Admit(e.cert) {
-		return nil, fmt.Errorf("entry of %s: %w", e.User, errNotAdmitted)
-	}
-	return e, nil
-}
-
-// errNotAdmitted says that the network's policy keeps a node from being a supernode.
-var errNotAdmitted = errors.New("the network does not let it be a supernode")
 
 // receivedDetach: a supernode leaves and names others, or a client goes.
 func (m *Machine) receivedDetach(now time.Time, from linnet.NodeID, msg *message.Detach) {

@@ -50,6 +50,8 @@ var (
 	ErrEntrySize  = fmt.Errorf("an entry has at most %d bytes", MaxEntry)
 	ErrEntryAddrs = fmt.Errorf("an entry has 1 to %d usable addresses", MaxAddrs)
 	errFuture     = errors.New("it comes from the future")
+
+	errNotAdmitted = errors.New("the network does not let it be a supernode")
 )
 
 // maxSkew is how far the clocks of two nodes may be apart.
@@ -70,7 +72,8 @@ func (e *Entry) Sign(k suite.Keys) ([]byte, error) {
 	return b, nil
 }
 
-// OpenEntry reads an entry and checks its certificate, signature and bounds.
+// OpenEntry reads an entry and checks its certificate, signature and bounds,
+// and that the network admits its node.
 func (t Trust) OpenEntry(b []byte, now time.Time) (*Entry, error) {
 	e, err := t.openEntry(b, now)
 	if err != nil {
@@ -88,6 +91,9 @@ func (t Trust) openEntry(b []byte, now time.Time) (*Entry, error) {
 	cert, err := t.Open(b, now, suite.ForEntry, &body, func() []byte { return body.Certificate })
 	if err != nil {
 		return nil, err
+	}
+	if t.Admit != nil && !t.Admit(cert) {
+		return nil, fmt.Errorf("%s: %w", cert.User, errNotAdmitted)
 	}
 	if err := checkAddrs(body.Addrs); err != nil {
 		return nil, err

@@ -194,7 +194,7 @@ func (m *Machine) hear(now time.Time, from linnet.NodeID, r message.Rumour) erro
 		e = m.table.get(node).Entry
 	} else {
 		var err error
-		if e, err = m.openEntry(now, r.Entry); err != nil {
+		if e, err = m.o.Trust.OpenEntry(r.Entry, now); err != nil {
 			return err
 		}
 	}

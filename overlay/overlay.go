@@ -58,10 +58,6 @@ type Options struct {
 	Bootstrap []Host // the descriptor's first supernodes
 	HostCache []byte // what Machine.HostCache gave before
 
-	// Admit says who may be a supernode: the network's policy, such as Hosted.
-	// nil admits everybody.
-	Admit func(*suite.Certificate) bool
-
 	KeepAlive time.Duration // of the mapping to a supernode, 15 to 120 s; zero means 30 s
 	Limits    Limits
 }
@@ -137,7 +133,8 @@ func New(o Options) *Machine {
 }
 
 // Start begins. An error says that the host cache cannot be read (the machine
-// starts without it) or that a supernode's own entry cannot be made (it does not).
+// starts without it) or that a supernode's own entry cannot be made (it starts as
+// an ordinary node).
 func (m *Machine) Start(now time.Time) error {
 	m.started = now
 	var err error
@@ -149,11 +146,14 @@ func (m *Machine) Start(now time.Time) error {
 			m.bootstrap = append(m.bootstrap, &cachedHost{Host: h})
 		}
 	}
-	if m.o.Role&linnet.Supernode == 0 {
-		m.seek(now)
-		return err
+	if m.serving() {
+		if unable := m.announce(now, uint64(now.UnixMilli())); unable != nil {
+			m.o.Role &^= linnet.Supernode // nobody would believe it
+			err = unable
+		}
 	}
-	if err := m.announce(now, uint64(now.UnixMilli())); err != nil {
+	if !m.serving() {
+		m.seek(now)
 		return err
 	}
 	m.join(now, joinFirst)

@@ -122,17 +122,45 @@ func TestSilentClientIsForgotten(t *testing.T) {
 	}
 }
 
-// Only the policy's nodes become supernodes.
+// Only the policy's nodes become supernodes, whatever others say of themselves.
 func TestAdmit(t *testing.T) {
 	w := overlaytest.New(t, 34)
-	operators := func(o *overlay.Options) { o.Admit = overlay.Hosted }
+	operators := func(o *overlay.Options) { o.Trust.Admit = overlay.Hosted }
 	for _, name := range []linnet.UserName{"node:a", "node:b", "volunteer"} {
 		n := w.Add(name, linnet.Supernode)
-		n.Options = operators
+		if name.IsNode() {
+			n.Options = operators
+		}
 		n.Start()
 	}
 	w.Run(30 * time.Second)
 	if got := len(w.Nodes[0].Machine.Serving()); got != 2 {
 		t.Errorf("%d supernodes, want the two of the operator", got)
+	}
+}
+
+// A user's machine that is told to be a supernode is an ordinary node, and
+// nothing that others say to supernodes harms it.
+func TestNotAdmittedIsOrdinary(t *testing.T) {
+	w := overlaytest.New(t, 35)
+	w.Supernodes(1)
+	trust := w.Trust
+	trust.Admit = overlay.Hosted
+	m := overlay.New(overlay.Options{
+		Self: w.Identity("volunteer", "laptop"), Trust: trust, Rand: w.Rand, Role: linnet.Supernode,
+		Addrs: []netip.AddrPort{netip.MustParseAddrPort("203.0.113.9:33033")},
+	})
+	if err := m.Start(w.Now); err == nil {
+		t.Error("it may be a supernode")
+	}
+	m.Received(w.Now, linnet.NodeID{1}, 0, &message.Rumours{})
+	m.Received(w.Now, linnet.NodeID{1}, 0, &message.Digest{})
+	m.Received(w.Now, linnet.NodeID{1}, 1, &message.Attach{})
+	for _, e := range m.Take() {
+		if r, ok := e.(overlay.Respond); ok {
+			if _, attached := r.Message.(*message.Attached); attached {
+				t.Error("it takes clients")
+			}
+		}
 	}
 }

@@ -209,7 +209,7 @@ func (m *Machine) receivedSwim(now time.Time, from linnet.NodeID, msg message.Me
 		// All that counts is who it is, and what it believes of this node: in a
 		// network that was divided, each half buried the other one.
 		for _, r := range updates[:min(len(updates), piggyback)] {
-			e, err := m.openEntry(now, r.Entry)
+			e, err := m.o.Trust.OpenEntry(r.Entry, now)
 			if err != nil {
 				return
 			}

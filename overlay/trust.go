@@ -15,6 +15,9 @@ type Trust struct {
 	Certificate func(b []byte, now time.Time) (*suite.Certificate, error)
 	// Verify checks a signature; see suite.Suite.
 	Verify func(signing []byte, p suite.Purpose, msg, sig []byte) error
+	// Admit says who may be a supernode or relay: the network's policy, such as
+	// Hosted. nil admits everybody.
+	Admit func(*suite.Certificate) bool
 }
 
 // TrustIn is the Trust that a network's descriptor gives.
@@ -23,7 +26,7 @@ func TrustIn(d *suite.Descriptor) (Trust, error) {
 	if err != nil {
 		return Trust{}, err
 	}
-	return Trust{d.OpenCertificate, s.Verify}, nil
+	return Trust{Certificate: d.OpenCertificate, Verify: s.Verify}, nil
 }
 
 // An Identity is what a node proves who it is with.

@@ -368,6 +368,9 @@ func (e *Endpoint) packet(s *session) bool {
 			break
 		}
 		n := min(left, room-max(len(b), ackSize)-partOverhead)
+		if n <= 0 { // what may be sent to somebody who proved nothing is used up
+			break
+		}
 		p := part{
 			piece: piece{s.next, n == left, o.command[o.done : o.done+n]},
 			old:   o.old, sends: 1, first: e.now, sent: e.now,

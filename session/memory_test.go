@@ -139,3 +139,30 @@ func BenchmarkSend(b *testing.B) {
 		}
 	}
 }
+
+// What is said to somebody who has shown nothing yet is cut to what may be
+// sent, down to nothing.
+func TestLittleRoom(t *testing.T) {
+	w := newWorld(t, alice, bob)
+	a, b := w.nodes[0], w.nodes[1]
+	w.cut = func(from, _ *node, _ Path) bool { return from == b } // a never hears of it
+	if err := a.Dial(w.now, b.peer, direct(b)); err != nil {
+		t.Fatal(err)
+	}
+	w.run(100 * time.Millisecond)
+	s := b.peers[a.peer.Node]
+	if s == nil || s.state != answered {
+		t.Fatal("b did not answer")
+	}
+	for _, m := range []message.Message{&message.Detach{}, &message.Unroutable{}, tone(""), tone("%0100d", 1)} {
+		for budget := range 200 {
+			s.half.budget, s.flow = budget, nil
+			if err := b.Send(w.now, a.peer.Node, m); err != nil {
+				t.Fatal(err)
+			}
+			if b.Take(); s.half.budget < 0 {
+				t.Fatalf("%T, budget %d: %d more than allowed", m, budget, -s.half.budget)
+			}
+		}
+	}
+}

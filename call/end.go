@@ -85,7 +85,7 @@ func (m *Machine) settle(now time.Time, c *call) {
 }
 
 func (m *Machine) remember(now time.Time, c *call) {
-	m.memory.put(c.info.ID, past{c.info.Peer, c.peerNode(), c.info.Incoming, c.info.Outcome, now})
+	m.memory.put(c.info.ID, past{user: c.info.Peer, node: c.peerNode(), incoming: c.info.Incoming, outcome: c.info.Outcome, at: now})
 }
 
 // reap drops an ended call once nobody is left to be told.
@@ -167,7 +167,9 @@ func (m *Machine) stray(now time.Time, from Peer, id linnet.CallID, msg message.
 			m.settle(now, c)
 		}
 	case *message.CallReceipt:
-		if known && p.node == from.Node {
+		if known && p.node == from.Node && !p.receipt {
+			p.receipt = true
+			m.memory.calls[id] = p
 			m.do(PeerReceipt{id, msg})
 		}
 	case *message.CallRinging, *message.CallAnswer, *message.CallAlive, *message.CallHold:

@@ -304,3 +304,51 @@ func TestBounds(t *testing.T) {
 		}
 	})
 }
+
+// A device in a call that says ever the same costs no more than a person who
+// presses keys, and what it says again is heard in the end.
+func TestHastyDevice(t *testing.T) {
+	m := New(Options{})
+	alice := Peer{Node: linnet.NodeID{1}, User: "alice", Contact: true}
+	now := start
+	m.SessionUp(now, alice.Node)
+	m.Upgraded(now, alice.Node)
+	req := request(1, now)
+	m.Received(now, alice, false, req)
+	if err := m.Answer(now, req.Call); err != nil {
+		t.Fatal(err)
+	}
+	m.Take()
+	changed := func() (n int) {
+		for _, e := range m.Take() {
+			if _, ok := e.(Changed); ok {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range 10_000 {
+		m.Received(now, alice, false, &message.CallHold{Call: req.Call, On: i%2 == 0})
+	}
+	if n := changed(); n < 50 || n > 200 {
+		t.Errorf("10000 holds at once changed the call %d times", n)
+	}
+	now = now.Add(5 * time.Second)
+	m.Received(now, alice, false, &message.CallEnd{Call: req.Call, Reason: uint32(linnet.OutcomeCompleted)})
+	if n := changed(); n != 1 {
+		t.Error("the end of the call was not heard")
+	}
+	for range 100 {
+		m.Received(now, alice, false, &message.CallEnded{Call: req.Call})
+		m.Received(now, alice, false, &message.CallReceipt{Call: req.Call})
+	}
+	receipts := 0
+	for _, e := range m.Take() {
+		if _, ok := e.(PeerReceipt); ok {
+			receipts++
+		}
+	}
+	if receipts > 1 {
+		t.Errorf("%d receipts of one call", receipts)
+	}
+}

@@ -19,6 +19,8 @@ type leg struct {
 	itEnded bool          // the device itself said that it is over
 	rival   linnet.CallID // its own call to this user, which yields to this one
 
+	paid time.Time // until when what it said would have taken a person
+
 	say   message.Message // said again until something answers it; nil: nothing
 	sayAt time.Time
 	gap   time.Duration
@@ -55,6 +57,26 @@ func (l *leg) end(now time.Time, id linnet.CallID, reason linnet.Outcome) {
 	l.state, l.why = over, reason
 	l.insist(now, &message.CallEnd{Call: id, Reason: uint32(reason)}, endGap)
 	l.until = now.Add(endFor)
+}
+
+// What a device may say about a call: more than anybody presses keys, and little
+// enough not to keep a disk or a front end busy.
+const (
+	perMessage = 50 * time.Millisecond
+	atOnce     = 5 * time.Second / perMessage
+)
+
+// hasty says that the device says too much. What matters it says again.
+func (l *leg) hasty(now time.Time) bool {
+	paid := l.paid
+	if paid.Before(now) {
+		paid = now
+	}
+	if paid = paid.Add(perMessage); paid.Sub(now) > atOnce*perMessage {
+		return true
+	}
+	l.paid = paid
+	return false
 }
 
 // silence stops what is being said.

@@ -274,7 +274,7 @@ func (m *Machine) Received(now time.Time, from Peer, early bool, msg message.Mes
 		return
 	}
 	l := c.leg(from.Node)
-	if l == nil || from.User != c.info.Peer {
+	if l == nil || from.User != c.info.Peer || l.hasty(now) {
 		return
 	}
 	l.heard = now

@@ -27,6 +27,7 @@ type past struct {
 	incoming bool
 	outcome  linnet.Outcome // OutcomeNone while it lasts
 	at       time.Time
+	receipt  bool // the other end's was taken: one is enough
 }
 
 // reason is what a device that still holds the call is told.

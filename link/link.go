@@ -71,6 +71,7 @@ type Options struct {
 
 const (
 	maxStreams   = 4096
+	fromOne      = 256  // of them, accepted from one address: nobody takes them all
 	maxDatagram  = 1232 // payload that passes everywhere
 	maxRequests  = 4096 // of our own that wait for an answer
 	portAttempts = 32

@@ -59,8 +59,9 @@ func (l *Link) stream(id uint64) *stream {
 	return l.streams[id]
 }
 
-// add registers a connection and starts serve, which has to call remove.
-func (l *Link) add(conn net.Conn, serve func(*stream)) (*stream, error) {
+// add registers a connection, if there are fewer than most with its address, and
+// starts serve, which takes it out again.
+func (l *Link) add(conn net.Conn, most int, serve func(*stream)) (*stream, error) {
 	s := &stream{
 		link: l, conn: conn, remote: netx.AddrPort(conn.RemoteAddr()), done: make(chan struct{}), wake: make(chan struct{}, 1),
 		nextID: l.o.FirstID, waiting: make(map[uint16]chan message.Message),
@@ -73,7 +74,7 @@ func (l *Link) add(conn net.Conn, serve func(*stream)) (*stream, error) {
 	switch {
 	case l.closed:
 		return nil, ErrClosed
-	case len(l.streams) >= l.o.MaxStreams:
+	case len(l.streams) >= l.o.MaxStreams, l.streamsWith(s.remote.Addr()) >= most:
 		l.count.drop(DropStreams)
 		return nil, ErrBusy
 	}
@@ -82,6 +83,16 @@ func (l *Link) add(conn net.Conn, serve func(*stream)) (*stream, error) {
 	l.streams[s.id] = s
 	l.wg.Go(func() { serve(s) })
 	return s, nil
+}
+
+// streamsWith counts the streams with an address; l.mu is held.
+func (l *Link) streamsWith(a netip.Addr) (n int) {
+	for _, s := range l.streams {
+		if s.remote.Addr() == a {
+			n++
+		}
+	}
+	return n
 }
 
 func (l *Link) accept() error {
@@ -99,7 +110,7 @@ func (l *Link) accept() error {
 			}
 			continue
 		}
-		if _, err := l.add(conn, func(s *stream) { s.serve(nil) }); err != nil {
+		if _, err := l.add(conn, fromOne, func(s *stream) { s.serve(nil) }); err != nil {
 			conn.Close()
 		}
 	}
@@ -114,7 +125,7 @@ func (l *Link) Dial(ctx context.Context, addr netip.AddrPort) (id uint64, err er
 		return fail(err)
 	}
 	opened := make(chan error, 1)
-	s, err := l.add(conn, func(s *stream) { s.serve(opened) })
+	s, err := l.add(conn, l.o.MaxStreams, func(s *stream) { s.serve(opened) })
 	if err != nil {
 		conn.Close()
 		return fail(err)

@@ -320,6 +320,27 @@ func TestMaxStreams(t *testing.T) {
 	})
 }
 
+// Who opens streams and says nothing does not keep others out.
+func TestStreamsOfOneAddress(t *testing.T) {
+	simulate(t, func(t *testing.T, in *netsim.Internet) {
+		a, b, c := in.Host(netsim.HostOptions{}), in.Host(netsim.HostOptions{}), in.Host(netsim.HostOptions{})
+		greedy, _ := start(t, on(a))
+		server, _ := start(t, on(b))
+		other, _ := start(t, on(c))
+		for i := range fromOne + 1 {
+			if _, err := greedy.Dial(t.Context(), addr(b)); (err == nil) != (i < fromOne) {
+				t.Fatalf("stream %d: %v", i, err)
+			}
+		}
+		if _, err := other.Dial(t.Context(), addr(b)); err != nil {
+			t.Error(err)
+		}
+		if n := server.Counters().Streams; n != fromOne+1 {
+			t.Errorf("%d streams", n)
+		}
+	})
+}
+
 func TestKilledPeerClosesItsStreams(t *testing.T) {
 	simulate(t, func(t *testing.T, in *netsim.Internet) {
 		a, b := in.Host(netsim.HostOptions{}), in.Host(netsim.HostOptions{})

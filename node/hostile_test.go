@@ -1,12 +1,14 @@
 package node
 
 import (
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
+	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -87,5 +89,29 @@ func TestCallerSpeaksForItself(t *testing.T) {
 		})
 		mallory.node.HangUp(t.Context(), id)
 		bob.ended(id)
+	})
+}
+
+// An address tells nobody whose it is, even if he knows whom to ask for.
+func TestOrdinaryNodeTakesNoDirectHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{supernodes: 1})
+		mallory, bob := w.user("mallory", netsim.HostOptions{}), w.user("bob", netsim.HostOptions{})
+		if _, err := mallory.node.Lookup(t.Context(), "bob"); err != nil {
+			t.Fatal(err)
+		}
+		id, at := bob.status().Node, netip.AddrPortFrom(bob.host.Addr(), bob.node.Addr().Port())
+		mallory.within(func(now time.Time, s *station) {
+			peer := session.Peer{Node: id, Agreement: s.certificates[id].Agreement}
+			if err := s.sessions.Dial(now, peer, session.Path{Kind: linnet.DirectUDP, Addr: at}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		time.Sleep(5 * time.Second)
+		mallory.within(func(_ time.Time, s *station) {
+			if s.sessions.Up(id) {
+				t.Error("bob answered")
+			}
+		})
 	})
 }

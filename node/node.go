@@ -60,6 +60,7 @@ type Node struct {
 	hub   hub
 
 	events  chan func(now time.Time) // to the loop
+	hellos  atomic.Int32             // of strangers, in events
 	stopped chan struct{}            // closed when the loop is over
 	group   errgroup.Group           // goroutines that the loop started
 

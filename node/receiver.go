@@ -16,8 +16,30 @@ type receiver Node
 
 func (r *receiver) HandleCommand(from link.Origin, c message.Command) {
 	n := (*Node)(r)
+	if _, hello := c.Body.(*message.Hello); hello {
+		n.hello(from, c)
+		return
+	}
 	n.post(func(now time.Time) { n.raw(now, from, c) })
 }
+
+// hello takes a Hello of anybody. Nobody dials an ordinary node directly: its
+// answer would only tell whose the address is.
+func (n *Node) hello(from link.Origin, c message.Command) {
+	if n.opts.Role&(linnet.Supernode|linnet.Relay) == 0 {
+		return
+	}
+	if n.hellos.Add(1) > maxHellos || !n.post(func(now time.Time) {
+		n.hellos.Add(-1)
+		n.raw(now, from, c)
+	}) {
+		n.hellos.Add(-1)
+	}
+}
+
+// maxHellos bounds the Hellos that wait for the loop. They cost it most and
+// anybody can send them, so a flood of them must not push out everything else.
+const maxHellos = 64
 
 func (r *receiver) HandlePacket(from link.Origin, tag uint32, body []byte) {
 	n := (*Node)(r)

@@ -116,7 +116,7 @@ func (a *Accounts) standing(ctx context.Context, c claim) (standing, error) {
 func (a *Accounts) create(ctx context.Context, c claim, l lock, token []byte, p period) (serial uint64, err error) {
 	err = a.db.Write(ctx, func(tx *sqlite.Tx) error {
 		if token != nil {
-			if err := useInvite(tx, token, p.now); err != nil {
+			if err := useInvite(tx, token, "", p.now); err != nil {
 				return err
 			}
 		}
@@ -148,20 +148,36 @@ func (a *Accounts) admit(ctx context.Context, c claim, p period) (serial uint64,
 // number of devices.
 func (a *Accounts) certify(ctx context.Context, c claim, p period) (serial uint64, err error) {
 	err = a.db.Write(ctx, func(tx *sqlite.Tx) error {
-		if _, err := tx.Exec("INSERT INTO accounts (user_name, created) VALUES ($1, $2) ON CONFLICT DO NOTHING", string(c.user), p.now.UnixMilli()); err != nil {
-			return err
-		}
-		var protected int
-		if err := tx.One("SELECT COUNT(*) FROM accounts WHERE user_name = $1 AND verifier IS NOT NULL", string(c.user)).Scan(&protected); err != nil {
-			return err
-		}
-		if protected > 0 {
-			return refuse(message.FailureTaken, "%s is the account of somebody with a password", c.user)
-		}
-		serial, err = admit(tx, c, p)
+		serial, err = certify(tx, c, p)
 		return err
 	})
 	return serial, err
+}
+
+// enlist is certify for the machine that a ticket is for.
+func (a *Accounts) enlist(ctx context.Context, c claim, ticket []byte, p period) (serial uint64, err error) {
+	err = a.db.Write(ctx, func(tx *sqlite.Tx) error {
+		if err := useInvite(tx, ticket, c.user, p.now); err != nil {
+			return err
+		}
+		serial, err = certify(tx, c, p)
+		return err
+	})
+	return serial, err
+}
+
+func certify(tx *sqlite.Tx, c claim, p period) (serial uint64, err error) {
+	if _, err := tx.Exec("INSERT INTO accounts (user_name, created) VALUES ($1, $2) ON CONFLICT DO NOTHING", string(c.user), p.now.UnixMilli()); err != nil {
+		return 0, err
+	}
+	var protected int
+	if err := tx.One("SELECT COUNT(*) FROM accounts WHERE user_name = $1 AND verifier IS NOT NULL", string(c.user)).Scan(&protected); err != nil {
+		return 0, err
+	}
+	if protected > 0 {
+		return 0, refuse(message.FailureTaken, "%s is the account of somebody with a password", c.user)
+	}
+	return admit(tx, c, p)
 }
 
 // period is the life of a certificate, and how many devices the account may

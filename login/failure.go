@@ -16,6 +16,8 @@ var (
 		Text: "the name or the password is wrong", Hint: "check both; names are the same in upper and lower case, passwords are not"}
 	ErrInvite = &linnet.Error{Code: linnet.CodeInvite,
 		Text: "this network wants an invite, and this one is unknown, used up or expired", Hint: "ask whoever invited you for a new one"}
+	ErrTicket = &linnet.Error{Code: linnet.CodeInvite,
+		Text: "this is an invite for people and no ticket for a machine", Hint: "`linnet network ticket NAME` makes one on the login server's machine"}
 	ErrClosed = &linnet.Error{Code: linnet.CodeClosed,
 		Text: "this network takes no new accounts", Hint: "ask its operator for one"}
 	// ErrRevoked is about the device's keys: they are of no use any more, new ones are.

@@ -17,32 +17,37 @@ const tokenSize = 16
 // CreateInvite makes a token with which so many people can register until it
 // expires. Only who holds it knows it: the database keeps its hash.
 func (a *Accounts) CreateInvite(ctx context.Context, uses int, expires time.Time) (token []byte, err error) {
-	now := time.Now()
-	if uses < 1 || !expires.After(now) {
-		return nil, linnet.Errorf(linnet.CodeUsage, "an invite is for at least one person and some time to come")
-	}
 	token = make([]byte, tokenSize)
 	rand.Read(token)
+	return token, a.keepToken(ctx, token, "", uses, expires)
+}
+
+// keepToken keeps the hash of a token for people, or for one machine.
+func (a *Accounts) keepToken(ctx context.Context, token []byte, machine linnet.UserName, uses int, expires time.Time) error {
+	now := time.Now()
+	if uses < 1 || !expires.After(now) {
+		return linnet.Errorf(linnet.CodeUsage, "an invite is for at least one person and some time to come")
+	}
 	hash := sha256.Sum256(token)
-	err = a.db.Write(ctx, func(tx *sqlite.Tx) error {
+	err := a.db.Write(ctx, func(tx *sqlite.Tx) error {
 		if _, err := tx.Exec("DELETE FROM invites WHERE expires <= $1 OR uses_left = 0", now.UnixMilli()); err != nil {
 			return err
 		}
-		_, err := tx.Exec("INSERT INTO invites (token_hash, expires, uses_left, created) VALUES ($1, $2, $3, $4)",
-			hash[:], expires.UnixMilli(), uses, now.UnixMilli())
+		_, err := tx.Exec("INSERT INTO invites (token_hash, expires, uses_left, created, node_name) VALUES ($1, $2, $3, $4, $5)",
+			hash[:], expires.UnixMilli(), uses, now.UnixMilli(), string(machine))
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("login: create invite: %w", err)
+		return fmt.Errorf("login: create invite: %w", err)
 	}
-	return token, nil
+	return nil
 }
 
-// useInvite takes one use of an invite.
-func useInvite(tx *sqlite.Tx, token []byte, now time.Time) error {
+// useInvite takes one use of an invite for people, or of one for a machine.
+func useInvite(tx *sqlite.Tx, token []byte, machine linnet.UserName, now time.Time) error {
 	hash := sha256.Sum256(token)
-	n, err := tx.Exec("UPDATE invites SET uses_left = uses_left - 1 WHERE token_hash = $1 AND uses_left > 0 AND expires > $2",
-		hash[:], now.UnixMilli())
+	n, err := tx.Exec("UPDATE invites SET uses_left = uses_left - 1 WHERE token_hash = $1 AND node_name = $2 AND uses_left > 0 AND expires > $3",
+		hash[:], string(machine), now.UnixMilli())
 	if err == nil && n == 0 {
 		return refuse(message.FailureInvite, "the invite is unknown, used up or expired")
 	}

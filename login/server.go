@@ -297,7 +297,14 @@ func (s *Server) check(body *message.LoginBody) error {
 		return refuse(message.FailureInvalid, "a device name has 1 to %d bytes of printable text", suite.MaxDeviceName)
 	case body.Action == message.ActionRenew:
 		return nil
-	case len(body.Verifier) == 0 || len(body.Verifier) > maxVerifier || len(body.Token) > suite.MaxInviteToken:
+	case len(body.Token) > suite.MaxInviteToken:
+		return refuse(message.FailureInvalid, "token of %d bytes", len(body.Token))
+	case body.Action == message.ActionRegister && body.User.IsNode():
+		if err := checkMachine(body.Device); err != nil || body.User != linnet.NodeName(body.Device) {
+			return refuse(message.FailureInvalid, "this is not the name of a machine")
+		}
+		return nil
+	case len(body.Verifier) == 0 || len(body.Verifier) > maxVerifier:
 		return refuse(message.FailureInvalid, "the request makes no sense")
 	}
 	if name, err := linnet.ParseUserName(string(body.User)); err != nil || name != body.User {
@@ -324,14 +331,16 @@ func (s *Server) act(ctx context.Context, from netip.Addr, now time.Time, body *
 		return nil, &refusal{message.FailureTooMany, "too many attempts", wait}
 	}
 	var certificate []byte
+	switch {
+	case c.user.IsNode():
+		certificate, err = s.enlist(ctx, now, c, body.Token, standing.known)
 	// Who registers again what he has registered, from the same device, never
 	// got the answer: that is a login.
-	if body.Action == message.ActionRegister && !(standing.known && standing.lock.opens(body.Verifier)) {
+	case body.Action == message.ActionRegister && !(standing.known && standing.lock.opens(body.Verifier)):
 		certificate, err = s.register(ctx, from, now, c, body)
-	} else {
-		if !standing.lock.opens(body.Verifier) {
-			return nil, refuse(message.FailurePassword, "the name or the password is wrong")
-		}
+	case !standing.lock.opens(body.Verifier):
+		return nil, refuse(message.FailurePassword, "the name or the password is wrong")
+	default:
 		certificate, err = s.issue(ctx, now, c, func(p period) (uint64, error) { return s.accounts.admit(ctx, c, p) })
 	}
 	if _, refused := errors.AsType[*refusal](err); !refused {
@@ -411,8 +420,8 @@ func (s *Server) issue(ctx context.Context, now time.Time, c claim, store func(p
 }
 
 // IssueNode certifies an operator's machine under the name "node:" + name. It
-// is for the network's owner: nobody can ask for it over the network, though
-// the machine renews its certificate there.
+// is for the network's owner; over the network a machine needs a ticket, though
+// it renews its certificate there.
 func (s *Server) IssueNode(ctx context.Context, name string, keys suite.PublicKeys) (certificate []byte, err error) {
 	return s.IssueService(ctx, linnet.NodeName(name), name, keys)
 }

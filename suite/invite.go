@@ -28,13 +28,13 @@ import (
 type Invite struct {
 	Fingerprint [32]byte
 	Bootstrap   []netip.AddrPort // who can tell the descriptor
-	Token       []byte           // lets one person register; may be empty
+	Token       []byte           // lets people register, or one machine of the operator's; may be empty
 }
 
 // Bounds of an invite.
 const (
 	MaxInviteAddrs = 4
-	MaxInviteToken = 32
+	MaxInviteToken = 48 // a machine's has 16 random bytes and its name
 )
 
 // Why a text is no invite. People see these sentences.

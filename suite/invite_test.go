@@ -88,7 +88,7 @@ func TestParseInviteRefuses(t *testing.T) {
 		{"address without port", sealed("01" + fingerprint + "01" + "04010203040000" + "00"), ErrInviteTypo},
 		{"address that is none", sealed("01" + fingerprint + "01" + "0400000000ffff" + "00"), ErrInviteTypo},
 		{"IPv4 dressed up", sealed("01" + fingerprint + "01" + "0600000000000000000000ffff01020304ffff" + "00"), ErrInviteTypo},
-		{"long token", sealed("01" + fingerprint + "00" + "21" + strings.Repeat("11", 33)), ErrInviteTypo},
+		{"long token", sealed("01" + fingerprint + "00" + "31" + strings.Repeat("11", 49)), ErrInviteTypo},
 		{"token cut", sealed("01" + fingerprint + "00" + "02" + "11"), ErrInviteTypo},
 		{"something behind", sealed("01" + fingerprint + "00" + "00" + "11"), ErrInviteTypo},
 	}

@@ -3,88 +3,175 @@ package node
 import (
 	"context"
 	"errors"
-	"slices"
+	"fmt"
+	mathrand "math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/directory"
-	"github.com/linnet-p2p/linnet/store"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/session"
+	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/traverse"
+	"github.com/linnet-p2p/linnet/wire/message"
 )
 
-// A ledger puts the records that a supernode keeps on disk, outside the loop.
-// What a machine wanted after a Persist waits until it is there; what comes
-// together shares a transaction.
-type ledger struct {
-	waiting []directory.Effect // in order
-	writing bool
-}
+// settingSequence is the sequence of the last record that this device published.
+const settingSequence = "record sequence"
 
-// memberEffects carries out what the supernode's half wants, in order.
-func (s *station) memberEffects(now time.Time, effects []directory.Effect) {
-	durable := slices.ContainsFunc(effects, func(e directory.Effect) bool {
-		switch e.(type) {
-		case directory.Persist, directory.Forget:
-			return true
-		}
-		return false
+func (s *station) startDirectory(ctx context.Context, now time.Time, self overlay.Identity, random *mathrand.Rand) error {
+	kept, err := s.node.store.Setting(ctx, settingSequence, "0")
+	if err != nil {
+		return err
+	}
+	sequence, err := strconv.ParseUint(kept, 10, 64)
+	if err != nil {
+		return fmt.Errorf("setting %q: %w", settingSequence, err)
+	}
+	s.directory = directory.NewClient(directory.ClientOptions{
+		Self: self, Trust: s.trust, Overlay: s.overlay, Rand: random, Sequence: sequence,
 	})
-	if !durable && !s.ledger.writing {
-		for _, e := range effects {
-			s.memberEffect(now, e)
-		}
-		return
+	if !s.self.User.IsNode() {
+		s.directory.Publish(now, directory.Status{NAT: uint32(traverse.Unknown)})
 	}
-	s.ledger.waiting = append(s.ledger.waiting, effects...)
-	if !s.ledger.writing {
-		s.write()
+	if s.node.opts.Role&linnet.Supernode == 0 {
+		return nil
+	}
+	records, err := s.node.store.Records(ctx)
+	if err != nil {
+		return err
+	}
+	signed := make([][]byte, len(records))
+	for i, r := range records {
+		signed[i] = r.Bytes
+	}
+	s.member = directory.NewSupernode(directory.SupernodeOptions{Self: self, Trust: s.trust, Seats: s.overlay})
+	s.member.Start(now, signed)
+	return nil
+}
+
+// directoryReceived hands commands of the directory to the supernode's half.
+func (s *station) directoryReceived(now time.Time, e session.Received) bool {
+	if s.member != nil {
+		return s.member.Received(now, e.From, e.ID, e.Message)
+	}
+	switch e.Message.(type) {
+	case *message.StoreRecord, *message.Search:
+		s.respond(now, e.From, e.ID, &message.Failure{Code: message.FailureUnavailable, Text: "this node keeps no directory"})
+		return true
+	}
+	return false
+}
+
+// directoryEffect carries out what the client's half wants.
+func (s *station) directoryEffect(now time.Time, e directory.Effect) {
+	switch e := e.(type) {
+	case overlay.Request:
+		s.directoryRequest(now, s.directory, e)
+	case directory.Published:
+		s.published(e)
+	case directory.NotPublished:
+		s.log.Info("record not published", "err", e.Err, "retry", e.Retry)
+	case directory.Withdrawn:
+		if s.withdrawn != nil {
+			close(s.withdrawn)
+			s.withdrawn = nil
+		}
+	case directory.Unanswered:
+		s.overlay.Doubt(now, e.Node)
+	case directory.Found:
+		s.found(now, e)
 	}
 }
 
-// write stores all that waits in one go, and goes on with the rest after it.
-func (s *station) write() {
-	batch := s.ledger.waiting
-	s.ledger.waiting, s.ledger.writing = nil, true
-	s.node.beside(func() {
-		err := s.persist(batch)
-		s.node.must(func(now time.Time) {
-			s.ledger.writing = false
-			if s.node.station != s {
-				return
-			}
-			if err != nil {
-				// Nothing is promised that is not on disk: whoever waits asks somebody else.
-				s.node.warn("records cannot be kept: %v", err)
-				batch = nil
-			}
-			for _, e := range batch {
-				s.memberEffect(now, e)
-			}
-			if len(s.ledger.waiting) > 0 {
-				s.write()
-			}
-		})
+// memberEffect carries out what the supernode's half wants, apart from what
+// the ledger did before.
+func (s *station) memberEffect(now time.Time, e directory.Effect) {
+	switch e := e.(type) {
+	case overlay.Request:
+		s.directoryRequest(now, s.member, e)
+	case overlay.Respond:
+		s.respond(now, e.To, e.ID, e.Message)
+	case overlay.Send:
+		s.send(now, e.To, e.Message)
+	case directory.Unanswered:
+		s.overlay.Doubt(now, e.Node)
+	}
+}
+
+// asker is either half of the directory.
+type asker interface {
+	Replied(now time.Time, t overlay.Token, from linnet.NodeID, m message.Message)
+	Failed(now time.Time, t overlay.Token)
+}
+
+func (s *station) directoryRequest(now time.Time, who asker, e overlay.Request) {
+	s.request(now, e.To, e.Message, func(now time.Time, reply message.Message, err error) {
+		if err != nil {
+			who.Failed(now, e.Token)
+			return
+		}
+		who.Replied(now, e.Token, e.To, reply)
 	})
 }
 
-func (s *station) persist(batch []directory.Effect) error {
-	last := make(map[linnet.NodeID][]byte) // nil: to be forgotten
-	for _, e := range batch {
-		switch e := e.(type) {
-		case directory.Persist:
-			last[e.Node] = e.Record
-		case directory.Forget:
-			last[e.Node] = nil
-		}
-	}
-	var put []store.Record
-	var forget []linnet.NodeID
-	for node, record := range last {
-		if record == nil {
-			forget = append(forget, node)
-		} else {
-			put = append(put, store.Record{Node: node, Time: time.Now(), Bytes: record})
-		}
-	}
+func (s *station) published(e directory.Published) {
 	ctx := context.Background()
-	return errors.Join(s.node.store.ForgetRecords(ctx, forget...), s.node.store.PutRecords(ctx, put...))
+	if err := s.node.store.SetSetting(ctx, settingSequence, strconv.FormatUint(e.Sequence, 10)); err != nil {
+		s.node.warn("the sequence of the device record cannot be kept: %v", err)
+	}
+	s.log.Debug("record published", "copies", e.Copies)
+}
+
+// lookUp asks the directory for a user's devices; fresh wants no cached answer.
+// Nobody found is no error but an empty listing.
+func (s *station) lookUp(now time.Time, user linnet.UserName, fresh bool, done func(now time.Time, l linnet.Listing, err error)) {
+	id := s.directory.Lookup(now, user, fresh)
+	s.lookups[id] = func(then time.Time, l linnet.Listing, err error) {
+		l.TookMS = milliseconds(then.Sub(now))
+		done(then, l, err)
+	}
+}
+
+func (s *station) found(now time.Time, e directory.Found) {
+	done := s.lookups[e.Lookup]
+	delete(s.lookups, e.Lookup)
+	l := linnet.Listing{User: e.User, Devices: []linnet.Device{}}
+	for _, r := range e.Records {
+		online := r.Reachable(now)
+		l.Online = l.Online || online
+		l.Devices = append(l.Devices, linnet.Device{
+			Node: r.Node(), Name: r.Device, Online: online, Seen: r.Time, Supernodes: r.Location.Supernodes,
+		})
+		s.acquaint(now, r)
+	}
+	err := e.Err
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		err = nil
+	case errors.Is(err, directory.ErrNotAttached):
+		err = s.offlineError()
+	case err != nil:
+		err = &linnet.Error{Code: linnet.CodeNoNetwork, Text: "the directory gave no answer: " + err.Error(), Hint: "try again in a moment"}
+	}
+	if done != nil {
+		done(now, l, err)
+	}
+}
+
+// maxAcquaintances bounds how many devices found by look-ups are remembered.
+const maxAcquaintances = 4096
+
+// acquaint remembers what calling a device takes: its keys and its place.
+func (s *station) acquaint(now time.Time, r *directory.Record) {
+	cert, err := s.trust.Certificate(r.Certificate, now)
+	if err != nil {
+		return // the record would not have been accepted
+	}
+	if len(s.certificates) >= maxAcquaintances {
+		s.certificates = make(map[linnet.NodeID]*suite.Certificate) // they can be looked up again
+	}
+	s.certificates[r.Node()] = cert
+	s.places.learn(r.Location)
 }

@@ -2,15 +2,12 @@ package node
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/overlay"
-	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -98,93 +95,4 @@ func (s *station) offline(e overlay.Offline) {
 		s.node.hub.tell(linnet.Event{Kind: linnet.EventOffline, Text: trouble})
 	}
 	s.trouble = trouble
-}
-
-// What is forwarded: handshakes and, until a better path is up, packets.
-const (
-	innerHello      = 0x4001
-	innerHelloReply = 0x4002
-)
-
-// forward sends a packet through the supernodes of both ends; a Hello through
-// both of ours at once, so that a dead one costs no time.
-func (s *station) forward(now time.Time, to linnet.NodeID, inner uint32, body []byte) {
-	place, known := s.places.get(to)
-	if !known {
-		s.log.Debug("forward: no place known", "to", to.Short())
-		return
-	}
-	vias := []linnet.NodeID{{}}
-	if inner == innerHello {
-		vias = s.overlay.Attachments()
-	}
-	for _, via := range vias {
-		if !s.overlay.Forward(now, via, place, inner, body) {
-			s.log.Debug("forward: no supernode", "to", to.Short())
-		}
-	}
-}
-
-var errNoWay = errors.New("its supernodes do not know it")
-
-// noWay is told by a supernode that it could not forward to a node. When all that
-// the Hello went to have said so, the node is not there.
-func (s *station) noWay(now time.Time, to linnet.NodeID) {
-	if s.sessions.Up(to) {
-		s.sessions.PathLost(now, to, session.Path{Kind: linnet.Forwarded})
-		return
-	}
-	if s.sessions.Certificate(to) == nil {
-		return // nobody is being dialled by that name
-	}
-	if s.unrouted[to]++; s.unrouted[to] >= len(s.overlay.Attachments()) {
-		delete(s.unrouted, to)
-		s.sessions.Abort(now, to, errNoWay)
-	}
-}
-
-// forwarded takes what came through supernodes.
-func (s *station) forwarded(now time.Time, m *message.Forward) {
-	s.places.learn(m.Source)
-	via := session.Path{Kind: linnet.Forwarded}
-	body := m.Packet.Body
-	switch m.Inner {
-	case innerHello:
-		s.sessions.Hello(now, via, 0, &message.Hello{Noise: body})
-	case innerHelloReply:
-		s.sessions.HelloReply(now, via, m.Source.Node, &message.HelloReply{Noise: body})
-	case message.InnerPacket:
-		if len(body) >= 4 {
-			s.sessions.Packet(now, via, binary.BigEndian.Uint32(body), body[4:])
-		}
-	}
-}
-
-// maxPlaces bounds how many nodes' places are remembered.
-const maxPlaces = 4096
-
-// places remembers through which supernodes other nodes can be reached. The
-// zero value is empty.
-type places struct {
-	at    map[linnet.NodeID]message.Location
-	order []linnet.NodeID // the one learnt first leads
-}
-
-func (p *places) get(node linnet.NodeID) (message.Location, bool) {
-	l, ok := p.at[node]
-	return l, ok
-}
-
-func (p *places) learn(l message.Location) {
-	if p.at == nil {
-		p.at = make(map[linnet.NodeID]message.Location)
-	}
-	if _, known := p.at[l.Node]; !known {
-		if len(p.order) == maxPlaces {
-			delete(p.at, p.order[0])
-			p.order = p.order[1:]
-		}
-		p.order = append(p.order, l.Node)
-	}
-	p.at[l.Node] = l
 }

@@ -264,35 +264,3 @@ func (s *station) settlePair(now time.Time, p *pair) bool {
 	}
 	return len(effects) > 0
 }
-
-// relayReady takes a relay that has room for a pair. The side that reserved it
-// offers it to the other one.
-func (s *station) relayReady(now time.Time, e relay.Ready) {
-	p := s.pairs[e.Peer]
-	if p == nil {
-		s.sessions.DropTag(e.Own)
-		s.relays.Release(e.Relay, e.Peer)
-		return
-	}
-	p.relays[e.Relay] = e
-	s.relayed[e.Own] = s.relayPath(e)
-	if e.Offer != nil {
-		if err := s.sessions.Send(now, p.peer, s.sessionRequest(p)); err != nil {
-			s.log.Debug("offer a relay", "to", p.peer.Short(), "err", err)
-		}
-	}
-}
-
-func (s *station) relayJoined(now time.Time, p *pair, id linnet.NodeID) {
-	if r, ready := p.relays[id]; ready {
-		p.way.Relay(now, s.relayPath(r))
-	}
-}
-
-func (s *station) relayGone(now time.Time, p *pair, id linnet.NodeID) {
-	if r, ready := p.relays[id]; ready {
-		delete(p.relays, id)
-		delete(s.relayed, r.Own)
-		p.way.PathDown(now, s.relayPath(r))
-	}
-}

@@ -4,38 +4,10 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
-	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/relay"
 	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
-
-// relayExpire is how often unused reservations are looked for.
-const relayExpire = time.Second
-
-// startRelaying makes this node a relay for others.
-func (s *station) startRelaying(now time.Time) {
-	s.relaying = relay.NewServer(now, relay.ServerOptions{Addr: s.node.advertised()[0]})
-	s.node.relaying.Store(s.relaying)
-	s.relayExpires = now.Add(relayExpire)
-}
-
-// relayPacket passes a packet on if it is of a reservation here. It runs in the
-// link's goroutines.
-func (n *Node) relayPacket(from link.Origin, tag uint32, body []byte) bool {
-	r := n.relaying.Load()
-	if r == nil {
-		return false
-	}
-	to, out, ok := r.Forward(time.Now(), relay.Origin(from), tag, body)
-	if !ok {
-		return false
-	}
-	if err := n.link.SendPacket(link.Origin(to), out, body); err != nil {
-		n.log.Debug("relay", "to", to.Addr, "err", err)
-	}
-	return true
-}
 
 // relayReceived takes the commands of relaying, on either side of it.
 func (s *station) relayReceived(now time.Time, e session.Received) bool {
@@ -51,26 +23,6 @@ func (s *station) relayReceived(now time.Time, e session.Received) bool {
 		return false
 	}
 	return true
-}
-
-func (s *station) relayAsked(now time.Time, e session.Received) {
-	reply := message.Message(&message.Failure{Code: message.FailureUnavailable, Text: "this node relays for nobody"})
-	// Only who comes directly is relayed for: two relays that reach a client
-	// through each other would pass its packets round for ever.
-	if routes := s.sessions.Routes(e.From); s.relaying != nil && len(routes) > 0 && routes[0].Path.Kind.Direct() {
-		sender := relay.Sender{Node: e.From, Origin: relay.Origin(origin(routes[0].Path))}
-		var tell []relay.Tell
-		reply, tell = s.relaying.Handle(now, sender, e.Message)
-		for _, t := range tell {
-			s.send(now, t.Node, t.Message)
-		}
-		if m, ok := reply.(*message.RelayEstablished); ok {
-			m.Entry = s.overlay.Entry() // the client offers it to the other side
-		}
-	}
-	if reply != nil && e.ID != 0 {
-		s.respond(now, e.From, e.ID, reply)
-	}
 }
 
 // reserve asks own supernodes to relay for a pair. They are warm when the
@@ -167,4 +119,36 @@ func (s *station) relayPath(e relay.Ready) session.Path {
 		path.Kind, path.Addr, path.Stream = linnet.RelayTCP, routes[0].Path.Addr, routes[0].Path.Stream
 	}
 	return path
+}
+
+// relayReady takes a relay that has room for a pair. The side that reserved it
+// offers it to the other one.
+func (s *station) relayReady(now time.Time, e relay.Ready) {
+	p := s.pairs[e.Peer]
+	if p == nil {
+		s.sessions.DropTag(e.Own)
+		s.relays.Release(e.Relay, e.Peer)
+		return
+	}
+	p.relays[e.Relay] = e
+	s.relayed[e.Own] = s.relayPath(e)
+	if e.Offer != nil {
+		if err := s.sessions.Send(now, p.peer, s.sessionRequest(p)); err != nil {
+			s.log.Debug("offer a relay", "to", p.peer.Short(), "err", err)
+		}
+	}
+}
+
+func (s *station) relayJoined(now time.Time, p *pair, id linnet.NodeID) {
+	if r, ready := p.relays[id]; ready {
+		p.way.Relay(now, s.relayPath(r))
+	}
+}
+
+func (s *station) relayGone(now time.Time, p *pair, id linnet.NodeID) {
+	if r, ready := p.relays[id]; ready {
+		delete(p.relays, id)
+		delete(s.relayed, r.Own)
+		p.way.PathDown(now, s.relayPath(r))
+	}
 }

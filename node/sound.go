@@ -1,0 +1,153 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/call"
+	"github.com/linnet-p2p/linnet/media"
+	"github.com/linnet-p2p/linnet/media/ogg"
+	"github.com/linnet-p2p/linnet/media/sample"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// startMedia makes the phone of an answered call and hands its key over.
+func (s *station) startMedia(now time.Time, e call.StartMedia) {
+	id, peer := e.Call, e.Node
+	p, err := newPhone(s.node.link, s.log, id, peer, now, phoneEvents{
+		heard:   func() { s.node.post(func(now time.Time) { s.heard(now, id) }) },
+		played:  func() { s.node.beside(func() { s.node.must(func(now time.Time) { s.played(now, id) }) }) },
+		trouble: func(err error) { s.node.warn("%v", err) },
+	})
+	if err != nil {
+		s.node.warn("the call has no sound: %v", err)
+		return
+	}
+	s.furnish(p, s.media[id])
+	// Made before the phone runs: the listener has to know of the first packet.
+	keys := &message.MediaKeys{Call: id, Streams: []message.MediaStream{p.sender.Stream().Message()}}
+	p.move(now, s.sessions.Routes(peer), s.rtt(peer))
+	s.phones[id] = p
+	s.board.plug(peer, p)
+	go p.run() // stop waits for it
+	if err := s.sessions.Send(now, peer, keys); err != nil {
+		s.log.Warn("media keys", "to", peer.Short(), "err", err)
+	}
+}
+
+// heard keeps a call alive, and tells of its first sound.
+func (s *station) heard(now time.Time, id linnet.CallID) {
+	s.calls.MediaSeen(now, id)
+	if p := s.phones[id]; p != nil && !p.audible {
+		p.audible = true
+		s.node.hub.tell(linnet.Event{Kind: linnet.EventCallHeard, Call: s.info(id)})
+	}
+}
+
+// furnish gives a phone what it plays and records.
+func (s *station) furnish(p *phone, m linnet.CallMedia) {
+	if s.node.opts.Echo {
+		said, err := sample.Echo()
+		if err != nil {
+			s.node.warn("echo123 has lost its voice: %v", err)
+		}
+		p.begin = func(now time.Time) { p.echo = media.NewEcho(said, media.Opus(), now) }
+		return
+	}
+	if m.Play != "" {
+		f, err := ogg.Open(m.Play)
+		if err != nil {
+			s.node.warn("%v", err)
+		} else {
+			p.begin = func(now time.Time) { p.player = media.NewPlayer(f, media.Opus(), now) }
+		}
+	}
+	if m.Record != "" {
+		var err error
+		if p.tape, err = ogg.Create(m.Record); err != nil {
+			s.node.warn("%v", err)
+		}
+	}
+	if m.Seconds > 0 {
+		after := time.Duration(m.Seconds * float64(time.Second))
+		time.AfterFunc(after, func() { s.node.post(func(now time.Time) { s.hangUp(now, p.call) }) })
+	}
+}
+
+// played is the end of what a phone says by itself.
+func (s *station) played(now time.Time, id linnet.CallID) {
+	m := s.media[id]
+	if s.node.opts.Echo || m.Play != "" && !m.Stay && m.Seconds == 0 {
+		s.hangUp(now, id)
+	}
+}
+
+func (s *station) peerKeys(now time.Time, e call.PeerKeys) {
+	p := s.phones[e.Call]
+	if p == nil {
+		return
+	}
+	streams := make([]media.Stream, 0, len(e.Streams))
+	for _, m := range e.Streams {
+		stream, err := media.ParseStream(m)
+		if err != nil {
+			s.log.Warn("media keys", "from", e.Node.Short(), "err", err)
+			return
+		}
+		streams = append(streams, stream)
+	}
+	if err := p.expect(now, streams); err != nil {
+		s.log.Warn("media keys", "from", e.Node.Short(), "err", err)
+	}
+}
+
+func (s *station) stopMedia(now time.Time, id linnet.CallID) {
+	p := s.phones[id]
+	if p == nil {
+		return
+	}
+	delete(s.phones, id)
+	s.board.plug(p.peer, nil)
+	p.stop()
+	r := p.receipt()
+	s.receipts[id] = r
+	figures := p.figures().Message(id)
+	if err := s.sessions.Send(now, p.peer, &figures); err != nil {
+		s.log.Debug("receipt", "to", p.peer.Short(), "err", err)
+	}
+}
+
+// checkMedia finds out before a call whether its files are any good.
+func checkMedia(m linnet.CallMedia) error {
+	if m.Seconds < 0 {
+		return linnet.Errorf(linnet.CodeUsage, "a call cannot last %v seconds", m.Seconds)
+	}
+	if m.Play != "" {
+		f, err := ogg.Open(m.Play)
+		if err != nil {
+			return &linnet.Error{Code: linnet.CodeBadFile, Text: err.Error(), Hint: "give an Ogg file with Opus sound, as `opusenc` makes it"}
+		}
+		defer f.Close()
+	}
+	if m.Record != "" {
+		f, err := ogg.Create(m.Record)
+		if err != nil {
+			return fileError(m.Record, err)
+		}
+		return f.Close()
+	}
+	return nil
+}
+
+func fileError(path string, err error) error {
+	if errors.Is(err, ogg.ErrDiskFull) {
+		return &linnet.Error{Code: linnet.CodeDisk, Text: fmt.Sprintf("%s cannot be written: the disk is full", path)}
+	}
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pe.Err
+	}
+	return &linnet.Error{Code: linnet.CodeDisk, Text: fmt.Sprintf("%s cannot be written: %v", path, err)}
+}

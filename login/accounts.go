@@ -116,7 +116,7 @@ func (a *Accounts) standing(ctx context.Context, c claim) (standing, error) {
 func (a *Accounts) create(ctx context.Context, c claim, l lock, token []byte, p period) (serial uint64, err error) {
 	err = a.db.Write(ctx, func(tx *sqlite.Tx) error {
 		if token != nil {
-			if err := useInvite(tx, token, "", p.now); err != nil {
+			if err := useInvite(tx, token, p.now); err != nil {
 				return err
 			}
 		}
@@ -154,10 +154,11 @@ func (a *Accounts) certify(ctx context.Context, c claim, p period) (serial uint6
 	return serial, err
 }
 
-// enlist is certify for the machine that a ticket is for.
-func (a *Accounts) enlist(ctx context.Context, c claim, ticket []byte, p period) (serial uint64, err error) {
+// enlist is certify for the machine that a ticket is for. A device that is known
+// may show a ticket again that it used, as the answer may have got lost.
+func (a *Accounts) enlist(ctx context.Context, c claim, ticket []byte, known bool, p period) (serial uint64, err error) {
 	err = a.db.Write(ctx, func(tx *sqlite.Tx) error {
-		if err := useInvite(tx, ticket, c.user, p.now); err != nil {
+		if err := useTicket(tx, ticket, c.user, known, p.now); err != nil {
 			return err
 		}
 		serial, err = certify(tx, c, p)

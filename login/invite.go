@@ -43,11 +43,26 @@ func (a *Accounts) keepToken(ctx context.Context, token []byte, machine linnet.U
 	return nil
 }
 
-// useInvite takes one use of an invite for people, or of one for a machine.
-func useInvite(tx *sqlite.Tx, token []byte, machine linnet.UserName, now time.Time) error {
+// useInvite takes one use of an invite for people.
+func useInvite(tx *sqlite.Tx, token []byte, now time.Time) error {
 	hash := sha256.Sum256(token)
-	n, err := tx.Exec("UPDATE invites SET uses_left = uses_left - 1 WHERE token_hash = $1 AND node_name = $2 AND uses_left > 0 AND expires > $3",
-		hash[:], string(machine), now.UnixMilli())
+	return found(tx.Exec("UPDATE invites SET uses_left = uses_left - 1 WHERE token_hash = $1 AND node_name = '' AND uses_left > 0 AND expires > $2",
+		hash[:], now.UnixMilli()))
+}
+
+// useTicket takes the only use of a machine's ticket, or finds it used if
+// again is allowed.
+func useTicket(tx *sqlite.Tx, ticket []byte, machine linnet.UserName, again bool, now time.Time) error {
+	least := 1
+	if again {
+		least = 0
+	}
+	hash := sha256.Sum256(ticket)
+	return found(tx.Exec("UPDATE invites SET uses_left = 0 WHERE token_hash = $1 AND node_name = $2 AND uses_left >= $3 AND expires > $4",
+		hash[:], string(machine), least, now.UnixMilli()))
+}
+
+func found(n int64, err error) error {
 	if err == nil && n == 0 {
 		return refuse(message.FailureInvite, "the invite is unknown, used up or expired")
 	}

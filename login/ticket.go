@@ -66,14 +66,10 @@ func (c *Client) Enlist(ctx context.Context, ticket []byte, keys suite.Keys) (*G
 	})
 }
 
-// enlist certifies the machine that a ticket is for. One that comes again, as
-// it never got the answer, needs no second ticket.
+// enlist certifies the machine that a ticket is for.
 func (s *Server) enlist(ctx context.Context, now time.Time, c claim, ticket []byte, known bool) ([]byte, error) {
 	return s.issue(ctx, now, c, func(p period) (uint64, error) {
 		p.newDevices = 0
-		if known {
-			return s.accounts.admit(ctx, c, p)
-		}
-		return s.accounts.enlist(ctx, c, ticket, p)
+		return s.accounts.enlist(ctx, c, ticket, known, p)
 	})
 }

@@ -115,9 +115,18 @@ func TestTicketOfAStrangeName(t *testing.T) {
 func TestTicketExpires(t *testing.T) {
 	n := newNetwork(t, suite.RegistrationOpen, ServerOptions{})
 	ticket := n.ticket("eagle")
+	early := newKeys(t)
+	if _, err := n.client().Enlist(t.Context(), ticket, early); err != nil {
+		t.Fatal(err)
+	}
+	late := n.ticket("hawk")
 	n.pass(2 * time.Hour)
-	if _, err := n.client().Enlist(t.Context(), ticket, newKeys(t)); !errors.Is(err, ErrInvite) {
+	if _, err := n.client().Enlist(t.Context(), late, newKeys(t)); !errors.Is(err, ErrInvite) {
 		t.Errorf("expired: %v", err)
+	}
+	// Known keys are no ticket.
+	if _, err := n.client().Enlist(t.Context(), ticket, early); !errors.Is(err, ErrInvite) {
+		t.Errorf("expired, of a machine that had used it: %v", err)
 	}
 }
 

@@ -169,6 +169,7 @@ func (s *station) sessionDown(now time.Time, e session.Down) {
 	s.overlay.Down(now, e.Peer)
 	s.calls.SessionDown(now, e.Peer)
 	s.relays.SessionDown(now, e.Peer)
+	s.board.forget(e.Peer)
 	if s.relaying != nil {
 		s.relaying.Gone(e.Peer)
 	}

@@ -110,7 +110,7 @@ func (s *station) stopMedia(now time.Time, id linnet.CallID) {
 		return
 	}
 	delete(s.phones, id)
-	s.board.plug(p.peer, nil)
+	s.board.unplug(p.peer)
 	p.stop()
 	r := p.receipt()
 	s.receipts[id] = r

@@ -99,7 +99,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		media:        make(map[linnet.CallID]linnet.CallMedia),
 		receipts:     make(map[linnet.CallID]linnet.Receipt),
 	}
-	s.board = &switchboard{link: n.link, lines: make(map[linnet.NodeID]*phone)}
+	s.board = newSwitchboard(n.link)
 	if err := s.loadContacts(ctx); err != nil {
 		return nil, err
 	}

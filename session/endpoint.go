@@ -193,9 +193,8 @@ func (e *Endpoint) NewTag(to linnet.NodeID) (uint32, error) {
 	if len(s.tags) >= maxTags {
 		return 0, ErrQueue
 	}
-	tag := e.newTag(s)
+	tag := e.boundTag(s)
 	s.tags = append(s.tags, tag)
-	e.emit(Bind{to, tag})
 	return tag, nil
 }
 
@@ -412,7 +411,7 @@ func (e *Endpoint) remove(s *session) {
 		}
 	}
 	if s.upgrade != nil {
-		delete(e.tags, s.upgrade.own)
+		e.unbind(s, s.upgrade.own)
 	}
 	if s.old != nil {
 		e.unbind(s, s.old.own)

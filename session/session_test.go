@@ -45,11 +45,11 @@ func TestSetUp(t *testing.T) {
 	want := []string{
 		" 25 ms bob Received call early=true",
 		" 50 ms alice Up", " 50 ms alice Bind", " 50 ms alice PathUp", " 50 ms alice Moved",
-		" 50 ms alice Received ringing early=false", // one round trip after the call
+		" 50 ms alice Bind", " 50 ms alice Received ringing early=false", // one round trip after the call
 		" 75 ms bob Up", " 75 ms bob Bind", " 75 ms bob PathUp", " 75 ms bob Moved",
-		" 75 ms bob Received more early=false",
-		"100 ms alice Bind", "100 ms alice Upgraded", "100 ms alice Moved",
-		"125 ms bob Bind", "125 ms bob Upgraded", "125 ms bob Moved",
+		" 75 ms bob Received more early=false", " 75 ms bob Bind",
+		"100 ms alice Upgraded", "100 ms alice Moved",
+		"125 ms bob Upgraded", "125 ms bob Moved",
 	}
 	story = slices.DeleteFunc(story, func(s string) bool { return strings.Contains(s, "Unbind") }) // old tags, 10 s later
 	if !reflect.DeepEqual(story, want) {

@@ -38,10 +38,10 @@ func (e *Endpoint) startUpgrade(s *session) {
 		return
 	}
 	if s.upgrade != nil { // it came to nothing
-		delete(e.tags, s.upgrade.own)
+		e.unbind(s, s.upgrade.own)
 		s.upgrade = nil
 	}
-	s.upgrade = &upgrade{own: e.newTag(s), second: second}
+	s.upgrade = &upgrade{own: e.boundTag(s), second: second}
 	e.push(s, encode(&message.Upgrade1{Body: first, Tag: s.upgrade.own}, 0))
 }
 
@@ -63,9 +63,9 @@ func (e *Endpoint) upgradeStep(s *session, m message.Message) {
 			return
 		}
 		if s.upgrade != nil {
-			delete(e.tags, s.upgrade.own)
+			e.unbind(s, s.upgrade.own)
 		}
-		s.upgrade = &upgrade{own: e.newTag(s), peer: m.Tag, third: third}
+		s.upgrade = &upgrade{own: e.boundTag(s), peer: m.Tag, third: third}
 		e.push(s, encode(&message.Upgrade2{Body: second, Tag: s.upgrade.own}, 0))
 
 	case *message.Upgrade2:
@@ -100,6 +100,14 @@ func (e *Endpoint) upgradeStep(s *session, m message.Message) {
 	}
 }
 
+// boundTag draws a tag whose media is welcome before the keys have changed: it
+// may overtake the last message of the change.
+func (e *Endpoint) boundTag(s *session) uint32 {
+	tag := e.newTag(s)
+	e.emit(Bind{s.peer, tag})
+	return tag
+}
+
 // change begins to use new keys.
 func (e *Endpoint) change(s *session, traffic *suite.Traffic) {
 	old := s.keys
@@ -107,7 +115,6 @@ func (e *Endpoint) change(s *session, traffic *suite.Traffic) {
 	s.keys = epoch{Traffic: *traffic, own: s.upgrade.own, peer: s.upgrade.peer}
 	s.upgrade = nil
 	s.rekey = e.now.add(rekeyAfter)
-	e.emit(Bind{s.peer, s.keys.own})
 	e.emit(Upgraded{s.peer})
 	e.emit(Moved{s.peer, s.routes()})
 	s.upgraded = true

@@ -50,18 +50,28 @@ func (n *Node) prove(ctx context.Context, c linnet.Credentials,
 		return &linnet.Error{Code: linnet.CodeUsage, Text: string(id.User) + " is signed in on this node already",
 			Hint: "`linnet logout` first, or use another --home"}
 	}
+	return n.obtain(ctx, d, id, &store.Identity{User: c.User, Device: c.Device}, func(server *login.Client, keys suite.Keys) (*login.Grant, error) {
+		return ask(server, ctx, c, keys)
+	})
+}
+
+// obtain gets the certificate of an identity, which may be the one that is kept,
+// and goes on the network with it.
+func (n *Node) obtain(ctx context.Context, d *suite.Descriptor, kept, id *store.Identity, ask func(*login.Client, suite.Keys) (*login.Grant, error)) error {
 	crypto, err := suite.Named(d.Suite)
 	if err != nil {
 		return err
 	}
 	// Keys are on disk before the server hears of them: when its answer is lost, the
 	// same request is made again and gets the same answer.
-	if id == nil || id.User != c.User || id.Device != c.Device {
+	if kept != nil && kept.User == id.User && kept.Device == id.Device {
+		id = kept
+	} else {
 		keys, err := crypto.NewKeys()
 		if err != nil {
 			return err
 		}
-		id = &store.Identity{User: c.User, Device: c.Device, Keys: keys.Marshal()}
+		id.Keys = keys.Marshal()
 		if err := n.store.SetIdentity(ctx, *id); err != nil {
 			return err
 		}
@@ -70,7 +80,7 @@ func (n *Node) prove(ctx context.Context, c linnet.Credentials,
 	if err != nil {
 		return err
 	}
-	grant, err := ask(n.loginClient(d), ctx, c, keys)
+	grant, err := ask(n.loginClient(d), keys)
 	if err != nil {
 		return err
 	}
@@ -146,6 +156,9 @@ func (n *Node) resume(ctx context.Context) error {
 	}
 	err = n.install(ctx, id)
 	if errors.Is(err, suite.ErrExpired) {
+		if id.User.IsNode() {
+			return &linnet.Error{Code: linnet.CodeNotSignedIn, Text: "the certificate of this machine has expired", Hint: noMachine.Hint, Err: err}
+		}
 		n.warn("The certificate of this device has expired: sign in again with `linnet login %s`.", id.User)
 		id.Certificate = nil
 		return n.store.SetIdentity(ctx, *id)

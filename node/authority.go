@@ -62,19 +62,32 @@ func replaceFile(path string, b []byte) error {
 // CreateInvite makes an invite for a network whose login server lives in home,
 // with a token for so many accounts that is good until expires.
 func CreateInvite(ctx context.Context, home string, uses int, expires time.Time) (*suite.Invite, error) {
+	return createInvite(ctx, home, func(accounts *login.Accounts) ([]byte, error) {
+		if uses <= 0 {
+			return nil, nil
+		}
+		return accounts.CreateInvite(ctx, uses, expires)
+	})
+}
+
+// CreateTicket makes an invite for one supernode, on whatever machine.
+func CreateTicket(ctx context.Context, home, name string, expires time.Time) (*suite.Invite, error) {
+	return createInvite(ctx, home, func(accounts *login.Accounts) ([]byte, error) {
+		return accounts.CreateTicket(ctx, name, expires)
+	})
+}
+
+func createInvite(ctx context.Context, home string, create func(*login.Accounts) (token []byte, err error)) (*suite.Invite, error) {
 	authority, err := loadAuthority(home)
 	if err != nil {
 		return nil, err
-	}
-	if uses <= 0 {
-		return inviteTo(authority, nil), nil
 	}
 	accounts, err := login.OpenAccounts(ctx, filepath.Join(home, accountsFile))
 	if err != nil {
 		return nil, err
 	}
 	defer accounts.Close()
-	token, err := accounts.CreateInvite(ctx, uses, expires)
+	token, err := create(accounts)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func OpenLoginServer(ctx context.Context, opts LoginServerOptions) (*LoginServer
 		return nil, err
 	}
 	if !opts.Listen.IsValid() && len(authority.Descriptor.LoginServers) > 0 {
-		opts.Listen = netip.AddrPortFrom(netip.IPv6Unspecified(), authority.Descriptor.LoginServers[0].Port())
+		opts.Listen = everywhere(authority.Descriptor.LoginServers[0].Port())
 	}
 	s := &LoginServer{opts: opts, work: make(chan loginRequest, loginQueue)}
 	if s.accounts, err = login.OpenAccounts(ctx, filepath.Join(opts.Home, accountsFile)); err != nil {

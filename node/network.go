@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,20 +73,53 @@ func (n *Node) loadNetwork(ctx context.Context) error {
 	return nil
 }
 
-// joinTimeout bounds how long a new node looks for the network of its invite.
-const joinTimeout = 15 * time.Second
+// How long a new node looks for the network of its invite, and how often. Who
+// starts a network and a node at once must not see the node fail.
+const (
+	joinTimeout = 10 * time.Second
+	joinPause   = 250 * time.Millisecond
+)
 
 // joinNetwork fetches the descriptor that the invite means.
 func (n *Node) joinNetwork(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	limited, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	invite := n.opts.Invite
-	_, signed, err := login.FetchDescriptor(ctx, n.exchange, invite.Bootstrap, invite.Fingerprint, nil)
-	if err != nil {
-		return &linnet.Error{Code: linnet.CodeNoNetwork, Text: "no machine of the network that the invite names can be reached",
-			Hint: "check the connection, and with whoever invited you that the network runs", Err: err}
+	var failure error
+	for {
+		_, signed, err := login.FetchDescriptor(limited, n.exchange, invite.Bootstrap, invite.Fingerprint, nil)
+		if err == nil {
+			return n.takeDescriptor(ctx, invite.Fingerprint, signed)
+		}
+		if failure == nil || limited.Err() == nil {
+			failure = err
+		}
+		select {
+		case <-time.After(joinPause):
+			continue
+		case <-limited.Done():
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return &linnet.Error{Code: linnet.CodeNoNetwork, Text: "no machine of the network answers at " + either(invite.Bootstrap),
+			Hint: "check the connection, and with whoever invited you that the network runs", Err: failure}
 	}
-	return n.takeDescriptor(ctx, invite.Fingerprint, signed)
+}
+
+// either names the addresses of which one is enough.
+func either(addrs []netip.AddrPort) string {
+	names := make([]string, len(addrs))
+	for i, a := range addrs {
+		names[i] = a.String()
+	}
+	return strings.Join(names, " or ")
+}
+
+// Joined waits until the node has a network.
+func (n *Node) Joined(ctx context.Context) error {
+	_, err := n.network.wait(ctx)
+	return err
 }
 
 // refreshNetwork looks whether there is a newer descriptor.
@@ -114,8 +148,13 @@ func (n *Node) takeDescriptor(ctx context.Context, fingerprint [32]byte, signed 
 	return nil
 }
 
+// exchangeTimeout is when the next one is asked.
+const exchangeTimeout = 4 * time.Second
+
 // exchange asks one question over a stream of its own.
 func (n *Node) exchange(ctx context.Context, addr netip.AddrPort, m message.Message) (message.Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
 	stream, err := n.link.Dial(ctx, addr)
 	if err != nil {
 		return nil, err

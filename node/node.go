@@ -42,7 +42,7 @@ type Options struct {
 	Listen       netip.AddrPort    // UDP and TCP; zero is a free port on all addresses
 	Advertise    netip.AddrPort    // where others reach a supernode; zero: Listen, on the host's first address
 	Role         linnet.Role       // what it does for others
-	Invite       *suite.Invite     // the network to join; nil: the one in Home
+	Invite       *suite.Invite     // the network to join, with a ticket for a new supernode; nil: the one in Home
 	AutoAnswer   *linnet.CallMedia // take every call at once, with this
 	Echo         bool              // be echo123: take every call and play back what is heard
 	Net          netx.Network      // nil means the operating system
@@ -53,16 +53,18 @@ type Options struct {
 
 // A Node is one machine's part of the network.
 type Node struct {
-	opts  Options
-	log   *slog.Logger
-	store *store.Store
-	link  *link.Link
-	hub   hub
+	opts    Options
+	log     *slog.Logger
+	store   *store.Store
+	journal journal
+	link    *link.Link
+	hub     hub
 
-	events  chan func(now time.Time) // to the loop
-	hellos  atomic.Int32             // of strangers, in events
-	stopped chan struct{}            // closed when the loop is over
-	group   errgroup.Group           // goroutines that the loop started
+	events chan func(now time.Time) // to the loop
+	hellos atomic.Int32             // of strangers, in events
+	life   context.Context          // ends with the loop
+	stop   context.CancelFunc       // ends life
+	group  errgroup.Group           // goroutines that the loop started; Run waits for them
 
 	network  network                      // has its own lock
 	station  *station                     // nil: nobody is signed in; belongs to the loop
@@ -79,7 +81,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	if opts.Advertise.IsValid() && !opts.Listen.IsValid() {
-		opts.Listen = netip.AddrPortFrom(netip.IPv6Unspecified(), opts.Advertise.Port())
+		opts.Listen = everywhere(opts.Advertise.Port())
 	}
 	db, err := store.Open(ctx, opts.Home)
 	if err != nil {
@@ -87,9 +89,10 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	}
 	n := &Node{
 		opts: opts, log: opts.Log, store: db,
-		events: make(chan func(time.Time), 1024), stopped: make(chan struct{}),
+		events:  make(chan func(time.Time), 1024),
 		network: network{known: make(chan struct{})},
 	}
+	n.life, n.stop = context.WithCancel(context.Background())
 	if err := n.open(ctx); err != nil {
 		db.Close()
 		return nil, err
@@ -101,38 +104,25 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err := n.loadNetwork(ctx); err != nil {
 		return err
 	}
-	listen := n.opts.Listen
-	if seat := n.seat(ctx); seat.IsValid() && !listen.IsValid() {
-		n.opts.Advertise = seat
-		listen = netip.AddrPortFrom(netip.IPv6Unspecified(), seat.Port())
-	}
-	n.link, err = link.Open(link.Options{
-		Net: n.opts.Net, Listen: listen, Handler: (*receiver)(n), FirstID: n.opts.FirstFrameID, Log: n.log,
-	})
-	if err != nil {
-		return listenError(listen, err)
-	}
-	return nil
-}
-
-// seat is the address under which the descriptor names this node as one of the
-// network's first supernodes; zero if it does not.
-func (n *Node) seat(ctx context.Context) netip.AddrPort {
-	d := n.network.get()
-	id, err := n.store.Identity(ctx)
-	if err != nil || id == nil || d == nil || n.opts.Role&linnet.Supernode == 0 {
-		return netip.AddrPort{}
-	}
-	cert, err := d.OpenCertificate(id.Certificate, time.Now())
-	if err != nil {
-		return netip.AddrPort{} // resume tells
-	}
-	for _, s := range d.Supernodes {
-		if s.Node == cert.NodeID() {
-			return s.Addr
+	supernode := n.opts.Role&linnet.Supernode != 0
+	if supernode {
+		if err := n.checkMachine(ctx); err != nil {
+			return err
+		}
+		if err := n.takeSeat(ctx); err != nil {
+			return err
 		}
 	}
-	return netip.AddrPort{}
+	n.link, err = link.Open(link.Options{
+		Net: n.opts.Net, Listen: n.opts.Listen, Handler: (*receiver)(n), FirstID: n.opts.FirstFrameID, Log: n.log,
+	})
+	if err != nil {
+		return listenError(n.opts.Listen, err)
+	}
+	if supernode {
+		return n.keepSeat(ctx)
+	}
+	return nil
 }
 
 // Run lives until ctx ends, and returns nil then. It may be called once. The
@@ -157,11 +147,17 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-// join gets the descriptor that the invite means if Home had none, signs in who
-// was signed in before, and then keeps descriptor and certificate fresh.
+// join gets the descriptor that the invite means if Home had none, and the
+// identity that a ticket means, signs in who was signed in before, and then keeps
+// descriptor and certificate fresh.
 func (n *Node) join(ctx context.Context) error {
 	if n.network.get() == nil && n.opts.Invite != nil {
 		if err := n.joinNetwork(ctx); err != nil {
+			return err
+		}
+	}
+	if n.opts.Role&linnet.Supernode != 0 && n.opts.Invite != nil {
+		if err := n.enlist(ctx); err != nil {
 			return err
 		}
 	}
@@ -171,9 +167,10 @@ func (n *Node) join(ctx context.Context) error {
 	return n.maintain(ctx)
 }
 
-// beside runs f outside the loop; Run waits for it.
-func (n *Node) beside(f func()) {
-	n.group.Go(func() error { f(); return nil })
+// beside runs f outside the loop, with a context that ends when the loop does;
+// Run waits for it.
+func (n *Node) beside(f func(ctx context.Context)) {
+	n.group.Go(func() error { f(n.life); return nil })
 }
 
 // Addr is where the node listens, UDP and TCP.

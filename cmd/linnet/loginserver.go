@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/node"
+	"github.com/linnet-p2p/linnet/suite"
 )
 
 type loginServerCmd struct {
@@ -44,24 +44,41 @@ func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags
 
 type supernodeCmd struct {
 	socketFlags
-	Address netip.AddrPort `help:"Where others reach it; default: what it was made with, or its own address." placeholder:"ADDR:PORT"`
+	Join    string `help:"Be a new supernode of the network: with a ticket of \"linnet network ticket\"; remembered." placeholder:"TICKET"`
+	Address string `help:"Where others reach it, remembered; default: its own address, and the port of --listen or 33034." placeholder:"HOST[:PORT]"`
 }
 
 func (c *supernodeCmd) Run(p *program) error {
-	return ignoreCancel(p.supernode(p.ctx, p.home(), c.socketFlags, c.Address))
+	opts := node.Options{Home: p.home(), Listen: c.Listen}
+	if c.Join != "" {
+		ticket, err := suite.ParseInvite(c.Join)
+		if err != nil {
+			return &linnet.Error{Code: linnet.CodeInvite, Text: err.Error()}
+		}
+		opts.Invite = &ticket
+	}
+	if c.Address != "" {
+		port := c.Listen.Port()
+		if port == 0 {
+			port = supernodePort
+		}
+		var err error
+		if opts.Advertise, err = machine(p.ctx, c.Address, port); err != nil {
+			return err
+		}
+	}
+	return ignoreCancel(p.supernode(p.ctx, c.socketFlags, opts))
 }
 
-// supernode runs the supernode whose home is dir.
-func (p *program) supernode(ctx context.Context, dir string, flags socketFlags, address netip.AddrPort) error {
+// supernode runs a supernode.
+func (p *program) supernode(ctx context.Context, flags socketFlags, opts node.Options) error {
 	network, closeCapture, err := flags.network()
 	if err != nil {
 		return err
 	}
 	defer closeCapture()
-	n, err := node.Open(ctx, node.Options{
-		Home: dir, Listen: flags.Listen, Advertise: address, Role: linnet.Supernode | linnet.Relay,
-		Net: network, Log: p.log, Version: version,
-	})
+	opts.Role, opts.Net, opts.Log, opts.Version = linnet.Supernode|linnet.Relay, network, p.log, version
+	n, err := node.Open(ctx, opts)
 	if err != nil {
 		return err
 	}

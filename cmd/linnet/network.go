@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -20,50 +23,56 @@ import (
 
 type networkCmd struct {
 	Create networkCreateCmd `cmd:"" help:"Make a network, run its first login server and supernode, and print an invite."`
-	Run    networkRunCmd    `cmd:"" help:"Run the login server and the supernode of a network made here."`
+	Run    networkRunCmd    `cmd:"" help:"Run the login server and the supernodes of a network made here."`
 	Invite networkInviteCmd `cmd:"" help:"Print an invite to a network made here."`
+	Ticket networkTicketCmd `cmd:"" help:"Print a ticket with which another machine becomes a supernode."`
 }
 
 // The ports of a new network, unless they are taken.
 const (
 	loginPort     = 33033 // where Skype's login servers listened
-	supernodePort = 33034
+	supernodePort = loginPort + 1
 )
 
 type networkCreateCmd struct {
 	Name         string `arg:"" help:"What to call the network."`
 	Address      string `help:"Name or address that others reach this machine by; default: its own." placeholder:"HOST"`
-	Port         uint16 `help:"Port of the login server, UDP and TCP; the supernode has the next one. Default: 33033, or free ones if it is taken." placeholder:"N"`
+	Port         uint16 `help:"Port of the login server, UDP and TCP; supernodes have the next ones. Default: 33033, or free ones if it is taken." placeholder:"N"`
+	Supernodes   int    `help:"How many supernodes this machine runs; more than one is for trying things out." default:"1" placeholder:"N"`
 	Registration string `help:"Who may make an account: open (whoever has the link), invite (with a token of an invite), closed." enum:"open,invite,closed" default:"open"`
 	NoRun        bool   `help:"Only make it; do not run it now."`
 }
 
+// maxOwnSupernodes bounds how many the descriptor of a new network names.
+const maxOwnSupernodes = 20
+
 func (c *networkCreateCmd) Run(p *program) error {
-	host, err := c.host(p.ctx)
+	if c.Supernodes < 1 || c.Supernodes > maxOwnSupernodes {
+		return linnet.Errorf(linnet.CodeUsage, "a network starts with 1 to %d supernodes", maxOwnSupernodes)
+	}
+	login, err := c.place(p.ctx)
 	if err != nil {
 		return err
 	}
-	login, super, err := c.ports(p.ctx)
-	if err != nil {
-		return err
+	opts := node.NetworkOptions{Name: c.Name, Registration: suite.Registration(c.Registration), LoginServer: login}
+	for i := range c.Supernodes {
+		opts.Supernodes = append(opts.Supernodes, netip.AddrPortFrom(login.Addr(), login.Port()+1+uint16(i)))
 	}
-	invite, err := node.CreateNetwork(p.ctx, p.home(), node.NetworkOptions{
-		Name: c.Name, Registration: suite.Registration(c.Registration),
-		LoginServer: netip.AddrPortFrom(host, login), Supernodes: []netip.AddrPort{netip.AddrPortFrom(host, super)},
-	})
+	invite, err := node.CreateNetwork(p.ctx, p.home(), opts)
 	if err != nil {
 		return err
 	}
 	if c.Registration == string(suite.RegistrationInvite) {
-		if invite, err = node.CreateInvite(p.ctx, filepath.Join(p.home(), node.LoginServerHome), 1, time.Now().Add(inviteLife)); err != nil {
+		if invite, err = node.CreateInvite(p.ctx, p.loginServerHome(), 1, time.Now().Add(inviteLife)); err != nil {
 			return err
 		}
 	}
 	if err := p.showInvite(invite); err != nil {
 		return err
 	}
-	p.tell("The network %s is in %s. Others reach it at %s, ports %d and %d (UDP and TCP).", c.Name, p.home(), host, login, super)
-	p.tell("Back up %s and keep it secret: it is the network.", filepath.Join(p.home(), node.LoginServerHome))
+	p.tell("The network %s is in %s. Others reach it at %s, ports %d to %d (UDP and TCP).",
+		c.Name, p.home(), login.Addr(), login.Port(), int(login.Port())+c.Supernodes)
+	p.tell("Back up %s and keep it secret: it is the network.", p.loginServerHome())
 	if c.NoRun {
 		p.tell("Start it with: linnet network run --home %s", p.home())
 		return nil
@@ -71,42 +80,77 @@ func (c *networkCreateCmd) Run(p *program) error {
 	return (&networkRunCmd{}).Run(p)
 }
 
-// host is the address that goes into the invite.
-func (c *networkCreateCmd) host(ctx context.Context) (netip.Addr, error) {
-	if c.Address == "" {
-		addrs, err := netx.System{}.Addrs()
-		if err != nil || len(addrs) == 0 {
-			return netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil // only this machine can join then
-		}
-		return addrs[0], nil
+// place is where others reach the login server, which the descriptor fixes for
+// good. The supernodes have the next ports.
+func (c *networkCreateCmd) place(ctx context.Context) (netip.AddrPort, error) {
+	port, err := c.port(ctx)
+	if err != nil {
+		return netip.AddrPort{}, err
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", c.Address)
+	if c.Address != "" {
+		return machine(ctx, c.Address, port)
+	}
+	addrs, err := netx.System{}.Addrs()
 	if err != nil || len(addrs) == 0 {
-		return netip.Addr{}, &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("%q is no name or address of a machine", c.Address), Err: err}
+		return netip.AddrPortFrom(loopback.Addr(), port), nil // only this machine can join then
 	}
-	return addrs[0].Unmap(), nil
+	return netip.AddrPortFrom(addrs[0], port), nil
 }
 
-// ports finds the two ports, which the descriptor fixes for good.
-func (c *networkCreateCmd) ports(ctx context.Context) (login, super uint16, err error) {
-	if c.Port != 0 {
-		return c.Port, c.Port + 1, nil
+// machine is the address of HOST or HOST:PORT.
+func machine(ctx context.Context, s string, port uint16) (netip.AddrPort, error) {
+	if at, err := netip.ParseAddrPort(s); err == nil {
+		return at, nil
 	}
-	if free(ctx, loginPort) && free(ctx, supernodePort) {
-		return loginPort, supernodePort, nil
+	host := s
+	if h, p, err := net.SplitHostPort(s); err == nil {
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil {
+			return netip.AddrPort{}, linnet.Errorf(linnet.CodeUsage, "%q is no port", p)
+		}
+		host, port = h, uint16(n)
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil || len(addrs) == 0 {
+		return netip.AddrPort{}, &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("%q is no name or address of a machine", host), Err: err}
+	}
+	return netip.AddrPortFrom(addrs[0].Unmap(), port), nil
+}
+
+// port finds the first of the ports.
+func (c *networkCreateCmd) port(ctx context.Context) (uint16, error) {
+	if c.Port != 0 {
+		if last := int(c.Port) + c.Supernodes; last > math.MaxUint16 {
+			return 0, linnet.Errorf(linnet.CodeUsage, "the last port would be %d", last)
+		}
+		return c.Port, nil
+	}
+	if c.free(ctx, loginPort) {
+		return loginPort, nil
 	}
 	for range 100 {
 		l, err := net.Listen("tcp", ":0")
 		if err != nil {
-			return 0, 0, fmt.Errorf("look for a free port: %w", err)
+			return 0, fmt.Errorf("look for a free port: %w", err)
 		}
 		port := uint16(l.Addr().(*net.TCPAddr).Port)
 		l.Close()
-		if port < 65535 && free(ctx, port) && free(ctx, port+1) {
-			return port, port + 1, nil
+		if c.free(ctx, port) {
+			return port, nil
 		}
 	}
-	return 0, 0, linnet.Errorf(linnet.CodeInUse, "no two free ports were found")
+	return 0, linnet.Errorf(linnet.CodeInUse, "not enough free ports were found")
+}
+
+// free says whether the ports from first on can be used.
+func (c *networkCreateCmd) free(ctx context.Context, first uint16) bool {
+	for i := range c.Supernodes + 1 {
+		port := int(first) + i
+		if port > math.MaxUint16 || !free(ctx, uint16(port)) {
+			return false
+		}
+	}
+	return true
 }
 
 func free(ctx context.Context, port uint16) bool {
@@ -124,14 +168,21 @@ func free(ctx context.Context, port uint16) bool {
 	return true
 }
 
+// loginServerHome is below the home of a network.
+func (p *program) loginServerHome() string { return filepath.Join(p.home(), node.LoginServerHome) }
+
 type networkRunCmd struct{}
 
 func (*networkRunCmd) Run(p *program) error {
 	group, ctx := errgroup.WithContext(p.ctx)
-	group.Go(func() error { return p.loginServer(ctx, filepath.Join(p.home(), node.LoginServerHome), socketFlags{}) })
-	group.Go(func() error {
-		return p.supernode(ctx, filepath.Join(p.home(), node.SupernodeHome), socketFlags{}, netip.AddrPort{})
-	})
+	group.Go(func() error { return p.loginServer(ctx, p.loginServerHome(), socketFlags{}) })
+	for i := range maxOwnSupernodes {
+		home := node.SupernodePath(p.home(), i)
+		if _, err := os.Stat(home); err != nil {
+			break
+		}
+		group.Go(func() error { return p.supernode(ctx, socketFlags{}, node.Options{Home: home}) })
+	}
 	return ignoreCancel(group.Wait())
 }
 
@@ -143,11 +194,28 @@ type networkInviteCmd struct {
 }
 
 func (c *networkInviteCmd) Run(p *program) error {
-	invite, err := node.CreateInvite(p.ctx, filepath.Join(p.home(), node.LoginServerHome), c.Uses, time.Now().Add(c.Valid))
+	invite, err := node.CreateInvite(p.ctx, p.loginServerHome(), c.Uses, time.Now().Add(c.Valid))
 	if err != nil {
 		return err
 	}
 	return p.showInvite(invite)
+}
+
+type networkTicketCmd struct {
+	Name  string        `arg:"" help:"What to call the machine."`
+	Valid time.Duration `help:"How long the ticket is good." default:"168h"`
+}
+
+func (c *networkTicketCmd) Run(p *program) error {
+	ticket, err := node.CreateTicket(p.ctx, p.loginServerHome(), c.Name, time.Now().Add(c.Valid))
+	if err != nil {
+		return err
+	}
+	err = p.print(map[string]string{"ticket": ticket.String()}, func(w *tabwriter.Writer) { fmt.Fprintln(w, ticket) })
+	if err == nil {
+		p.tell("On the new machine: linnet supernode --home DIR --join TICKET --address HOST")
+	}
+	return err
 }
 
 // showInvite prints the link, and for people its QR code.

@@ -59,21 +59,27 @@ func (p *program) serve(flags socketFlags, opts node.Options) error {
 	group, ctx := errgroup.WithContext(p.ctx)
 	group.Go(func() error { return n.Run(ctx) })
 	group.Go(func() error { return http.Serve(ctx, p.socket(), n) })
-	group.Go(func() error { return p.narrate(ctx, n) })
+	group.Go(func() error { p.narrate(ctx, n, opts.Invite != nil); return nil })
 	return ignoreCancel(group.Wait())
 }
 
-// narrate tells the person at the terminal what happens to the node.
-func (p *program) narrate(ctx context.Context, n *node.Node) error {
+// narrate tells the person at the terminal what happens to the node. Why a node
+// stopped is for Run to tell.
+func (p *program) narrate(ctx context.Context, n *node.Node, joining bool) {
 	events, err := n.Events(ctx)
 	if err != nil {
-		return err
+		return
+	}
+	p.tell("Listening on %s. Ctrl-C stops.", n.Addr())
+	if joining {
+		if err := n.Joined(ctx); err != nil {
+			return
+		}
 	}
 	s, err := n.Status(ctx)
 	if err != nil {
-		return err
+		return
 	}
-	p.tell("Listening on %s. Ctrl-C stops.", s.Addr)
 	switch {
 	case s.Network == "":
 		p.tell("This node has no network yet: start it with --join INVITE, or make one with `linnet network create`.")
@@ -94,5 +100,4 @@ func (p *program) narrate(ctx context.Context, n *node.Node) error {
 			p.tell("Call with %s: %s.", e.Record.Peer, e.Record.Outcome)
 		}
 	}
-	return nil
 }

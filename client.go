@@ -127,6 +127,7 @@ type Event struct {
 	Record *CallRecord `json:"record,omitempty"` // with EventCallEnded
 	Was    *CallID     `json:"was,omitempty"`    // with EventCallMerged
 	Text   string      `json:"text,omitempty"`
+	Code   Code        `json:"code,omitempty"` // with EventWarning about a Call: what it is as an error
 }
 
 // EventKind says what an Event is about.

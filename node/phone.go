@@ -46,9 +46,9 @@ type phone struct {
 
 // phoneEvents are called from the phone's goroutine.
 type phoneEvents struct {
-	heard   func()          // media of the peer came, at most once a second
-	played  func()          // the file, or the echo, is at its end
-	trouble func(err error) // the file that is played or recorded fails; the call goes on
+	heard   func()                            // media of the peer came, at most once a second
+	played  func()                            // the file, or the echo, is at its end
+	trouble func(code linnet.Code, err error) // the file that is played or recorded fails; the call goes on
 }
 
 // maxSpans bounds the list of a call's paths: what moves more often is noise.
@@ -214,7 +214,7 @@ func (p *phone) turn(now time.Time) (heard []media.Frame, packets [][]byte, next
 		if err != nil {
 			p.player = nil
 			if !errors.Is(err, io.EOF) {
-				p.events.trouble(err)
+				p.events.trouble(linnet.CodeBadFile, err)
 			}
 			p.events.played()
 		}
@@ -269,7 +269,7 @@ func (p *phone) record(frames []media.Frame) {
 		return
 	}
 	if err := p.tape.Write(frames...); err != nil {
-		p.events.trouble(err)
+		p.events.trouble(linnet.CodeDisk, err)
 	}
 }
 
@@ -282,7 +282,7 @@ func (p *phone) endTape() {
 	p.mu.Unlock()
 	p.record(rest)
 	if err := p.tape.Close(); err != nil {
-		p.events.trouble(err)
+		p.events.trouble(linnet.CodeDisk, err)
 	}
 }
 

@@ -20,7 +20,7 @@ func (s *station) startMedia(now time.Time, e call.StartMedia) {
 	p, err := newPhone(s.node.link, s.log, id, peer, now, phoneEvents{
 		heard:   func() { s.node.post(func(now time.Time) { s.heard(now, id) }) },
 		played:  func() { s.node.beside(func() { s.node.must(func(now time.Time) { s.played(now, id) }) }) },
-		trouble: func(err error) { s.node.warn("%v", err) },
+		trouble: func(code linnet.Code, err error) { s.node.warnCall(id, code, err) },
 	})
 	if err != nil {
 		s.node.warn("the call has no sound: %v", err)
@@ -60,7 +60,7 @@ func (s *station) furnish(p *phone, m linnet.CallMedia) {
 	if m.Play != "" {
 		f, err := ogg.Open(m.Play)
 		if err != nil {
-			s.node.warn("%v", err)
+			s.node.warnCall(p.call, linnet.CodeBadFile, err)
 		} else {
 			p.begin = func(now time.Time) { p.player = media.NewPlayer(f, media.Opus(), now) }
 		}
@@ -68,7 +68,7 @@ func (s *station) furnish(p *phone, m linnet.CallMedia) {
 	if m.Record != "" {
 		var err error
 		if p.tape, err = ogg.Create(m.Record); err != nil {
-			s.node.warn("%v", err)
+			s.node.warnCall(p.call, linnet.CodeDisk, fileError(m.Record, err))
 		}
 	}
 	if m.Seconds > 0 {
@@ -137,7 +137,9 @@ func checkMedia(m linnet.CallMedia) error {
 		if err != nil {
 			return fileError(m.Record, err)
 		}
-		return f.Close()
+		if err := f.Close(); err != nil {
+			return fileError(m.Record, err)
+		}
 	}
 	return nil
 }

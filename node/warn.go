@@ -15,6 +15,14 @@ func (n *Node) warn(format string, args ...any) {
 	n.hub.tell(linnet.Event{Kind: linnet.EventWarning, Text: text})
 }
 
+// warnCall is warn about trouble that a call goes on with, such as a full disk
+// under its recording.
+func (n *Node) warnCall(id linnet.CallID, code linnet.Code, err error) {
+	n.log.Warn(err.Error(), "call", id)
+	about := linnet.CallInfo{CallRecord: linnet.CallRecord{ID: id}}
+	n.hub.tell(linnet.Event{Kind: linnet.EventWarning, Call: &about, Text: err.Error(), Code: code})
+}
+
 var errStopped = &linnet.Error{Code: linnet.CodeNotRunning, Text: "the node has stopped"}
 
 func addressInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

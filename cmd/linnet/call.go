@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -152,6 +153,7 @@ func (p *program) finish(node linnet.Client, f *follower, id linnet.CallID) erro
 	})
 	defer interrupted()
 	var told string
+	var trouble error // with a file; the call goes on
 	for e := range f.events {
 		switch {
 		case e.Kind == linnet.EventCallMerged && *e.Was == id:
@@ -161,10 +163,12 @@ func (p *program) finish(node linnet.Client, f *follower, id linnet.CallID) erro
 				p.tell("%s", news)
 				told = news
 			}
-		case e.Kind == linnet.EventWarning:
+		case e.Kind == linnet.EventWarning && e.Call == nil:
 			p.tell("%s", e.Text)
+		case e.Kind == linnet.EventWarning && e.Call.ID == id:
+			trouble = &linnet.Error{Code: e.Code, Text: e.Text}
 		case e.Record != nil && e.Record.ID == id:
-			return p.ended(e.Record)
+			return cmp.Or(p.ended(e.Record), trouble)
 		}
 	}
 	return f.lost(p.ctx)

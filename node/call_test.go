@@ -51,3 +51,4 @@ func TestCall(t *testing.T) {
 		}
 	})
 }
+

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -33,6 +34,34 @@ func (s *station) callPeer(node linnet.NodeID, user linnet.UserName) call.Peer {
 	return call.Peer{Node: node, User: user, Contact: s.contacts[user]}
 }
 
+// callEffects carries out what the call machine wants, in order. What follows a
+// ring waits until the call is on disk: what could not be remembered would ring
+// again after a crash.
+func (s *station) callEffects(now time.Time, effects []call.Effect) {
+	if s.ringing {
+		s.afterRing = append(s.afterRing, effects...)
+		return
+	}
+	for i, e := range effects {
+		ring, ok := e.(call.Ring)
+		if !ok {
+			s.callEffect(now, e)
+			continue
+		}
+		s.ringing, s.afterRing = true, slices.Clone(effects[i+1:])
+		s.node.noteCall(ring.Call.CallRecord, func(now time.Time, err error) {
+			rest := s.afterRing
+			s.ringing, s.afterRing = false, nil
+			if s.node.station != s {
+				return
+			}
+			s.ring(now, ring.Call, err)
+			s.callEffects(now, rest)
+		})
+		return
+	}
+}
+
 func (s *station) callEffect(now time.Time, e call.Effect) {
 	switch e := e.(type) {
 	case call.LookUp:
@@ -43,8 +72,6 @@ func (s *station) callEffect(now time.Time, e call.Effect) {
 		if err := s.sessions.Send(now, e.Node, e.Message); err != nil {
 			s.log.Debug("call message", "to", e.Node.Short(), "err", err)
 		}
-	case call.Ring:
-		s.ring(now, e.Call)
 	case call.StopRing:
 	case call.Changed:
 		s.changed(e.Call)
@@ -96,9 +123,9 @@ func (s *station) lookUpForCall(now time.Time, e call.LookUp) {
 	})
 }
 
-func (s *station) ring(now time.Time, c linnet.CallInfo) {
-	if err := s.node.store.PutCall(context.Background(), c.CallRecord); err != nil {
-		// What cannot be remembered must not ring: it could ring again after a crash.
+// ring tells of a call that was stored, or refuses one that was not.
+func (s *station) ring(now time.Time, c linnet.CallInfo, stored error) {
+	if err := stored; err != nil {
 		s.node.warn("a call of %s cannot be stored and is refused: %v", c.Peer, err)
 		s.refuse(now, c.ID)
 		return
@@ -122,9 +149,7 @@ func (s *station) refuse(now time.Time, id linnet.CallID) {
 
 func (s *station) changed(c linnet.CallInfo) {
 	if c.State != linnet.CallEnded && !c.Incoming || !c.Answered.IsZero() && c.State == linnet.CallActive {
-		if err := s.node.store.PutCall(context.Background(), c.CallRecord); err != nil {
-			s.node.warn("the history cannot be written: %v", err)
-		}
+		s.node.noteCall(c.CallRecord, s.node.warnHistory)
 	}
 	s.tellChanged(c)
 }
@@ -150,23 +175,22 @@ func (s *station) ended(r linnet.CallRecord) {
 	}
 	delete(s.receipts, r.ID)
 	delete(s.media, r.ID)
-	if err := s.node.store.PutCall(context.Background(), r); err != nil {
-		s.node.warn("the history cannot be written: %v", err)
-	}
-	s.node.hub.tell(linnet.Event{Kind: linnet.EventCallEnded, Record: &r})
+	s.node.noteCall(r, func(now time.Time, err error) {
+		s.node.warnHistory(now, err)
+		s.node.hub.tell(linnet.Event{Kind: linnet.EventCallEnded, Record: &r})
+	})
 }
 
 // peerReceipt adds the other side's view: whose side suffered.
 func (s *station) peerReceipt(e call.PeerReceipt) {
-	ctx := context.Background()
-	r, err := s.node.store.Call(ctx, e.Call)
-	if err != nil || r == nil {
-		return
-	}
-	r.Suffered = media.Suffered(r.MOS, float64(e.Receipt.MOS100)/100)
-	if err := s.node.store.PutCall(ctx, *r); err != nil {
-		s.node.warn("the history cannot be written: %v", err)
-	}
+	s.node.note(func(ctx context.Context) error {
+		r, err := s.node.store.Call(ctx, e.Call)
+		if err != nil || r == nil {
+			return err
+		}
+		r.Suffered = media.Suffered(r.MOS, float64(e.Receipt.MOS100)/100)
+		return s.node.store.PutCall(ctx, *r)
+	}, s.node.warnHistory)
 }
 
 // info is a call as it stands, or nil.

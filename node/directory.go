@@ -117,10 +117,13 @@ func (s *station) directoryRequest(now time.Time, who asker, e overlay.Request) 
 }
 
 func (s *station) published(e directory.Published) {
-	ctx := context.Background()
-	if err := s.node.store.SetSetting(ctx, settingSequence, strconv.FormatUint(e.Sequence, 10)); err != nil {
-		s.node.warn("the sequence of the device record cannot be kept: %v", err)
-	}
+	s.node.note(func(ctx context.Context) error {
+		return s.node.store.SetSetting(ctx, settingSequence, strconv.FormatUint(e.Sequence, 10))
+	}, func(_ time.Time, err error) {
+		if err != nil {
+			s.node.warn("the sequence of the device record cannot be kept: %v", err)
+		}
+	})
 	s.log.Debug("record published", "copies", e.Copies)
 }
 

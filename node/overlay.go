@@ -55,17 +55,18 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 	case overlay.Unrouted:
 		s.noWay(now, e.Target)
 	case overlay.HostCacheChanged:
-		if err := s.node.store.SetHostCache(context.Background(), s.overlay.HostCache()); err != nil {
-			s.node.warn("the host cache cannot be written: %v", err)
-		}
+		hosts := s.overlay.HostCache()
+		s.node.note(func(ctx context.Context) error { return s.node.store.SetHostCache(ctx, hosts) }, func(_ time.Time, err error) {
+			if err != nil {
+				s.node.warn("the host cache cannot be written: %v", err)
+			}
+		})
 	}
 }
 
 // probe asks a supernode whether it takes clients.
 func (s *station) probe(addr netip.AddrPort) {
-	s.node.beside(func() {
-		ctx, cancel := s.node.untilStopped()
-		defer cancel()
+	s.node.beside(func(ctx context.Context) {
 		asked := time.Now()
 		reply, err := s.node.link.Request(ctx, addr, &message.Probe{})
 		s.node.must(func(now time.Time) {

@@ -59,9 +59,11 @@ type station struct {
 	relayed      map[uint32]session.Path // by own tag: the relay that packets under it come by
 	relayExpires time.Time
 
-	phones   map[linnet.CallID]*phone
-	media    map[linnet.CallID]linnet.CallMedia // what to play and record
-	receipts map[linnet.CallID]linnet.Receipt   // of calls whose media is over, until they have ended
+	phones    map[linnet.CallID]*phone
+	media     map[linnet.CallID]linnet.CallMedia // what to play and record
+	ringing   bool                               // a call is being stored that is to ring
+	afterRing []call.Effect                      // what is to be done then
+	receipts  map[linnet.CallID]linnet.Receipt   // of calls whose media is over, until they have ended
 }
 
 // newStation makes the station of an identity that the authority has signed.
@@ -254,8 +256,8 @@ func (s *station) settleOnce(now time.Time) (busy bool) {
 		s.relayEffect(now, e)
 		busy = true
 	}
-	for _, e := range s.calls.Take() {
-		s.callEffect(now, e)
+	if effects := s.calls.Take(); len(effects) > 0 {
+		s.callEffects(now, effects)
 		busy = true
 	}
 	for _, p := range s.pairs {

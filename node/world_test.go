@@ -41,6 +41,7 @@ const password = "two birds, one telephone"
 type world struct {
 	t          testing.TB
 	in         *netsim.Internet
+	cable      time.Duration
 	dir        string
 	invite     *suite.Invite
 	login      *computer
@@ -52,7 +53,8 @@ type world struct {
 // supernodes on good cables.
 type worldOptions struct {
 	seed       uint64
-	supernodes int // 0 means 3
+	supernodes int           // 0 means 3
+	cable      time.Duration // one way; 0 means cable
 }
 
 // newWorld makes and starts a network. Everything in it ends with the test.
@@ -61,7 +63,10 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	if o.supernodes == 0 {
 		o.supernodes = 3
 	}
-	w := &world{t: t, in: netsim.New(o.seed), dir: t.TempDir()}
+	if o.cable == 0 {
+		o.cable = cable
+	}
+	w := &world{t: t, in: netsim.New(o.seed), dir: t.TempDir(), cable: o.cable}
 	t.Cleanup(w.stop)
 	w.login = w.computer("login-server", netsim.HostOptions{})
 	addrs := make([]netip.AddrPort, o.supernodes)
@@ -106,7 +111,7 @@ type computer struct {
 }
 
 func (w *world) computer(name string, h netsim.HostOptions) *computer {
-	h.Name, h.Link.Delay = name, cable
+	h.Name, h.Link.Delay = name, w.cable
 	m := &computer{w: w, name: name, host: w.in.Host(h)}
 	if *debug {
 		m.opts.Log = slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("on", name)
@@ -147,6 +152,8 @@ func befriend(a, b *computer) {
 }
 
 func (m *computer) user() linnet.UserName { return linnet.UserName(m.name) }
+
+func (m *computer) id() linnet.NodeID { return m.status().Node }
 
 func (m *computer) start() {
 	m.w.t.Helper()
@@ -284,8 +291,10 @@ func (m *computer) call(user linnet.UserName, media linnet.CallMedia) linnet.Cal
 // rings waits until somebody's call rings here.
 func (m *computer) rings() linnet.CallID {
 	m.w.t.Helper()
-	return m.heard.await("a call rings", func(e linnet.Event) bool { return e.Kind == linnet.EventCallRings }).Call.ID
+	return m.heard.await("a call rings", isRinging).Call.ID
 }
+
+func isRinging(e linnet.Event) bool { return e.Kind == linnet.EventCallRings }
 
 func (m *computer) answer(id linnet.CallID, media linnet.CallMedia) {
 	m.w.t.Helper()

@@ -74,7 +74,7 @@ func (n *Node) Lookup(ctx context.Context, user linnet.UserName) (linnet.Listing
 		return a.listing, a.err
 	case <-ctx.Done():
 		return linnet.Listing{}, ctx.Err()
-	case <-n.stopped:
+	case <-n.life.Done():
 		return linnet.Listing{}, errStopped
 	}
 }

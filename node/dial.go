@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -30,9 +31,7 @@ func (s *station) connect(now time.Time, h overlay.Host) error {
 		return nil // TCP is on its way already
 	}
 	s.dials[h.Node]++
-	s.node.beside(func() {
-		ctx, cancel := s.node.untilStopped()
-		defer cancel()
+	s.node.beside(func(ctx context.Context) {
 		select {
 		case <-time.After(tcpHeadStart):
 		case <-ctx.Done():

@@ -44,7 +44,7 @@ func (s *station) memberEffects(now time.Time, effects []directory.Effect) {
 func (s *station) write() {
 	batch := s.ledger.waiting
 	s.ledger.waiting, s.ledger.writing = nil, true
-	s.node.beside(func() {
+	s.node.beside(func(context.Context) {
 		err := s.persist(batch)
 		s.node.must(func(now time.Time) {
 			s.ledger.writing = false

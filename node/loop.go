@@ -10,7 +10,7 @@ const farewell = time.Second
 
 // loop runs the events, one after the other, and the timers of the machines.
 func (n *Node) loop(ctx context.Context) error {
-	defer close(n.stopped)
+	defer n.stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	end := ctx.Done()
@@ -72,7 +72,7 @@ func (n *Node) post(event func(now time.Time)) bool {
 func (n *Node) must(event func(now time.Time)) {
 	select {
 	case n.events <- event:
-	case <-n.stopped:
+	case <-n.life.Done():
 	}
 }
 
@@ -85,7 +85,7 @@ func (n *Node) do(ctx context.Context, f func(now time.Time)) error {
 	}
 	select {
 	case n.events <- event:
-	case <-n.stopped:
+	case <-n.life.Done():
 		return errStopped
 	case <-ctx.Done():
 		return ctx.Err()
@@ -93,7 +93,7 @@ func (n *Node) do(ctx context.Context, f func(now time.Time)) error {
 	select {
 	case <-done:
 		return nil
-	case <-n.stopped:
+	case <-n.life.Done():
 		return errStopped
 	case <-ctx.Done():
 		return ctx.Err()

@@ -14,6 +14,8 @@ import (
 // goroutines and hand everything to the loop.
 type receiver Node
 
+var _ link.Handler = (*receiver)(nil)
+
 func (r *receiver) HandleCommand(from link.Origin, c message.Command) {
 	n := (*Node)(r)
 	if _, hello := c.Body.(*message.Hello); hello {

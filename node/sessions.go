@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
-	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
@@ -111,9 +110,7 @@ func (s *station) sendHello(now time.Time, e session.SendHello) {
 			return
 		}
 		s.dials[e.To]++
-		s.node.beside(func() {
-			ctx, cancel := s.node.untilStopped()
-			defer cancel()
+		s.node.beside(func(ctx context.Context) {
 			var reply message.Message
 			var err error
 			if e.Via.Stream != 0 {
@@ -214,18 +211,3 @@ func (s *station) streamClosed(now time.Time, stream uint64) {
 		}
 	}
 }
-
-// untilStopped is a context that ends when the loop does.
-func (n *Node) untilStopped() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		select {
-		case <-n.stopped:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
-}
-
-var _ link.Handler = (*receiver)(nil)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,9 +19,11 @@ import (
 func (s *station) startMedia(now time.Time, e call.StartMedia) {
 	id, peer := e.Call, e.Node
 	p, err := newPhone(s.node.link, s.log, id, peer, now, phoneEvents{
-		heard:   func() { s.node.post(func(now time.Time) { s.heard(now, id) }) },
-		played:  func() { s.node.beside(func() { s.node.must(func(now time.Time) { s.played(now, id) }) }) },
-		trouble: func(code linnet.Code, err error) { s.node.warnCall(id, code, err) },
+		heard: func() { s.node.post(func(now time.Time) { s.heard(now, id) }) },
+		played: func() {
+			s.node.beside(func(context.Context) { s.node.must(func(now time.Time) { s.played(now, id) }) })
+		},
+		trouble: func(err error) { s.node.warn("%v", err) },
 	})
 	if err != nil {
 		s.node.warn("the call has no sound: %v", err)
@@ -32,7 +35,7 @@ func (s *station) startMedia(now time.Time, e call.StartMedia) {
 	p.move(now, s.sessions.Routes(peer), s.rtt(peer))
 	s.phones[id] = p
 	s.board.plug(peer, p)
-	go p.run() // stop waits for it
+	s.node.beside(func(context.Context) { p.run() }) // until stop, which waits for it
 	if err := s.sessions.Send(now, peer, keys); err != nil {
 		s.log.Warn("media keys", "to", peer.Short(), "err", err)
 	}
@@ -60,7 +63,7 @@ func (s *station) furnish(p *phone, m linnet.CallMedia) {
 	if m.Play != "" {
 		f, err := ogg.Open(m.Play)
 		if err != nil {
-			s.node.warnCall(p.call, linnet.CodeBadFile, err)
+			s.node.warn("%v", err)
 		} else {
 			p.begin = func(now time.Time) { p.player = media.NewPlayer(f, media.Opus(), now) }
 		}
@@ -68,7 +71,7 @@ func (s *station) furnish(p *phone, m linnet.CallMedia) {
 	if m.Record != "" {
 		var err error
 		if p.tape, err = ogg.Create(m.Record); err != nil {
-			s.node.warnCall(p.call, linnet.CodeDisk, fileError(m.Record, err))
+			s.node.warn("%v", err)
 		}
 	}
 	if m.Seconds > 0 {
@@ -137,9 +140,7 @@ func checkMedia(m linnet.CallMedia) error {
 		if err != nil {
 			return fileError(m.Record, err)
 		}
-		if err := f.Close(); err != nil {
-			return fileError(m.Record, err)
-		}
+		return f.Close()
 	}
 	return nil
 }

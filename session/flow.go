@@ -368,7 +368,7 @@ func (e *Endpoint) packet(s *session) bool {
 			break
 		}
 		n := min(left, room-max(len(b), ackSize)-partOverhead)
-		if n <= 0 { // what may be sent to somebody who proved nothing is used up
+		if n < 0 { // what may be sent to somebody who proved nothing is used up; an empty piece still asks for an ack
 			break
 		}
 		p := part{

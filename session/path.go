@@ -290,9 +290,11 @@ func (e *Endpoint) pathUp(s *session, p *path, rtt time.Duration) {
 	switch {
 	case p == main:
 	case !main.up, // anything is better
-		s.stalled,                        // the one in use had its chance
-		p.roamed && main.heard < p.since: // the peer is not there any more
+		s.stalled, // the one in use had its chance
+		p.roamed && main.heard < p.since && p.Kind <= main.Kind: // the peer is not there any more
 		e.use(s, p.Path)
+	case p.roamed && main.heard < p.since && main.retry == 0:
+		e.challenge(s, main) // the peer lost the better path, or looks after its standby
 	}
 	p.roamed = false
 	e.touch(s)

@@ -197,6 +197,28 @@ func TestStandby(t *testing.T) {
 	}
 }
 
+// Who looks after a standby does not move the peer to it, even if nothing was
+// heard by the path in use for a while.
+func TestStandbyStandsBy(t *testing.T) {
+	w := newWorld(t, alice, bob)
+	a, b := w.join()
+	pathA, _ := w.addRelay(a, b)
+	w.run(time.Minute)
+	for _, n := range w.nodes {
+		n.seen = nil
+	}
+	a.Probe(w.now, b.peer.Node, pathA)
+	w.run(time.Second)
+	for _, n := range w.nodes {
+		if moved := find[Moved](n); len(moved) > 0 {
+			t.Errorf("moved to %v", moved)
+		}
+	}
+	if len(find[PathUp](b)) == 0 {
+		t.Error("bob does not know the standby")
+	}
+}
+
 // Copies by a second path cost nothing but bytes.
 func TestTwoRoutes(t *testing.T) {
 	w := newWorld(t, alice, bob)

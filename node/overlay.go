@@ -55,9 +55,12 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 	case overlay.Unrouted:
 		s.noWay(now, e.Target)
 	case overlay.HostCacheChanged:
-		if err := s.node.store.SetHostCache(context.Background(), s.overlay.HostCache()); err != nil {
-			s.node.warn("the host cache cannot be written: %v", err)
-		}
+		hosts := s.overlay.HostCache()
+		s.node.note(func(ctx context.Context) error { return s.node.store.SetHostCache(ctx, hosts) }, func(_ time.Time, err error) {
+			if err != nil {
+				s.node.warn("the host cache cannot be written: %v", err)
+			}
+		})
 	}
 }
 

@@ -23,7 +23,7 @@ func (s *station) startMedia(now time.Time, e call.StartMedia) {
 		played: func() {
 			s.node.beside(func(context.Context) { s.node.must(func(now time.Time) { s.played(now, id) }) })
 		},
-		trouble: func(err error) { s.node.warn("%v", err) },
+		trouble: func(code linnet.Code, err error) { s.node.warnCall(id, code, err) },
 	})
 	if err != nil {
 		s.node.warn("the call has no sound: %v", err)
@@ -63,7 +63,7 @@ func (s *station) furnish(p *phone, m linnet.CallMedia) {
 	if m.Play != "" {
 		f, err := ogg.Open(m.Play)
 		if err != nil {
-			s.node.warn("%v", err)
+			s.node.warnCall(p.call, linnet.CodeBadFile, err)
 		} else {
 			p.begin = func(now time.Time) { p.player = media.NewPlayer(f, media.Opus(), now) }
 		}
@@ -71,7 +71,7 @@ func (s *station) furnish(p *phone, m linnet.CallMedia) {
 	if m.Record != "" {
 		var err error
 		if p.tape, err = ogg.Create(m.Record); err != nil {
-			s.node.warn("%v", err)
+			s.node.warnCall(p.call, linnet.CodeDisk, fileError(m.Record, err))
 		}
 	}
 	if m.Seconds > 0 {
@@ -140,7 +140,9 @@ func checkMedia(m linnet.CallMedia) error {
 		if err != nil {
 			return fileError(m.Record, err)
 		}
-		return f.Close()
+		if err := f.Close(); err != nil {
+			return fileError(m.Record, err)
+		}
 	}
 	return nil
 }

@@ -103,6 +103,7 @@ type computer struct {
 	w     *world
 	name  string
 	host  *netsim.Host
+	nat   *netsim.NAT // nil: none
 	opts  Options
 	node  *Node // nil on the login server
 	heard *diary
@@ -112,7 +113,7 @@ type computer struct {
 
 func (w *world) computer(name string, h netsim.HostOptions) *computer {
 	h.Name, h.Link.Delay = name, w.cable
-	m := &computer{w: w, name: name, host: w.in.Host(h)}
+	m := &computer{w: w, name: name, host: w.in.Host(h), nat: h.Behind}
 	if *debug {
 		m.opts.Log = slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("on", name)
 	}
@@ -154,6 +155,15 @@ func befriend(a, b *computer) {
 func (m *computer) user() linnet.UserName { return linnet.UserName(m.name) }
 
 func (m *computer) id() linnet.NodeID { return m.status().Node }
+
+// addrs are where others could find the computer: its own address and its NAT's.
+func (m *computer) addrs() []netip.Addr {
+	addrs := []netip.Addr{m.host.Addr()}
+	if m.nat != nil {
+		addrs = append(addrs, m.nat.Addr())
+	}
+	return addrs
+}
 
 func (m *computer) start() {
 	m.w.t.Helper()
@@ -263,15 +273,20 @@ func (m *computer) status() linnet.Status {
 	return s
 }
 
-// history is the call's line in the machine's own history: there has to be
-// exactly one, and it has to be final.
-func (m *computer) history(id linnet.CallID) linnet.CallRecord {
+// calls is the computer's own history.
+func (m *computer) calls() []linnet.CallRecord {
 	m.w.t.Helper()
 	calls, err := m.node.History(m.w.t.Context(), 100)
 	if err != nil {
 		m.w.t.Fatal(err)
 	}
-	calls = slices.DeleteFunc(calls, func(r linnet.CallRecord) bool { return r.ID != id })
+	return calls
+}
+
+// history is a call's line in it: there has to be exactly one, and it has to be final.
+func (m *computer) history(id linnet.CallID) linnet.CallRecord {
+	m.w.t.Helper()
+	calls := slices.DeleteFunc(m.calls(), func(r linnet.CallRecord) bool { return r.ID != id })
 	if len(calls) != 1 || calls[0].Outcome == linnet.OutcomeNone {
 		m.w.t.Fatalf("%s: history %+v, want one final outcome", m.name, calls)
 	}

@@ -334,12 +334,16 @@ func (m *Machine) refresh(now time.Time, l *link) {
 	if !slices.Contains(m.attach.links, l) {
 		return
 	}
+	m.askHosts(now, l)
+	m.after(now, m.jitter(refreshHosts), func(now time.Time) { m.refresh(now, l) })
+}
+
+func (m *Machine) askHosts(now time.Time, l *link) {
 	m.request(now, l.host.Node, &message.AskSupernodes{Slots: maxEntries, Max: 1}, attachWait, func(now time.Time, reply message.Message) {
 		if info, ok := reply.(*message.SlotInfo); ok {
 			m.learnEntries(now, info.Entries)
 		}
 	})
-	m.after(now, m.jitter(refreshHosts), func(now time.Time) { m.refresh(now, l) })
 }
 
 func (m *Machine) keepAlive(now time.Time, l *link) {
@@ -370,6 +374,9 @@ func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
 			l.doubtful, l.supernodes = false, ack.Supernodes
 			m.hosts.succeeded(now, l.host.Node)
 			m.trim(now)
+			if m.attach.missing() > 0 && int(ack.Supernodes) > len(m.attach.links) {
+				m.askHosts(now, l) // some may be newer than what this node knows
+			}
 			m.seek(now)
 			m.tellOthers(now)
 		case l.doubtful:

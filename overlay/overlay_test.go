@@ -232,6 +232,18 @@ func TestBothLostAndBack(t *testing.T) {
 }
 
 // What a node has on disk is enough: the first supernodes may all be gone.
+// A client of a network with one supernode takes the second one that comes.
+func TestNewSupernodeIsFound(t *testing.T) {
+	w := overlaytest.New(t, 8)
+	w.Supernodes(1)
+	alice := w.User("alice")
+	w.Until(10*time.Second, "alice is attached to what there is", attachedTo(alice, 1))
+	w.Run(time.Minute)
+	newer := w.Add(linnet.NodeName("newer"), linnet.Supernode)
+	newer.Start()
+	w.Until(40*time.Second, "and to the newer one", attachedTo(alice, 2))
+}
+
 func TestHostCacheOutlivesBootstrap(t *testing.T) {
 	w := overlaytest.New(t, 11)
 	nodes := w.Supernodes(8)

@@ -128,6 +128,11 @@ func (c *networkCreateCmd) port(ctx context.Context) (uint16, error) {
 	if c.free(ctx, loginPort) {
 		return loginPort, nil
 	}
+	return c.anyPort(ctx)
+}
+
+// anyPort finds ports in a row that the system does not use.
+func (c *networkCreateCmd) anyPort(ctx context.Context) (uint16, error) {
 	for range 100 {
 		l, err := net.Listen("tcp", ":0")
 		if err != nil {

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"time"
+
+	"github.com/linnet-p2p/linnet"
 )
 
 // farewell is how long a node that is stopped tries to tell the directory.
@@ -50,6 +52,8 @@ func (n *Node) loop(ctx context.Context) error {
 		}
 	}
 }
+
+var errStopped = &linnet.Error{Code: linnet.CodeNotRunning, Text: "the node has stopped"}
 
 func (n *Node) settle(now time.Time) {
 	if n.station != nil {

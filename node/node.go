@@ -23,6 +23,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -177,7 +178,7 @@ func (n *Node) beside(f func(ctx context.Context)) {
 func (n *Node) Addr() netip.AddrPort { return n.link.Addr() }
 
 func listenError(addr netip.AddrPort, err error) error {
-	if addressInUse(err) {
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return &linnet.Error{Code: linnet.CodeInUse, Text: fmt.Sprintf("port %d is used by another program", addr.Port()),
 			Hint: "stop that one, or choose another port with --listen", Err: err}
 	}

@@ -167,8 +167,8 @@ func (s *station) sessionDown(now time.Time, e session.Down) {
 	s.calls.SessionDown(now, e.Peer)
 	s.relays.SessionDown(now, e.Peer)
 	s.board.forget(e.Peer)
-	if s.relaying != nil {
-		s.relaying.Gone(e.Peer)
+	if s.relaying.server != nil {
+		s.relaying.server.Gone(e.Peer)
 	}
 	if p := s.pairs[e.Peer]; p != nil {
 		s.unpair(p)

@@ -29,40 +29,47 @@ type station struct {
 	id    linnet.NodeID
 	trust overlay.Trust
 
+	// The machines.
 	sessions  *session.Endpoint
 	overlay   *overlay.Machine
 	directory *directory.Client
 	member    *directory.Supernode // nil: is none
 	relays    *relay.Client
-	relaying  *relay.Server // nil: relays for nobody
 	calls     *call.Machine
 
+	// How it stands on the network.
+	observed  netip.AddrPort // as supernodes see this node
+	online    bool
+	trouble   string        // why it is not, for people
+	withdrawn chan struct{} // closed when the network knows that this device leaves; nil: nobody waits
+
+	// Sessions, and what goes through supernodes.
 	asked    asked
 	dials    map[linnet.NodeID]int    // ways that a Hello is under way by
+	unrouted map[linnet.NodeID]int    // Hellos that found no way, of those under way
 	streams  map[uint64]linnet.NodeID // whose session uses them
 	places   places
-	unrouted map[linnet.NodeID]int // Hellos that found no way, of those under way
-	board    *switchboard
-	contacts map[linnet.UserName]bool
-	observed netip.AddrPort // as supernodes see this node
-	online   bool
-	trouble  string // why it is not, for people
 
-	// Of devices that look-ups have shown lately: what calling them takes.
-	certificates map[linnet.NodeID]*suite.Certificate
+	// Other people.
+	contacts     map[linnet.UserName]bool
 	lookups      map[directory.Lookup]func(now time.Time, l linnet.Listing, err error)
-	ledger       ledger
-	withdrawn    chan struct{} // closed when the network knows that this device leaves; nil: nobody waits
+	certificates map[linnet.NodeID]*suite.Certificate // of devices that look-ups have shown lately
 
-	pairs        map[linnet.NodeID]*pair
-	sweep        time.Time               // when to look for pairs without a call; zero: there are none
-	relayed      map[uint32]session.Path // by own tag: the relay that packets under it come by
-	relayExpires time.Time
+	// For others.
+	ledger   ledger
+	relaying relaying
 
+	// The paths of calls.
+	pairs   map[linnet.NodeID]*pair
+	sweep   time.Time               // when to look for pairs without a call; zero: there are none
+	relayed map[uint32]session.Path // by own tag: the relay that packets under it come by
+
+	// Calls.
+	ringing   bool          // a call is being stored that is to ring
+	afterRing []call.Effect // what is to be done then
+	board     *switchboard
 	phones    map[linnet.CallID]*phone
 	media     map[linnet.CallID]linnet.CallMedia // what to play and record
-	ringing   bool                               // a call is being stored that is to ring
-	afterRing []call.Effect                      // what is to be done then
 	receipts  map[linnet.CallID]linnet.Receipt   // of calls whose media is over, until they have ended
 }
 
@@ -179,29 +186,19 @@ func (s *station) loadContacts(ctx context.Context) error {
 
 // deadline is when the first of the machines wants its Tick.
 func (s *station) deadline() time.Time {
-	d := soonest(s.relayExpires, s.sweep)
-	for _, m := range s.machines() {
+	d := s.sweep
+	for m := range s.machines {
 		d = soonest(d, m.Deadline())
-	}
-	for _, p := range s.pairs {
-		d = soonest(d, p.way.Deadline())
 	}
 	return d
 }
 
 func (s *station) tick(now time.Time) {
-	for _, m := range s.machines() {
+	for m := range s.machines {
 		m.Tick(now)
-	}
-	for _, p := range s.pairs {
-		p.way.Tick(now)
 	}
 	if !s.sweep.IsZero() && !now.Before(s.sweep) {
 		s.sweepPairs(now)
-	}
-	if s.relaying != nil && !now.Before(s.relayExpires) {
-		s.relaying.Expire(now)
-		s.relayExpires = now.Add(relayExpire)
 	}
 }
 
@@ -211,12 +208,21 @@ type machine interface {
 	Deadline() time.Time
 }
 
-func (s *station) machines() []machine {
-	list := []machine{s.sessions, s.overlay, s.directory, s.calls, s.relays}
-	if s.member != nil {
-		list = append(list, s.member)
+// machines are all of them (an iter.Seq).
+func (s *station) machines(yield func(machine) bool) {
+	for _, m := range []machine{s.sessions, s.overlay, s.directory, s.calls, s.relays, &s.relaying} {
+		if !yield(m) {
+			return
+		}
 	}
-	return list
+	if s.member != nil && !yield(s.member) {
+		return
+	}
+	for _, p := range s.pairs {
+		if !yield(p.way) {
+			return
+		}
+	}
 }
 
 func soonest(a, b time.Time) time.Time {
@@ -234,36 +240,34 @@ func (s *station) settle(now time.Time) {
 }
 
 func (s *station) settleOnce(now time.Time) (busy bool) {
-	for _, e := range slices.Clone(s.sessions.Take()) { // its own memory lasts until the next Take
-		s.sessionEffect(now, e)
-		busy = true
-	}
-	for _, e := range s.overlay.Take() {
-		s.overlayEffect(now, e)
-		busy = true
-	}
-	for _, e := range s.directory.Take() {
-		s.directoryEffect(now, e)
-		busy = true
-	}
+	busy = each(now, slices.Clone(s.sessions.Take()), s.sessionEffect) // its own memory lasts until the next Take
+	busy = each(now, s.overlay.Take(), s.overlayEffect) || busy
+	busy = each(now, s.directory.Take(), s.directoryEffect) || busy
 	if s.member != nil {
-		if effects := s.member.Take(); len(effects) > 0 {
-			s.memberEffects(now, effects)
-			busy = true
-		}
+		busy = all(now, s.member.Take(), s.memberEffects) || busy
 	}
-	for _, e := range s.relays.Take() {
-		s.relayEffect(now, e)
-		busy = true
-	}
-	if effects := s.calls.Take(); len(effects) > 0 {
-		s.callEffects(now, effects)
-		busy = true
-	}
+	busy = each(now, s.relays.Take(), s.relayEffect) || busy
+	busy = all(now, s.calls.Take(), s.callEffects) || busy
 	for _, p := range s.pairs {
 		busy = s.settlePair(now, p) || busy
 	}
 	return busy
+}
+
+// each does the effects one by one, and all those of a machine that are only
+// done together; both say whether there were any.
+func each[E any](now time.Time, effects []E, do func(time.Time, E)) bool {
+	for _, e := range effects {
+		do(now, e)
+	}
+	return len(effects) > 0
+}
+
+func all[E any](now time.Time, effects []E, do func(time.Time, []E)) bool {
+	if len(effects) > 0 {
+		do(now, effects)
+	}
+	return len(effects) > 0
 }
 
 // renew takes a new certificate.

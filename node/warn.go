@@ -1,9 +1,7 @@
 package node
 
 import (
-	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/linnet-p2p/linnet"
 )
@@ -22,7 +20,3 @@ func (n *Node) warnCall(id linnet.CallID, code linnet.Code, err error) {
 	about := linnet.CallInfo{CallRecord: linnet.CallRecord{ID: id}}
 	n.hub.tell(linnet.Event{Kind: linnet.EventWarning, Call: &about, Text: err.Error(), Code: code})
 }
-
-var errStopped = &linnet.Error{Code: linnet.CodeNotRunning, Text: "the node has stopped"}
-
-func addressInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

@@ -49,7 +49,8 @@ type Store struct {
 // Calls that a crash cut off get their outcome now: missed or lost.
 func Open(ctx context.Context, home string) (*Store, error) {
 	if err := os.MkdirAll(home, 0o700); err != nil {
-		return nil, fmt.Errorf("store: %w", sqlite.Explain(err))
+		return nil, &linnet.Error{Code: linnet.CodeDisk, Text: fmt.Sprintf("the directory %s cannot be made", home),
+			Hint: "check the one above it, or choose another one with --home", Err: err}
 	}
 	db, err := sqlite.Open(ctx, filepath.Join(home, "linnet.db"), schema(), sqlite.Options{Exclusive: true})
 	if errors.Is(err, sqlite.ErrInUse) {

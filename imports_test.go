@@ -38,6 +38,8 @@ var layers = [][]string{
 	{"store"},
 	{"node"},
 	{"api/http"},
+	{"detect/capture"},
+	{"detect"},
 	{"cmd/linnet"},
 }
 

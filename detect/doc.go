@@ -1,0 +1,3 @@
+// Package detect tells the traffic of the classic network, and of networks
+// made like it, from other traffic.
+package detect

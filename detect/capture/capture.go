@@ -84,7 +84,7 @@ type Counts struct {
 	Other     int64 // neither UDP nor TCP
 }
 
-// Errors of Open and Next, inside an Error.
+// Errors of NewReader and Next, inside an Error.
 var (
 	ErrNotCapture  = errors.New("neither pcap nor pcapng")
 	ErrTruncated   = errors.New("the file ends within a record")

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 
 	"github.com/linnet-p2p/linnet/wire/objlist"
@@ -25,24 +24,24 @@ var (
 	ErrKind      = errors.New("request, reply or one-way: not what this command is")
 )
 
-// commands is Table by number and by type of struct. It is made once, so that
+// commands is Table by command word and by type of struct. It is made once, so that
 // a broken Table stops every program and test at its start.
 var commands = indexTable(Table)
 
 type index struct {
-	byNumber map[uint16]*Spec
-	byType   map[reflect.Type]*Spec
+	byWord map[uint32]*Spec
+	byType map[reflect.Type]*Spec
 }
 
 func indexTable(table []Spec) index {
-	x := index{make(map[uint16]*Spec), make(map[reflect.Type]*Spec)}
+	x := index{make(map[uint32]*Spec), make(map[reflect.Type]*Spec)}
 	for _, s := range table {
 		t := reflect.TypeOf(s.Body).Elem()
-		if x.byNumber[s.Number] != nil || x.byType[t] != nil {
-			panic(fmt.Sprintf("message: Table has two lines for %d or for %v", s.Number, t))
+		if x.byWord[s.word()] != nil || x.byType[t] != nil {
+			panic(fmt.Sprintf("message: Table has two lines for %d as a %v or for %v", s.Number, s.Kind, t))
 		}
 		planOf(t)
-		x.byNumber[s.Number], x.byType[t] = &s, &s
+		x.byWord[s.word()], x.byType[t] = &s, &s
 	}
 	return x
 }
@@ -69,7 +68,7 @@ func Append(b []byte, c Command) []byte {
 		length += idSize
 	}
 	b = binary.AppendUvarint(b, uint64(length))
-	b = binary.AppendUvarint(b, uint64(spec.Number)<<kindBits|uint64(spec.Kind))
+	b = binary.AppendUvarint(b, uint64(spec.word()))
 	if spec.Kind != OneWay {
 		b = binary.BigEndian.AppendUint16(b, c.ID)
 	}
@@ -81,6 +80,19 @@ const (
 	kindBits = 3 // of the command word
 	kindMask = 1<<kindBits - 1
 )
+
+// word is what stands on the wire for number and kind.
+func (s *Spec) word() uint32 { return uint32(s.Number)<<kindBits | uint32(s.Kind) }
+
+// known says whether Table has the number with any kind.
+func (x index) known(number uint32) bool {
+	for k := OneWay; k <= Reply; k++ {
+		if x.byWord[number<<kindBits|uint32(k)] != nil {
+			return true
+		}
+	}
+	return false
+}
 
 // Parse reads the first command of b, which came by the carrier via, and
 // returns it with what follows. The command shares no memory with b.
@@ -109,15 +121,12 @@ func Parse(b []byte, via Carrier) (c Command, rest []byte, err error) {
 		c.ID = binary.BigEndian.Uint16(body)
 		body = body[idSize:]
 	}
-	var spec *Spec
-	if number <= math.MaxUint16 {
-		spec = commands.byNumber[uint16(number)]
-	}
+	spec := commands.byWord[word]
 	switch {
+	case spec == nil && commands.known(number):
+		return c, rest, fmt.Errorf("message: command %d: %w", number, ErrKind)
 	case spec == nil:
 		return c, rest, fmt.Errorf("message: command %d: %w", number, ErrUnknown)
-	case kind != spec.Kind:
-		return c, rest, fmt.Errorf("message: %s: %w", spec.Name, ErrKind)
 	case spec.Carriers&via == 0:
 		return c, rest, fmt.Errorf("message: %s: %w", spec.Name, ErrCarrier)
 	}

@@ -67,7 +67,7 @@ func (k Kind) String() string {
 // String lists the carriers.
 func (c Carrier) String() string {
 	var names []string
-	for i, name := range []string{"raw", "stream", "session"} {
+	for i, name := range []string{"raw", "stream", "session", "old"} {
 		if c&(1<<i) != 0 {
 			names = append(names, name)
 		}

@@ -35,7 +35,9 @@
 // Fields are written in the order of their ids. They are read in any order;
 // unknown ids are skipped, so that a newer node may say more, and of an id
 // that comes more often than its field can hold the first one counts. A field
-// of a kind or size that does not fit makes the whole command invalid.
+// of a kind or size that does not fit makes the whole command invalid. What this
+// network adds to a command of the old one may be missing, so that every
+// documented instance of it can be read.
 package message
 
 // A Message is a pointer to one of the structs in Table.

@@ -49,7 +49,7 @@ type Attach struct {
 	Uptime       uint32 `obj:"0/1"` // seconds
 	Node         uint64 `obj:"1/d"` // first 8 bytes of the NodeID
 	Port         uint32 `obj:"0/10"`
-	Unknown23    uint32 `obj:"0/23"` // always 0 in captures
+	Unknown23    uint32 `obj:"0/23,opt"` // missing or 0 in captures
 	StackVersion uint32 `obj:"0/b,opt"`
 
 	Others []linnet.NodeID `obj:"4/4001,opt"` // the client's other supernodes
@@ -61,8 +61,8 @@ type Attached struct {
 	StackTime    uint32         `obj:"0/c"`
 	Port         uint32         `obj:"0/10"`
 	You          netip.AddrPort `obj:"2/11"`
-	Supernode    []uint32       `obj:"6/21"`   // its presence says that a supernode answered
-	Supernodes   uint32         `obj:"0/4000"` // how many there are in the network
+	Supernode    []uint32       `obj:"6/21"`       // its presence says that a supernode answered
+	Supernodes   uint32         `obj:"0/4000,opt"` // how many there are in the network
 	Entries      [][]byte       `obj:"4/4000,opt"`
 }
 

@@ -43,14 +43,14 @@ type Candidate struct {
 // the sender wants to receive: session packets under it, media under Tag|1.
 type RelayReserve struct {
 	Session uint32 `obj:"0/3"`
-	Tag     uint32 `obj:"0/4000"`
+	Tag     uint32 `obj:"0/4000,opt"`
 }
 
 // RelayJoin takes the second side of a reservation (command 74).
 type RelayJoin struct {
 	Relay   uint32 `obj:"0/4"` // the reservation
 	Session uint32 `obj:"0/3"`
-	Tag     uint32 `obj:"0/4000"`
+	Tag     uint32 `obj:"0/4000,opt"`
 }
 
 // RelayEstablished answers both (command 75). The sender reaches the other
@@ -58,9 +58,9 @@ type RelayJoin struct {
 type RelayEstablished struct {
 	Unknown  uint32         `obj:"0/1f"` // always 0 in captures
 	Lifetime uint32         `obj:"0/20"` // seconds; renewed by traffic
-	Relay    uint32         `obj:"0/4"`
-	Tag      uint32         `obj:"0/4000"`
-	Addr     netip.AddrPort `obj:"2/8"`        // where the relay takes frames
+	Relay    uint32         `obj:"0/4,opt"`
+	Tag      uint32         `obj:"0/4000,opt"`
+	Addr     netip.AddrPort `obj:"2/8,opt"`    // where the relay takes frames
 	Entry    []byte         `obj:"4/4000,opt"` // overlay.Entry of the relay, to be offered to the other side
 }
 

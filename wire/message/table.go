@@ -8,6 +8,7 @@ const (
 	Raw     Carrier = 1 << iota // in a type-2 frame, obfuscated and no more
 	Stream                      // in a TCP stream outside a session
 	Session                     // inside a session
+	Old                         // on the old network only: a dissector reads it, no node takes it
 )
 
 // Kind is the flag part of a command word (W3.1).
@@ -29,8 +30,9 @@ type Spec struct {
 	Body     Message // a nil pointer of the command's struct
 }
 
-// Table is every command of the network. Numbers below 0x4000 are Skype's and
-// keep their meaning (W5); new ones start there.
+// Table is every command of the network, and those of the old one that it has no
+// use for. Numbers below 0x4000 are Skype's and keep their meaning (W5); new ones
+// start there. A number may stand here once with each Kind.
 var Table = []Spec{
 	{6, "ask supernodes", Request, Raw | Session, (*AskSupernodes)(nil)},
 	{8, "slot info", Reply, Raw | Session, (*SlotInfo)(nil)},
@@ -38,20 +40,43 @@ var Table = []Spec{
 	{12, "store record", Request, Session, (*StoreRecord)(nil)},
 	{14, "search", Request, Session, (*Search)(nil)},
 	{15, "search result", Reply, Session, (*SearchResult)(nil)},
+	{18, "search newer", Request, Old, (*SearchNewer)(nil)},
+	{19, "search newer result", Reply, Old, (*SearchNewerResult)(nil)},
+	{26, "promote", Request, Old, (*Promote)(nil)},
 	{27, "probe", Request, Raw, (*Probe)(nil)},
 	{28, "probe accepted", Reply, Raw, (*ProbeAccepted)(nil)},
 	{29, "probe refused", Reply, Raw, (*ProbeRefused)(nil)},
 	{30, "attach", Request, Session, (*Attach)(nil)},
 	{31, "attached", Reply, Session, (*Attached)(nil)},
 	{32, "attach refused", Reply, Session, (*AttachRefused)(nil)},
+	{37, "client report", OneWay, Old, (*ClientReport)(nil)},
+	{38, "client report end", OneWay, Old, (*ClientReportEnd)(nil)},
+	{40, "firewall test", Request, Old, (*FirewallTest)(nil)},
+	{41, "connect back", OneWay, Old, (*ConnectBack)(nil)},
+	{42, "firewall tester", Reply, Old, (*FirewallTester)(nil)},
+	{43, "firewall test started", OneWay, Old, (*FirewallTestStarted)(nil)},
+	{44, "ask probe nodes", Request, Old, (*AskProbeNodes)(nil)},
+	{45, "probe nodes", Reply, Old, (*ProbeNodes)(nil)},
+	{47, "broadcasts", OneWay, Old, (*Broadcasts)(nil)},
+	{48, "ask broadcast", Request, Old, (*AskBroadcast)(nil)},
 	{53, "forward", OneWay, Session, (*Forward)(nil)},
+	{53, "routed ping", Request, Old, (*RoutedPing)(nil)},
+	{57, "reach test", Request, Old, (*ReachTest)(nil)},
+	{57, "reach test result", Reply, Old, (*ReachTestResult)(nil)},
+	{60, "announce", OneWay, Old, (*Announce)(nil)},
 	{67, "session request", OneWay, Session, (*SessionRequest)(nil)},
+	{67, "old session request", Request, Old, (*OldSessionRequest)(nil)},
 	{70, "session answer", OneWay, Session, (*SessionAnswer)(nil)},
+	{70, "old session answer", Reply, Old, (*OldSessionAnswer)(nil)},
 	{73, "relay reserve", Request, Session, (*RelayReserve)(nil)},
 	{74, "relay join", Request, Session, (*RelayJoin)(nil)},
 	{75, "relay established", Reply, Session, (*RelayEstablished)(nil)},
+	{81, "contact ping", Request, Old, (*ContactPing)(nil)},
+	{82, "contact status", Reply, Old, (*ContactStatus)(nil)},
 	{84, "relay joined", OneWay, Session, (*RelayJoined)(nil)},
 	{92, "relay move", Request, Session, (*RelayMove)(nil)},
+	{117, "contact status cache", OneWay, Old, (*ContactStatusCache)(nil)},
+	{13016, "installation report", OneWay, Old, (*InstallationReport)(nil)},
 
 	{0x4000, "failure", Reply, Raw | Stream | Session, (*Failure)(nil)},
 	{0x4001, "hello", Request, Raw | Stream, (*Hello)(nil)},

@@ -11,14 +11,14 @@ import (
 var update = flag.Bool("update", false, "write the table of commands into docs/protocol.md")
 
 func TestTable(t *testing.T) {
-	numbers := make(map[uint16]string)
+	words := make(map[uint32]string)
 	names := make(map[string]bool)
 	types := make(map[reflect.Type]bool)
 	for _, s := range Table {
-		if other, ok := numbers[s.Number]; ok {
+		if other, ok := words[s.word()]; ok {
 			t.Errorf("%d is both %q and %q", s.Number, other, s.Name)
 		}
-		numbers[s.Number] = s.Name
+		words[s.word()] = s.Name
 		if names[s.Name] {
 			t.Errorf("two commands are called %q", s.Name)
 		}
@@ -26,7 +26,7 @@ func TestTable(t *testing.T) {
 		if s.Kind < OneWay || s.Kind > Reply {
 			t.Errorf("%s: kind %v", s.Name, s.Kind)
 		}
-		if s.Carriers == 0 || s.Carriers >= Session<<1 {
+		if s.Carriers == 0 || s.Carriers > Old {
 			t.Errorf("%s: carriers %#x", s.Name, uint8(s.Carriers))
 		}
 		typ := reflect.TypeOf(s.Body)

@@ -21,6 +21,7 @@ const module = "github.com/linnet-p2p/linnet"
 var layers = [][]string{
 	{"."},
 	{"wire/objlist", "wire/obfuscate", "wire/frame"},
+	{"wire/arith"},
 	{"wire/message"},
 	{"suite"},
 	{"netx", "store/sqlite"},

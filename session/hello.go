@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -46,19 +47,20 @@ type half struct {
 }
 
 // Dial makes sure of a session with a peer, and sends it the first commands. If
-// there is one that was heard of lately, they go there. Else they ride in the
-// Hello as far as they fit and are one-way, which makes them replayable: they must be idempotent.
-// Dial during dialing sends the same Hello by one more path.
+// there is one that was heard of lately and owes no answer, they go there. Else they
+// ride in the Hello as far as they fit and are one-way, which makes them replayable:
+// they must be idempotent. Dial during dialing sends the same Hello by one more path.
 func (e *Endpoint) Dial(now time.Time, peer Peer, via Path, first ...message.Message) error {
 	e.at(now)
 	s := e.peers[peer.Node]
 	if peer.Node == e.o.Node {
 		return ErrUnreachable
 	}
-	if s == nil || s.state == up && e.now.since(s.heard) >= redialAfter+s.keepAlive {
+	if s == nil || s.state == up && (e.now.since(s.heard) >= redialAfter+s.keepAlive ||
+		s.silence != 0 && e.now.since(s.silence) >= stalledAfter) {
 		return e.hello(peer, via, first)
 	}
-	if s.state == dialing && len(s.dial.via) < MaxPaths {
+	if s.state == dialing && len(s.dial.via) < MaxPaths && !slices.Contains(s.dial.via, via) {
 		s.dial.via = append(s.dial.via, via)
 		e.emit(SendHello{To: s.peer, Via: via, Message: s.dial.hello})
 		e.redial(s)

@@ -457,6 +457,37 @@ func TestRestart(t *testing.T) {
 	if !slices.Equal(b.received, []string{"third"}) || !a.Up(b.peer.Node) {
 		t.Errorf("bob got %q", b.received)
 	}
+	// Even if he was heard a moment ago: he owes an answer.
+	b.Endpoint, b.received = New(bob.options()), nil
+	for range 2 {
+		a.Dial(w.now, b.peer, direct(b), tone("fourth"))
+		w.run(1500 * time.Millisecond)
+	}
+	if !slices.Equal(b.received, []string{"fourth"}) || !a.Up(b.peer.Node) {
+		t.Errorf("bob got %q", b.received)
+	}
+}
+
+// Dialling again by a way that the Hello went already sends nothing.
+func TestDialAgain(t *testing.T) {
+	w := newWorld(t, alice, bob)
+	a := w.nodes[0]
+	hellos := 0
+	w.tap = func(_ *node, x Effect) {
+		if _, is := x.(SendHello); is {
+			hellos++
+		}
+	}
+	w.cut = func(_, _ *node, _ Path) bool { return true }
+	for range 5 {
+		for _, via := range []Path{through, direct(w.nodes[1])} {
+			a.Dial(w.now, bob.peer, via)
+		}
+	}
+	w.run(500 * time.Millisecond)
+	if hellos != 2 {
+		t.Errorf("%d Hellos by two ways", hellos)
+	}
 }
 
 func TestRekey(t *testing.T) {

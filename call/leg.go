@@ -92,7 +92,7 @@ func (m *Machine) speak(now time.Time, c *call, l *leg) {
 	if l.say != nil && !now.Before(l.sayAt) {
 		l.sayAt = now.Add(l.gap)
 		l.gap = min(2*l.gap, aliveEvery)
-		if _, first := l.say.(*message.CallRequest); first && !up {
+		if _, first := l.say.(*message.CallRequest); first { // even if a session stands: it may be with a device that has died since
 			m.do(Open{l.node, l.say})
 		} else {
 			m.do(Send{l.node, l.say})

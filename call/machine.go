@@ -246,11 +246,14 @@ func (m *Machine) Upgraded(now time.Time, node linnet.NodeID) {
 }
 
 // SessionDown says that there is no session to a device, and none is being
-// opened. A call in progress waits for another one until its silence is too long.
+// opened. A call in progress waits for another one until its silence is too long. A
+// device that does not ring yet could not be reached, unless it was a session
+// from before that ended: it is tried again.
 func (m *Machine) SessionDown(now time.Time, node linnet.NodeID) {
+	stood := m.sessions[node] >= sessionUp
 	delete(m.sessions, node)
 	for _, c := range slices.Clone(m.calls) {
-		if l := c.leg(node); l != nil && l.state == trying {
+		if l := c.leg(node); l != nil && l.state == trying && !stood {
 			m.legOver(now, c, l, linnet.OutcomeOffline)
 		}
 	}

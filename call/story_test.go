@@ -687,3 +687,31 @@ func TestUnknownCalls(t *testing.T) {
 		t.Error("a call without a deadline")
 	}
 }
+
+// A session may be older than the device at its other end.
+func TestDeadSession(t *testing.T) {
+	w, alice, bobs := pair(t, 1)
+	bob := bobs[0]
+	id := alice.dial("bob")
+	w.run(time.Second)
+	alice.must(alice.m.HangUp, id)
+	w.run(time.Minute)
+	bob.kill()
+	bob.start()
+	id = alice.dial("bob")
+	w.run(time.Second)
+	w.wantState(alice, id, linnet.CallRinging)
+	alice.must(alice.m.HangUp, id)
+	w.run(time.Minute)
+
+	// It may also end while the device is being called: then the device is not
+	// out of reach, only that session is.
+	w.onSend = func(_, _ linnet.NodeID, m message.Message) bool { _, rings := m.(*message.CallRinging); return !rings }
+	id = alice.dial("bob")
+	w.run(time.Second)
+	clear(alice.sessions)
+	alice.do(func(m *Machine) { m.SessionDown(w.now, bob.id) })
+	w.onSend = nil
+	w.run(5 * time.Second)
+	w.wantState(alice, id, linnet.CallRinging)
+}

@@ -7,7 +7,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # SQLite's generated code takes most of a first build; without inlining it
 # compiles in half the time. `make build` is the optimised binary.
 # It is one large package that one core compiles alone; named first, as the demo
-# does, it is begun while there is work for the other cores.
+# does, it is begun while there is work for the other cores. (go build -o would
+# leave out what is no program, and so the order.)
 QUICK   := -gcflags=modernc.org/...=-l
 
 export CGO_ENABLED ?= 0
@@ -15,7 +16,7 @@ export CGO_ENABLED ?= 0
 .PHONY: demo build test race lint fuzz bench long clean
 
 demo: ## a whole network on this machine, one call, and where to go next
-	$(GO) build $(QUICK) -o bin/ modernc.org/sqlite/lib ./cmd/linnet
+	GOBIN="$(CURDIR)/bin" $(GO) install $(QUICK) modernc.org/sqlite/lib ./cmd/linnet
 	./bin/linnet demo --headless --seconds 8
 	@echo
 	@echo "That was a network of your own: a login server, three supernodes, alice, bob and echo123."

@@ -1,7 +1,6 @@
 package netx
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 )
 
 // A Capture is a Network that writes down what goes through it: every datagram
@@ -30,9 +25,7 @@ type Capture struct {
 	Network
 
 	mu    sync.Mutex // all of below
-	out   *bufio.Writer
-	pcap  *pcapgo.Writer
-	buf   gopacket.SerializeBuffer
+	file  pcapWriter
 	err   error
 	addrs []netip.Addr
 }
@@ -40,10 +33,8 @@ type Capture struct {
 // NewCapture records what goes through n to w. Every packet is handed to w at
 // once and whole, so that the file of a killed process can be read.
 func NewCapture(n Network, w io.Writer) *Capture {
-	c := &Capture{Network: n, out: bufio.NewWriterSize(w, math.MaxUint16+1), buf: gopacket.NewSerializeBuffer()}
-	c.pcap = pcapgo.NewWriterNanos(c.out)
-	c.err = c.pcap.WriteFileHeader(math.MaxUint16, layers.LinkTypeRaw)
-	c.flush()
+	c := &Capture{Network: n, file: pcapWriter{out: w}}
+	c.write(c.file.fileHeader)
 	return c
 }
 
@@ -130,13 +121,13 @@ type capturedTCP struct {
 func (c *Capture) tcp(conn net.Conn, dialed bool) net.Conn {
 	t := &capturedTCP{Conn: conn, c: c, local: AddrPort(conn.LocalAddr()), remote: AddrPort(conn.RemoteAddr())}
 	if dialed {
-		t.out(layers.TCP{SYN: true}, nil)
-		t.in(layers.TCP{SYN: true, ACK: true}, nil)
-		t.out(layers.TCP{ACK: true}, nil)
+		t.out(flagSYN, nil)
+		t.in(flagSYN|flagACK, nil)
+		t.out(flagACK, nil)
 	} else {
-		t.in(layers.TCP{SYN: true}, nil)
-		t.out(layers.TCP{SYN: true, ACK: true}, nil)
-		t.in(layers.TCP{ACK: true}, nil)
+		t.in(flagSYN, nil)
+		t.out(flagSYN|flagACK, nil)
+		t.in(flagACK, nil)
 	}
 	return t
 }
@@ -147,13 +138,17 @@ func (t *capturedTCP) Read(b []byte) (int, error) {
 	defer t.mu.Unlock()
 	for rest := b[:n]; len(rest) > 0; {
 		k := min(len(rest), maxSegment)
-		t.in(layers.TCP{ACK: true, PSH: true}, rest[:k])
+		t.in(flagACK|flagPSH, rest[:k])
 		rest = rest[k:]
 	}
 	reset := errors.Is(err, syscall.ECONNRESET)
 	if (err == io.EOF || reset) && !t.sawRemote {
 		t.sawRemote = true
-		t.in(layers.TCP{ACK: true, FIN: !reset, RST: reset}, nil)
+		end := byte(flagFIN)
+		if reset {
+			end = flagRST
+		}
+		t.in(flagACK|end, nil)
 	}
 	return n, err
 }
@@ -162,7 +157,7 @@ func (t *capturedTCP) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	for rest := b; len(rest) > 0; {
 		k := min(len(rest), maxSegment)
-		t.out(layers.TCP{ACK: true, PSH: true}, rest[:k])
+		t.out(flagACK|flagPSH, rest[:k])
 		rest = rest[k:]
 	}
 	t.mu.Unlock() // the write may block
@@ -173,28 +168,26 @@ func (t *capturedTCP) Close() error {
 	t.mu.Lock()
 	if !t.sentFIN {
 		t.sentFIN = true
-		t.out(layers.TCP{ACK: true, FIN: true}, nil)
+		t.out(flagACK|flagFIN, nil)
 	}
 	t.mu.Unlock()
 	return t.Conn.Close()
 }
 
-func (t *capturedTCP) out(s layers.TCP, payload []byte) {
-	s.Seq, s.Ack = t.sent, t.received
-	t.sent += span(&s, payload)
-	t.c.segment(t.local, t.remote, s, payload)
+func (t *capturedTCP) out(flags byte, payload []byte) {
+	t.c.segment(t.local, t.remote, segment{flags, t.sent, t.received}, payload)
+	t.sent += span(flags, payload)
 }
 
-func (t *capturedTCP) in(s layers.TCP, payload []byte) {
-	s.Seq, s.Ack = t.received, t.sent
-	t.received += span(&s, payload)
-	t.c.segment(t.remote, t.local, s, payload)
+func (t *capturedTCP) in(flags byte, payload []byte) {
+	t.c.segment(t.remote, t.local, segment{flags, t.received, t.sent}, payload)
+	t.received += span(flags, payload)
 }
 
 // span is how many sequence numbers a segment takes.
-func span(s *layers.TCP, payload []byte) uint32 {
+func span(flags byte, payload []byte) uint32 {
 	n := uint32(len(payload))
-	if s.SYN || s.FIN {
+	if flags&(flagSYN|flagFIN) != 0 {
 		n++
 	}
 	return n
@@ -204,55 +197,25 @@ func span(s *layers.TCP, payload []byte) uint32 {
 const maxSegment = math.MaxUint16 - 60
 
 func (c *Capture) datagram(from, to netip.AddrPort, payload []byte) {
-	if from.Addr().Is4() != to.Addr().Is4() {
-		return // the socket will refuse it
+	if from.Addr().Is4() != to.Addr().Is4() || len(payload) > maxSegment {
+		return // the socket will not send it
 	}
-	udp := layers.UDP{SrcPort: layers.UDPPort(from.Port()), DstPort: layers.UDPPort(to.Port())}
-	c.packet(from, to, layers.IPProtocolUDP, &udp, payload)
+	c.write(func() error { return c.file.datagram(time.Now(), from, to, payload) })
 }
 
-func (c *Capture) segment(from, to netip.AddrPort, s layers.TCP, payload []byte) {
-	s.SrcPort, s.DstPort, s.Window = layers.TCPPort(from.Port()), layers.TCPPort(to.Port()), math.MaxUint16
-	c.packet(from, to, layers.IPProtocolTCP, &s, payload)
+func (c *Capture) segment(from, to netip.AddrPort, s segment, payload []byte) {
+	c.write(func() error { return c.file.segment(time.Now(), from, to, s, payload) })
 }
 
-// transport is layers.UDP or layers.TCP, whose checksum covers IP addresses.
-type transport interface {
-	gopacket.SerializableLayer
-	SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
-}
-
-func (c *Capture) packet(from, to netip.AddrPort, proto layers.IPProtocol, t transport, payload []byte) {
+// write adds to the file unless that failed before.
+func (c *Capture) write(what func() error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
 		return
 	}
-	var ip interface {
-		gopacket.NetworkLayer
-		gopacket.SerializableLayer
-	}
-	src, dst := from.Addr().AsSlice(), to.Addr().AsSlice()
-	if from.Addr().Is4() {
-		ip = &layers.IPv4{Version: 4, TTL: 64, Protocol: proto, SrcIP: src, DstIP: dst}
-	} else {
-		ip = &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: proto, SrcIP: src, DstIP: dst}
-	}
-	t.SetNetworkLayerForChecksum(ip)
-	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	if c.err = gopacket.SerializeLayers(c.buf, options, ip, t, gopacket.Payload(payload)); c.err == nil {
-		n := len(c.buf.Bytes())
-		c.err = c.pcap.WritePacket(gopacket.CaptureInfo{Timestamp: time.Now(), CaptureLength: n, Length: n}, c.buf.Bytes())
-	}
-	c.flush()
-}
-
-func (c *Capture) flush() {
-	if c.err == nil {
-		c.err = c.out.Flush()
-	}
-	if c.err != nil {
-		c.err = fmt.Errorf("netx: capture: %w", c.err)
+	if err := what(); err != nil {
+		c.err = fmt.Errorf("netx: capture: %w", err)
 	}
 }
 

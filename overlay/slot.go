@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/wire/obfuscate"
 )
 
 // Who holds what: every user has a slot, and every slot is held by the
@@ -42,6 +43,20 @@ func SlotOf(user linnet.UserName) Slot {
 	h := sha256.Sum256([]byte(user))
 	return Slot(binary.BigEndian.Uint64(h[:8]) % SlotCount)
 }
+
+// ClassicSlotOf is the SlotFunc of classic networks and of the old one: the CRC
+// of the first five characters of the name in lower case, a 32-bit word each,
+// mod SlotCount. A character that is not above a space ends the name. (FS; the
+// slots that captures asked for agree.)
+func ClassicSlotOf(user linnet.UserName) Slot {
+	var words []byte
+	for i := 0; i < len(user) && i < classicPrefix && user[i] > ' '; i++ {
+		words = binary.LittleEndian.AppendUint32(words, uint32(user[i]))
+	}
+	return Slot(obfuscate.CRC(words) % SlotCount)
+}
+
+const classicPrefix = 5 // characters of a name that its slot depends on
 
 // Score is a supernode's score in a slot; the highest hold it.
 func Score(slot Slot, node linnet.NodeID) uint64 { return score(slot, weight(node)) }

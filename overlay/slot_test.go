@@ -24,6 +24,20 @@ func TestSlotOf(t *testing.T) {
 	}
 }
 
+// The first three are slots that captures asked for (SC, SO); the others follow
+// from the rule.
+func TestClassicSlotOf(t *testing.T) {
+	for user, want := range map[linnet.UserName]Slot{
+		"xot_iam": 45, "notnowagainplease": 738, "xoteg_iam": 171,
+		"echo123": 544, "alice": 1942, "bob": 1688, "al": 8, "abcde": 69, "abcdefgh": 69,
+		"al bcd": 8,
+	} {
+		if got := ClassicSlotOf(user); got != want {
+			t.Errorf("ClassicSlotOf(%s) = %d, want %d", user, got, want)
+		}
+	}
+}
+
 func TestScore(t *testing.T) {
 	counting := linnet.NodeID{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 	for _, tt := range []struct {

@@ -20,8 +20,8 @@ const module = "github.com/linnet-p2p/linnet"
 // what stands above it. Packages of one line do not know one another.
 var layers = [][]string{
 	{"."},
-	{"wire/objlist", "wire/obfuscate", "wire/frame"},
-	{"wire/arith"},
+	{"wire/objlist", "wire/obfuscate"},
+	{"wire/arith", "wire/frame"},
 	{"wire/message"},
 	{"suite"},
 	{"netx", "store/sqlite"},

@@ -32,6 +32,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/linnet-p2p/linnet/netx"
@@ -99,6 +100,7 @@ type Link struct {
 	tags      tags
 	challenge challenger
 	buffers   sync.Pool // of *[]byte for datagrams to be sent
+	classic   atomic.Bool
 
 	wg     sync.WaitGroup // goroutines; added to under mu while open
 	shown  []byte         // the UDP reader's own
@@ -164,6 +166,11 @@ func (l *Link) listen() (err error) {
 	}
 	return err
 }
+
+// SetClassic says whether the network's suite is the classic one: then records
+// of sessions in streams have tags of 16 bits, and streams to port 443 begin in
+// disguise. A link is open before a node knows its network, so this is no option.
+func (l *Link) SetClassic(classic bool) { l.classic.Store(classic) }
 
 // Addr is the local address of both sockets.
 func (l *Link) Addr() netip.AddrPort { return l.addr }

@@ -70,7 +70,7 @@ func (l *Link) sendPacket(to Origin, tag uint32, body []byte) error {
 		case len(body) > frame.MaxPayload:
 			return ErrTooLong
 		}
-		return s.send(frame.Record{Kind: frame.InSession, Tag: tag, Body: body})
+		return s.send(frame.Record{Kind: frame.InSession, Classic: l.classic.Load(), Tag: tag, Body: body})
 	}
 	if len(body) > MaxPacket {
 		return ErrTooLong

@@ -287,11 +287,7 @@ func (s *stream) serve(opened chan<- error) {
 		s.close(err)
 		return
 	}
-	padding := make([]byte, leastPadding+rand.IntN(mostPadding-leastPadding))
-	for i := range padding {
-		padding[i] = byte(rand.Uint32())
-	}
-	s.send(frame.Record{Kind: frame.Padding, Body: padding})
+	s.send(frame.Record{Kind: frame.Padding, Body: random(leastPadding + rand.IntN(mostPadding-leastPadding))})
 	var wg sync.WaitGroup
 	wg.Go(func() { s.write(out) })
 	s.close(s.read(in))
@@ -310,6 +306,9 @@ func (s *stream) open(dialled bool) (in, out *obfuscate.Stream, err error) {
 		return err
 	}
 	if dialled {
+		if err := s.disguise(); err != nil {
+			return nil, nil, err
+		}
 		if err := say(); err != nil {
 			return nil, nil, err
 		}
@@ -319,6 +318,11 @@ func (s *stream) open(dialled bool) (in, out *obfuscate.Stream, err error) {
 	var theirs [obfuscate.OpeningSize]byte
 	if _, err := io.ReadFull(s.conn, theirs[:]); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errOpening, err)
+	}
+	if !dialled && s.link.classic.Load() && obfuscate.IsClientHello(theirs[:]) {
+		if err := s.undisguise(&theirs); err != nil {
+			return nil, nil, err
+		}
 	}
 	theirSeed, _, err := obfuscate.ParseOpening(theirs)
 	if err != nil {
@@ -332,6 +336,52 @@ func (s *stream) open(dialled bool) (in, out *obfuscate.Stream, err error) {
 	return obfuscate.NewStream(theirSeed), obfuscate.NewStream(seed), nil
 }
 
+const portTLS = 443
+
+// disguise begins a stream to port 443 of a classic network as SSL would.
+func (s *stream) disguise() error {
+	if !s.link.classic.Load() || s.remote.Port() != portTLS {
+		return nil
+	}
+	if _, err := s.conn.Write(obfuscate.AppendClientHello(nil, [16]byte(random(16)))); err != nil {
+		return err
+	}
+	var answer [obfuscate.ServerHelloSize]byte
+	if _, err := io.ReadFull(s.conn, answer[:]); err != nil {
+		return fmt.Errorf("%w: %w", errOpening, err)
+	}
+	if !obfuscate.IsServerHello(answer[:]) {
+		return obfuscate.ErrOpening
+	}
+	return nil
+}
+
+// undisguise answers a hello, of which the first bytes are in opening, and
+// reads the opening behind it.
+func (s *stream) undisguise(opening *[obfuscate.OpeningSize]byte) error {
+	var rest [obfuscate.ClientHelloSize - obfuscate.OpeningSize]byte
+	_, err := io.ReadFull(s.conn, rest[:])
+	if err == nil {
+		_, err = s.conn.Write(obfuscate.AppendServerHello(nil, uint32(time.Now().Unix()), [60]byte(random(60))))
+	}
+	if err == nil {
+		_, err = io.ReadFull(s.conn, opening[:])
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errOpening, err)
+	}
+	return nil
+}
+
+// random is n bytes that look like nothing.
+func random(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+}
+
 func (s *stream) read(hidden *obfuscate.Stream) error {
 	b := make([]byte, readBuffer)
 	var records frame.Records
@@ -343,6 +393,7 @@ func (s *stream) read(hidden *obfuscate.Stream) error {
 		s.link.count.tcpIn.bytes.Add(uint64(n))
 		hidden.XOR(b[:n])
 		records.Feed(b[:n])
+		records.Classic = s.link.classic.Load()
 		for {
 			r, ok, err := records.Next()
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -228,7 +229,7 @@ func TestStreamBytes(t *testing.T) {
 		obfuscate.NewStream(seed).XOR(got)
 		var kinds []string
 		for len(got) > 0 {
-			r, n, err := frame.ParseRecord(got)
+			r, n, err := frame.ParseRecord(got, false)
 			if err != nil || n == 0 {
 				t.Fatalf("%x: %v", got, err)
 			}
@@ -236,6 +237,74 @@ func TestStreamBytes(t *testing.T) {
 			got = got[n:]
 		}
 		same(t, "records", kinds, []string{"3 0000", "1 6d32"})
+	})
+}
+
+// A classic network on port 443: SSL to look at, then records of sessions with
+// the low half of their tag.
+func TestClassicStream(t *testing.T) {
+	simulate(t, func(t *testing.T, in *netsim.Internet) {
+		a, b := in.Host(netsim.HostOptions{}), in.Host(netsim.HostOptions{})
+		to := netip.AddrPortFrom(b.Addr(), portTLS)
+		server, hs := start(t, Options{Net: b, Listen: netip.AddrPortFrom(netip.Addr{}, portTLS)})
+		server.SetClassic(true)
+		client, _ := start(t, on(a))
+		newcomer, err := client.Dial(t.Context(), to) // has no descriptor yet
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.Close(newcomer)
+		time.Sleep(time.Minute)
+
+		var seen record
+		a.Tap(func(p netsim.Packet) {
+			if p.TCP && len(p.Payload) > 0 {
+				seen.add(fmt.Sprintf("%v %d %x", p.Sent, len(p.Payload), p.Payload[:3]))
+			}
+		})
+		client.SetClassic(true)
+		stream, err := client.Dial(t.Context(), to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first := seen.all(); len(first) < 2 || first[0] != "true 72 804601" || first[1] != "false 79 160301" {
+			t.Errorf("the stream begins with %q", first)
+		}
+		server.Bind(0xabcd, func(_ Origin, body []byte) { seen.add("media " + string(body)) })
+		for _, tag := range []uint32{0xabcc, 0xabcd} {
+			if err := client.SendPacket(Origin{Addr: to, Stream: stream}, tag, []byte("packet")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		same(t, "packets", hs.told().packets, []string{"abcc packet"})
+		if !slices.Contains(seen.all(), "media packet") {
+			t.Error("media was not told from session packets")
+		}
+	})
+}
+
+// Who answers on 443 with something else is no node.
+func TestDisguiseOfAnother(t *testing.T) {
+	simulate(t, func(t *testing.T, in *netsim.Internet) {
+		a, b := in.Host(netsim.HostOptions{}), in.Host(netsim.HostOptions{})
+		to := netip.AddrPortFrom(b.Addr(), portTLS)
+		listener, err := b.ListenTCP(t.Context(), to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		go func() {
+			if conn, err := listener.Accept(); err == nil {
+				conn.Write(make([]byte, obfuscate.ServerHelloSize))
+				conn.Close()
+			}
+		}()
+		client, _ := start(t, on(a))
+		client.SetClassic(true)
+		if _, err := client.Dial(t.Context(), to); !errors.Is(err, obfuscate.ErrOpening) {
+			t.Errorf("Dial: %v", err)
+		}
 	})
 }
 

@@ -1,8 +1,8 @@
 // Package frame lays out what a node sends: the frames that are UDP datagrams
 // and the records that a TCP stream is made of.
 //
-// It knows the layout only. It hides and checks nothing (package obfuscate
-// does), and does not look into commands (package message does). It opens no
+// It knows the layout only. It hides nothing (package obfuscate does), and does
+// not look into commands (package message does). It opens no
 // socket and reads no clock. Reading allocates nothing: bodies share the memory
 // of the input.
 //

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+
+	"github.com/linnet-p2p/linnet/wire/obfuscate"
 )
 
 // A Record is one unit of a TCP stream, once its opening is over and the
@@ -14,11 +16,18 @@ import (
 //	Ack:       01 | packet 2
 //	Padding:   03 | random                          // the first record of either side
 //	InSession: 05 | tag 4 | body                    // as in a Session datagram
+//	           05 | word 2 | body                   // the same on classic networks (W7.6)
+//
+// Classic networks have tags of 16 bits, and word is the tag XOR the low half
+// of the body's CRC. The old clients put the number of their session there,
+// shifted left by one: the low bit, which is free so, tells media from session
+// packets as in every tag.
 type Record struct {
-	Kind   RecordKind
-	Packet uint16 // Commands, Ack
-	Tag    uint32 // InSession
-	Body   []byte // commands, padding, a session packet or, of an unknown Kind, all there is
+	Kind    RecordKind
+	Packet  uint16 // Commands, Ack
+	Tag     uint32 // InSession
+	Classic bool   // InSession: as on classic networks
+	Body    []byte // commands, padding, a session packet or, of an unknown Kind, all there is
 }
 
 // A RecordKind is the type byte of a control record, or Commands. Records of
@@ -52,6 +61,11 @@ func (r Record) Append(b []byte) []byte {
 		b = append(binary.AppendUvarint(b, 3<<1|1), byte(Ack))
 		return binary.BigEndian.AppendUint16(b, r.Packet)
 	case InSession:
+		if r.Classic {
+			b = append(binary.AppendUvarint(b, uint64(1+2+len(r.Body))<<1|1), byte(InSession))
+			b = binary.BigEndian.AppendUint16(b, uint16(r.Tag)^uint16(obfuscate.CRC(r.Body)))
+			break
+		}
 		b = append(binary.AppendUvarint(b, uint64(1+4+len(r.Body))<<1|1), byte(InSession))
 		b = binary.BigEndian.AppendUint32(b, r.Tag)
 	default:
@@ -61,9 +75,10 @@ func (r Record) Append(b []byte) []byte {
 }
 
 // ParseRecord reads the record at the start of b and returns the bytes that it
-// takes; none means that more are needed. Body shares b's memory. After an
-// error the stream is of no more use.
-func ParseRecord(b []byte) (r Record, n int, err error) {
+// takes; none means that more are needed. classic says how records of sessions
+// are laid out. Body shares b's memory. After an error the stream is of no more
+// use.
+func ParseRecord(b []byte, classic bool) (r Record, n int, err error) {
 	length, n := binary.Uvarint(b[:min(len(b), maxLengthField)])
 	switch {
 	case n == 0 && len(b) < maxLengthField:
@@ -95,6 +110,15 @@ func ParseRecord(b []byte) (r Record, n int, err error) {
 		}
 		r.Packet, r.Body = binary.BigEndian.Uint16(r.Body), nil
 	case InSession:
+		if classic {
+			if len(r.Body) < 2 {
+				return Record{}, 0, ErrRecord
+			}
+			word := binary.BigEndian.Uint16(r.Body)
+			r.Body, r.Classic = r.Body[2:], true
+			r.Tag = uint32(word ^ uint16(obfuscate.CRC(r.Body)))
+			break
+		}
 		if len(r.Body) < 4 {
 			return Record{}, 0, ErrRecord
 		}
@@ -109,6 +133,8 @@ const maxLengthField = 3 // bytes of a uvarint up to 2*MaxRecord+1
 // ready. It keeps the piece of a record that is not complete yet, and nothing
 // while the stream is idle.
 type Records struct {
+	Classic bool // records of sessions are those of classic networks
+
 	buf []byte // not cut yet
 	own bool   // buf is not the caller's memory
 }
@@ -128,7 +154,7 @@ func (r *Records) Feed(b []byte) {
 // shares the memory of what was fed, or of Records; it is good until the next
 // Feed. After an error the stream is of no more use.
 func (r *Records) Next() (rec Record, ok bool, err error) {
-	rec, n, err := ParseRecord(r.buf)
+	rec, n, err := ParseRecord(r.buf, r.Classic)
 	if err != nil {
 		return Record{}, false, err
 	}

@@ -2,7 +2,6 @@ package link
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/linnet-p2p/linnet/wire/frame"
 	"github.com/linnet-p2p/linnet/wire/message"
 	"github.com/linnet-p2p/linnet/wire/obfuscate"
-	"github.com/linnet-p2p/linnet/wire/objlist"
 )
 
 const (
@@ -111,9 +109,11 @@ func (l *Link) begin(to netip.AddrPort, m message.Message) (*exchange, error) {
 		x.id += 2
 	}
 	l.nextID = x.id + 2
-	x.plain = message.Append(nil, message.Command{ID: x.id - 1, Body: m})
+	c := message.Command{ID: x.id - 1, Body: m}
+	x.plain = message.Append(nil, c)
+	// What is shorter than a nack gets none, and then its sender never learns his address.
 	if short := nackSize(to.Addr()) - frame.CommandSize - len(x.plain); short > 0 {
-		x.plain = padded(x.plain, message.SpecOf(m).Kind, short)
+		x.plain = message.AppendPadded(nil, c, short)
 	}
 	if len(x.plain) > frame.MaxPayload {
 		return nil, ErrTooLong
@@ -227,26 +227,4 @@ func (l *Link) introduce(ctx context.Context, to netip.AddrPort, again bool) err
 	}
 	_, err := l.exchange(ctx, to, &message.Probe{}, true)
 	return err
-}
-
-// junk is an object of no meaning, as Skype's clients put into what they sent.
-const junk = 0xefef
-
-// padded is a plain command made at least n bytes longer. One that is shorter
-// than a nack gets none, and then its sender never learns his address.
-func padded(plain []byte, kind message.Kind, n int) []byte {
-	_, word := objlist.Uvarint(plain) // where the command word begins
-	_, size := objlist.Uvarint(plain[word:])
-	id := word + size
-	body := id // where the list begins
-	if kind != message.OneWay {
-		body += 2
-	}
-	list, err := objlist.Parse(plain[body:])
-	if err != nil { // it was made by message.Append
-		panic(fmt.Sprintf("link: %v", err))
-	}
-	rest := append(plain[id:body:body], append(list, objlist.Blob(junk, make([]byte, n))).Append(nil)...)
-	longer := binary.AppendUvarint(nil, uint64(len(rest)))
-	return append(append(longer, plain[word:id]...), rest...)
 }

@@ -2,12 +2,10 @@ package link
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -375,22 +373,6 @@ func TestSendIsConfirmed(t *testing.T) {
 		if ha.handled() != 1 {
 			t.Errorf("handled %d times", ha.handled())
 		}
-		same(t, "datagrams", seen.all(), []string{"out command 18", "in confirm 11", "out confirm 11", "out confirm 11"})
+		same(t, "datagrams", seen.all(), []string{"out command 17", "in confirm 11", "out confirm 11", "out confirm 11"})
 	})
-}
-
-func TestPadded(t *testing.T) {
-	for _, tt := range []struct {
-		c    message.Command
-		want string
-	}{
-		{message.Command{ID: 0x0102, Body: &message.Probe{}}, "0c da01 0102 4101 04efdf03 03 000000"},
-		{message.Command{Body: &message.NetworkStats{UsersOnline: 1}}, "0d 59 4102 000901 04efdf03 03 000000"},
-	} {
-		plain := message.Append(nil, tt.c)
-		got := padded(plain, message.SpecOf(tt.c.Body).Kind, 3)
-		if hex.EncodeToString(got) != strings.ReplaceAll(tt.want, " ", "") {
-			t.Errorf("padded %x to %x, want %s", plain, got, tt.want)
-		}
-	}
 }

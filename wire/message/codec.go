@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/linnet-p2p/linnet/wire/arith"
 	"github.com/linnet-p2p/linnet/wire/objlist"
 )
 
@@ -55,14 +56,26 @@ func SpecOf(m Message) *Spec {
 	return commands.byType[t.Elem()]
 }
 
-// Append appends one command to b. A Body that is not in Table is a mistake of
-// the program, and Append panics.
-func Append(b []byte, c Command) []byte {
+// Append appends one command to b, with the list in the shorter of its two
+// forms. A Body that is not in Table is a mistake of the program, and Append
+// panics.
+func Append(b []byte, c Command) []byte { return appendCommand(b, c) }
+
+// AppendPadded is Append with n bytes more that mean nothing, and their header.
+func AppendPadded(b []byte, c Command, n int) []byte {
+	return appendCommand(b, c, objlist.Blob(junk, make([]byte, n)))
+}
+
+// junk is the id of an object of no meaning, as the old network's clients put
+// into what they sent.
+const junk = 0xefef
+
+func appendCommand(b []byte, c Command, more ...objlist.Object) []byte {
 	spec := SpecOf(c.Body)
 	if spec == nil {
 		panic(fmt.Sprintf("message: %T is not in Table", c.Body))
 	}
-	list := Marshal(c.Body)
+	list := shorter(append(listOf(c.Body), more...))
 	length := len(list)
 	if spec.Kind != OneWay {
 		length += idSize
@@ -131,17 +144,29 @@ func Parse(b []byte, via Carrier) (c Command, rest []byte, err error) {
 		return c, rest, fmt.Errorf("message: %s: %w", spec.Name, ErrCarrier)
 	}
 	m := reflect.New(reflect.TypeOf(spec.Body).Elem())
-	if err := unmarshal(body, m.Elem()); err != nil {
+	if err := unmarshal(body, m.Elem(), (*decoder).either); err != nil {
 		return c, rest, fmt.Errorf("message: %s: %w", spec.Name, err)
 	}
 	c.Body = m.Interface()
 	return c, rest, nil
 }
 
+// shorter is the wire form of l, packed where that is shorter.
+func shorter(l objlist.List) []byte {
+	plain := l.Append(nil)
+	packed, err := arith.Append(make([]byte, 0, len(plain)), l)
+	if err != nil || len(packed) >= len(plain) {
+		return plain
+	}
+	return packed
+}
+
 // Marshal is the bare object list of any struct with obj tags, or pointer to
-// one: of what is signed or sealed. Tags that make no sense are a mistake of
-// the program, and Marshal and Unmarshal panic.
-func Marshal(m any) []byte {
+// one: of what is signed or sealed, and therefore never packed. Tags that make
+// no sense are a mistake of the program, and Marshal and Unmarshal panic.
+func Marshal(m any) []byte { return listOf(m).Append(nil) }
+
+func listOf(m any) objlist.List {
 	v := reflect.ValueOf(m)
 	if v.Kind() != reflect.Pointer {
 		p := reflect.New(v.Type()) // arrays inside have to be addressable
@@ -149,14 +174,15 @@ func Marshal(m any) []byte {
 		v = p
 	}
 	v = v.Elem()
-	return planOf(v.Type()).list(v).Append(nil)
+	return planOf(v.Type()).list(v)
 }
 
-// Unmarshal reads exactly one list into the struct that m points to, and
-// overwrites all its tagged fields. The struct shares no memory with b.
+// Unmarshal reads exactly one list, not a packed one, into the struct that m
+// points to, and overwrites all its tagged fields. The struct shares no memory
+// with b.
 func Unmarshal(b []byte, m any) error {
 	v := reflect.ValueOf(m).Elem()
-	if err := unmarshal(b, v); err != nil {
+	if err := unmarshal(b, v, (*decoder).plain); err != nil {
 		return fmt.Errorf("message: %s: %w", v.Type().Name(), err)
 	}
 	return nil

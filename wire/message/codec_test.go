@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"net/netip"
@@ -16,67 +17,94 @@ import (
 )
 
 // Vectors with a source are of the old network: its bytes, or, "unpacked", the
-// list that they stand for in our encoding; docs/protocol.md names the sources. The
-// others are ours, worked out by hand.
+// list that they stand for; docs/protocol.md names the sources. The others are
+// ours, their plain lists worked out by hand, their packed ones checked against
+// the reference coder in the tests of package arith.
 var vectors = []struct {
 	name string
 	cmd  Command
 	via  Carrier
-	wire string
+
+	wire   string // with a plain list
+	packed string // the same as it is sent, if that is shorter
 }{
-	{"SN: probe", Command{0x7f45, &Probe{}}, Raw, "04 da01 7f45 4100"},
-	{"SN: probe accepted", Command{0x016d, &ProbeAccepted{}}, Raw, "04 e301 016d 4100"},
+	{"SN: probe", Command{0x7f45, &Probe{}}, Raw, "04 da01 7f45 4100", ""},
+	{"SN: probe accepted", Command{0x016d, &ProbeAccepted{}}, Raw, "04 e301 016d 4100", ""},
 	{"FS: ask for 16 slots, 6 addresses each", Command{0x97be, &AskSupernodes{Slots: 16, Max: 6}}, Raw,
-		"0a 32 97be 41 02 000410 000506"},
+		"0a 32 97be 41 02 000410 000506",
+		"06 32 97be 42 8514c9"},
 	{"ask for one slot, as SC did packed", Command{0x6d35, &AskSupernodes{Slot: new(uint32(1315)), Max: 5}}, Raw,
-		"0b 32 6d35 41 02 0000a30a 000505"},
-	{"ask for slot 0", Command{2, &AskSupernodes{Slot: new(uint32(0)), Max: 5}}, Raw, "0a 32 0002 41 02 000000 000505"},
+		"0b 32 6d35 41 02 0000a30a 000505",
+		"08 32 6d35 42 34aa09f8ee"},
+	{"ask for slot 0", Command{2, &AskSupernodes{Slot: new(uint32(0)), Max: 5}}, Raw, "0a 32 0002 41 02 000000 000505",
+		"07 32 0002 42 2ae9d14a"},
 	{"slot info, SC unpacked", Command{0x6d35, &SlotInfo{Slots: []SlotMembers{{
 		Slot: 1315, Total: 11, Addrs: addrs("68.231.242.131:11371", "12.216.29.223:9291"),
-	}}}}, Raw, "1f 43 6d35 41 01 0506 41 04 0000a30a 0203 44e7f2832c6b 0203 0cd81ddf244b 00070b"},
-	{"network stats, SC unpacked", Command{0, &NetworkStats{UsersOnline: 7917455}}, Session, "08 59 41 01 0009 8f9fe303"},
+	}}}}, Raw, "1f 43 6d35 41 01 0506 41 04 0000a30a 0203 44e7f2832c6b 0203 0cd81ddf244b 00070b",
+		"18 43 6d35 42 f8ebdb70bf6831c70783f2e7446b2cdf1dd80c4b24"},
+	{"network stats, SC unpacked", Command{0, &NetworkStats{UsersOnline: 7917455}}, Session, "08 59 41 01 0009 8f9fe303",
+		"07 59 42 b09f39bc4cdc"},
 	{"search, SC unpacked", Command{0x6d4d, &Search{
 		Terms:  []Term{{Text: "xot_iam", Operator: OpEqual, Field: FieldUser}},
 		Wanted: []uint32{FieldUser, FieldRecord},
-	}}, Session, "1d 72 6d4d 41 02 0500 41 03 0300 786f745f69616d00 000100 000210 0601 02 100b"},
+	}}, Session, "1d 72 6d4d 41 02 0500 41 03 0300 786f745f69616d00 000100 000210 0601 02 100b",
+		"12 72 6d4d 42 f6231fa2a11b8dc2b269de555bc892"},
 	{"SN: connect back", Command{0, &ConnectBack{Addr: netip.MustParseAddrPort("192.0.2.7:33033")}}, Old,
-		"0a c902 41 01 0211 c00002078109"},
-	{"OS: firewall test started, unpacked", Command{0, &FirewallTestStarted{Test: 227}}, Old, "06 d902 41 01 0019 e301"},
-	{"SC: ask probe nodes, unpacked", Command{1, &AskProbeNodes{10, 7, 1}}, Old, "0d e202 0001 41 03 00120a 001307 001401"},
-	{"SO: ask broadcast, unpacked", Command{1, &AskBroadcast{2}}, Old, "07 8203 0001 41 01 000002"},
+		"0a c902 41 01 0211 c00002078109", ""},
+	{"OS: firewall test started, unpacked", Command{0, &FirewallTestStarted{Test: 227}}, Old, "06 d902 41 01 0019 e301",
+		"05 d902 42 b517f484"},
+	{"SC: ask probe nodes, unpacked", Command{1, &AskProbeNodes{10, 7, 1}}, Old, "0d e202 0001 41 03 00120a 001307 001401",
+		"08 e202 0001 42 b3799396a0"},
+	{"SO: ask broadcast, unpacked", Command{1, &AskBroadcast{2}}, Old, "07 8203 0001 41 01 000002",
+		"05 8203 0001 42 2d03"},
 	{"SC: attach, unpacked", Command{1, &Attach{Uptime: 2, Node: 0x6b74b3cf2b9e97cb, Port: 37058}}, Session,
-		"16 f201 0001 41 03 000102 010d 6b74b3cf2b9e97cb 0010 c2a102"},
+		"16 f201 0001 41 03 000102 010d 6b74b3cf2b9e97cb 0010 c2a102",
+		"13 f201 0001 42 42f27a3b4cd70fd56b74b3cf2b9e97cb"},
 	{"SC: attached, unpacked", Command{1, &Attached{
 		StackVersion: 44, StackTime: 802011429, Port: 57947, You: netip.MustParseAddrPort("78.36.112.176:1184"), Supernode: []uint32{0, 0},
-	}}, Session, "20 fb01 0001 41 05 000b2c 000c a5f2b6fe02 0010 dbc403 0211 4e2470b004a0 0621 020000"},
+	}}, Session, "20 fb01 0001 41 05 000b2c 000c a5f2b6fe02 0010 dbc403 0211 4e2470b004a0 0621 020000",
+		"19 fb01 0001 42 b125f2828ab3acc0d002c0ec738f272cb070244ea004"},
 	{"FS: routed ping", Command{1, &RoutedPing{Version: 2, Target: oldLocation, Inner: 81, Unknown: 0x1c, Status: 2,
 		Ping: ContactPing{Target: "bob", Sender: "al", Source: oldLocation}}}, Old,
 		"4f aa03 0001 41 06 000002 0401 15 " + oldLocationHex + " 000251" +
-			"0503 41 03 0300 626f6200 0302 616c00 040c 15 " + oldLocationHex + " 00041c 001002"},
-	{"FS: contact status", Command{1, &ContactStatus{Status: 2, Unknown: 10}}, Old, "0a 9305 0001 41 02 000102 00080a"},
+			"0503 41 03 0300 626f6200 0302 616c00 040c 15 " + oldLocationHex + " 00041c 001002",
+		"3f aa03 0001 42 2d4081e89a79ecf2eb2cbef02995f22530b011b44ed518acb33901c0a80002a373c869d396fe3011b44ed518acb33901c0a80002a373c869d396fe30"},
+	{"FS: contact status", Command{1, &ContactStatus{Status: 2, Unknown: 10}}, Old, "0a 9305 0001 41 02 000102 00080a",
+		"07 9305 0001 42 4282e6cb"},
 	{"IPv6 under the id of the address", Command{9, &ProbeRefused{Others: addrs("192.0.2.1:80", "[2001:db8::1]:258")}}, Raw,
-		"21 eb01 0009 41 02 0203 c00002010050 0403 12 20010db8000000000000000000000001 0102"},
-	{"relay joined, SC unpacked", Command{0, &RelayJoined{Session: 10741, Expires: 30}}, Session, "09 a105 41 02 0003f553 000f1e"},
+		"21 eb01 0009 41 02 0203 c00002010050 0403 12 20010db8000000000000000000000001 0102",
+		"1f eb01 0009 42 fc28e6ac010200c0500020010db80000000000000000000000010102"},
+	{"relay joined, SC unpacked", Command{0, &RelayJoined{Session: 10741, Expires: 30}}, Session, "09 a105 41 02 0003f553 000f1e",
+		"07 a105 42 6ac26a84c9c9"},
 	{"call hold", Command{0, &CallHold{Call: linnet.CallID{1, 15: 2}, On: true}}, Session,
-		"18 b1a008 41 02 0400 10 01000000000000000000000000000002 000101"},
-	{"failure", Command{7, &Failure{Code: FailureTaken, Text: "taken"}}, Stream, "0f 838008 0007 41 02 000006 0301 74616b656e00"},
-	{"hello", Command{0x7f4d, &Hello{Noise: []byte{1, 2, 3}}}, Raw, "0a 8a8008 7f4d 41 01 0400 03 010203"},
-	{"hello reply", Command{0x7f4d, &HelloReply{Noise: []byte{1, 2, 3}}}, Raw, "0a 938008 7f4d 41 01 0400 03 010203"},
+		"18 b1a008 41 02 0400 10 01000000000000000000000000000002 000101",
+		"15 b1a008 42 b85714a101000000000000000000000000000002"},
+	{"failure", Command{7, &Failure{Code: FailureTaken, Text: "taken"}}, Stream, "0f 838008 0007 41 02 000006 0301 74616b656e00",
+		"09 838008 0007 42 2e0151d85f77"},
+	{"hello", Command{0x7f4d, &Hello{Noise: []byte{1, 2, 3}}}, Raw, "0a 8a8008 7f4d 41 01 0400 03 010203",
+		"08 8a8008 7f4d 42 b7d8010203"},
+	{"hello reply", Command{0x7f4d, &HelloReply{Noise: []byte{1, 2, 3}}}, Raw, "0a 938008 7f4d 41 01 0400 03 010203",
+		"08 938008 7f4d 42 b7d8010203"},
 	{"search for bob", Command{1, &Search{
 		Terms:  []Term{{Text: "bob", Operator: OpEqual, Field: FieldUser}},
 		Wanted: []uint32{FieldUser, FieldRecord},
-	}}, Session, "19 72 0001 41 02 0500 41 03 0300 626f6200 000100 000210 0601 02 100b"},
+	}}, Session, "19 72 0001 41 02 0500 41 03 0300 626f6200 000100 000210 0601 02 100b",
+		"0f 72 0001 42 f62300178e71f6d02e966de1"},
 	{"forward a session packet", Command{0, &Forward{
 		Version: 2, Target: Location{Node: linnet.NodeID{1}, Supernodes: []linnet.NodeID{{2}}}, Inner: InnerPacket,
 		Packet: Packet{Body: []byte{1, 2, 3}}, Source: Location{Node: linnet.NodeID{3}, Supernodes: []linnet.NodeID{}}, Hops: MaxHops,
 	}}, Session, "51 a903 41 06 000002 0401 22 01 01000000000000000000000000000000 01 02000000000000000000000000000000" +
-		"0002 838001 0503 41 01 0400 03 010203 000403 040c 12 01 03000000000000000000000000000000 00"},
+		"0002 838001 0503 41 01 0400 03 010203 000403 040c 12 01 03000000000000000000000000000000 00",
+		"46 a903 42 2d409d7d504b16ef53e6346d422901010000000000000000000000000000000102000000000000000000000000000000010203010300000000000000000000000000000000"},
 	{"reserve a relay", Command{1, &RelayReserve{Session: 0x01020304, Tag: 0xdeadbeee}}, Session,
-		"13 ca04 0001 41 02 0003 84868808 00808001 eefdb6f50d"},
+		"13 ca04 0001 41 02 0003 84868808 00808001 eefdb6f50d",
+		"12 ca04 0001 42 6ace840f776edb56c4d76a6791da11"},
 	{"call ringing", Command{0, &CallRinging{Call: linnet.CallID{1, 15: 2}}}, Session,
-		"15 91a008 41 01 0400 10 01000000000000000000000000000002"},
+		"15 91a008 41 01 0400 10 01000000000000000000000000000002",
+		"14 91a008 42 b852f401000000000000000000000000000002"},
 	{"call request", Command{0, &CallRequest{Call: linnet.CallID{1, 15: 2}, Time: 0x19ca9457f30, Codecs: []string{"opus"}}}, Session,
-		"26 89a008 41 03 0400 10 01000000000000000000000000000002 0101 0000019ca9457f30 0302 6f70757300"},
+		"26 89a008 41 03 0400 10 01000000000000000000000000000002 0101 0000019ca9457f30 0302 6f70757300",
+		"22 89a008 42 b858d45e050de4705e010000000000000000000000000000020000019ca9457f30"},
 }
 
 func addrs(s ...string) (a []netip.AddrPort) {
@@ -89,15 +117,38 @@ func addrs(s ...string) (a []netip.AddrPort) {
 func TestVectors(t *testing.T) {
 	for _, tt := range vectors {
 		t.Run(tt.name, func(t *testing.T) {
-			wire := unhex(t, tt.wire)
-			if got := Append(nil, tt.cmd); !bytes.Equal(got, wire) {
-				t.Errorf("Append = %x\nwant     %x", got, wire)
+			sent := unhex(t, cmp.Or(tt.packed, tt.wire))
+			if got := Append(nil, tt.cmd); !bytes.Equal(got, sent) {
+				t.Errorf("Append = %x\nwant     %x", got, sent)
 			}
-			got, rest, err := Parse(append(wire, 0xaa), tt.via)
-			if err != nil || !reflect.DeepEqual(got, tt.cmd) || !bytes.Equal(rest, []byte{0xaa}) {
-				t.Errorf("Parse = %+v, %x, %v, want %+v", got, rest, err, tt.cmd)
+			for _, wire := range [][]byte{unhex(t, tt.wire), sent} {
+				got, rest, err := Parse(append(wire, 0xaa), tt.via)
+				if err != nil || !reflect.DeepEqual(got, tt.cmd) || !bytes.Equal(rest, []byte{0xaa}) {
+					t.Errorf("Parse(%x) = %+v, %x, %v, want %+v", wire, got, rest, err, tt.cmd)
+				}
 			}
 		})
+	}
+}
+
+func TestAppendPadded(t *testing.T) {
+	for _, tt := range []struct {
+		cmd  Command
+		wire string
+	}{
+		{Command{0x0102, &Probe{}}, "0c da01 0102 41 01 04efdf03 03 000000"},
+		{Command{0, &NetworkStats{UsersOnline: 1}}, "0b 59 42 b066ce7102dbe5 000000"},
+	} {
+		got := AppendPadded(nil, tt.cmd, 3)
+		if !bytes.Equal(got, unhex(t, tt.wire)) {
+			t.Errorf("AppendPadded = %x, want %s", got, tt.wire)
+		}
+		if short := len(Append(nil, tt.cmd)); len(got) < short+3 {
+			t.Errorf("%d bytes became %d, want 3 more", short, len(got))
+		}
+		if c, _, err := Parse(got, Raw|Session); err != nil || !reflect.DeepEqual(c, tt.cmd) {
+			t.Errorf("Parse = %+v, %v, want %+v", c, err, tt.cmd)
+		}
 	}
 }
 
@@ -129,7 +180,9 @@ func TestParseRefuses(t *testing.T) {
 		{"length of more than 32 bits", "8080808010 da01", Raw, ErrTruncated, "", 0},
 		{"no room for the id", "01 da01 7f aa", Raw, ErrTruncated, "aa", 0},
 		{"no list", "02 da01 7f45 aa", Raw, objlist.ErrTruncated, "aa", 0x7f45},
-		{"packed list", "04 da01 7f45 4215 aa", Raw, objlist.ErrPacked, "aa", 0x7f45},
+		{"packed list cut", "05 32 6d35 42 34aa bb", Raw, objlist.ErrTruncated, "bb", 0x6d35},
+		{"packed list inside a plain one", "08 72 0001 41 01 0500 4215 aa", Session, objlist.ErrPacked, "aa", 1},
+		{"bytes after the packed list", "08 da01 7f45 42 1500000000 aa", Raw, objlist.ErrTrailing, "aa", 0x7f45},
 		{"bytes after the list", "05 da01 7f45 410000 aa", Raw, objlist.ErrTrailing, "aa", 0x7f45},
 		{"unknown number", "04 8a02 7f45 4100 aa", Raw, ErrUnknown, "aa", 0x7f45},
 		{"number of more than 16 bits", "04 da818020 7f45 4100 aa", Raw, ErrUnknown, "aa", 0x7f45},
@@ -191,6 +244,11 @@ func TestReading(t *testing.T) {
 		var m NetworkStats
 		if err := Unmarshal(unhex(t, "41 04 0308 6100 00092a 050a 41 00 0009 07"), &m); err != nil || m.UsersOnline != 42 {
 			t.Errorf("%+v, %v", m, err)
+		}
+	})
+	t.Run("a bare list is never packed", func(t *testing.T) {
+		if err := Unmarshal(unhex(t, "42 b09f39bc4cdc"), new(NetworkStats)); !errors.Is(err, objlist.ErrPacked) {
+			t.Errorf("Unmarshal: %v", err)
 		}
 	})
 	t.Run("old content goes", func(t *testing.T) {

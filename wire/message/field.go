@@ -14,6 +14,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/linnet-p2p/linnet/wire/arith"
 	"github.com/linnet-p2p/linnet/wire/objlist"
 )
 
@@ -221,20 +222,40 @@ func (p *plan) fill(v reflect.Value, l objlist.List) error {
 
 func (p *plan) wrong(f *field, err error) error { return &FieldError{p.name + "." + f.name, err} }
 
-// decoders are used again: nothing of a message stays in one.
-var decoders = sync.Pool{New: func() any { return new(objlist.Decoder) }}
+// A decoder reads lists of both forms.
+type decoder struct {
+	objlist.Decoder
+	packed arith.Decoder
+}
 
-func unmarshal(b []byte, v reflect.Value) error {
+// plain reads exactly one list that is not packed.
+func (d *decoder) plain(b []byte) (objlist.List, error) {
+	l, rest, err := d.Decode(b)
+	if err == nil && len(rest) > 0 {
+		err = &objlist.SyntaxError{Offset: len(b) - len(rest), Err: objlist.ErrTrailing}
+	}
+	return l, err
+}
+
+// either reads exactly one list, packed or not.
+func (d *decoder) either(b []byte) (objlist.List, error) {
+	if len(b) > 0 && b[0] == objlist.MagicPacked {
+		return d.packed.Decode(b)
+	}
+	return d.plain(b)
+}
+
+// decoders are used again: nothing of a message stays in one.
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+func unmarshal(b []byte, v reflect.Value, decode func(*decoder, []byte) (objlist.List, error)) error {
 	p := planOf(v.Type())
-	d := decoders.Get().(*objlist.Decoder)
+	d := decoders.Get().(*decoder)
 	defer decoders.Put(d)
 	// One copy for all blobs of the message; b may be a buffer of a socket.
-	l, rest, err := d.Decode(bytes.Clone(b))
+	l, err := decode(d, bytes.Clone(b))
 	if err != nil {
 		return err
-	}
-	if len(rest) > 0 {
-		return &objlist.SyntaxError{Offset: len(b) - len(rest), Err: objlist.ErrTrailing}
 	}
 	return p.fill(v, l)
 }

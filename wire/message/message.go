@@ -9,7 +9,7 @@
 //	length  uvarint   // of what follows the command word
 //	word    uvarint   // number<<3 | kind
 //	id      [2]byte   // big-endian, unless one-way: a reply carries the request's
-//	list    [...]byte // an object list
+//	list    [...]byte // an object list, packed (0x42) where that is shorter
 //
 // A frame or session packet carries one or more of them back to back.
 //

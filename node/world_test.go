@@ -12,8 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -197,6 +199,45 @@ func (m *computer) stop() {
 	}
 }
 
+// kill ends the process as kill -9 does. What it would have done to its
+// files after that instant is undone: the machine's home is a copy made then.
+func (m *computer) kill() {
+	m.w.t.Helper()
+	synctest.Wait() // nobody is writing
+	home := m.opts.Home + "'"
+	m.copyHome(home)
+	m.host.Kill()
+	m.end()
+	m.end = nil
+	<-m.done // it complains of its sockets
+	m.host.Boot()
+	m.opts.Home = home
+}
+
+func (m *computer) copyHome(to string) {
+	m.w.t.Helper()
+	err := filepath.WalkDir(m.opts.Home, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || strings.HasSuffix(path, "-shm") { // shared memory: SQLite makes it again from the log
+			return err
+		}
+		rel, err := filepath.Rel(m.opts.Home, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o700)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), b, 0o600)
+	})
+	if err != nil {
+		m.w.t.Fatal(err)
+	}
+}
+
 // patience is how long, in the world's time, anything may take that has no
 // figure of its own.
 const patience = time.Minute
@@ -322,6 +363,17 @@ func (d *diary) find(ok func(linnet.Event) bool) (linnet.Event, bool) {
 		return linnet.Event{}, false
 	}
 	return d.events[i], true
+}
+
+func (d *diary) count(ok func(linnet.Event) bool) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.events {
+		if ok(e) {
+			n++
+		}
+	}
+	return n
 }
 
 // await gives the first event that is ok, and waits for it if it has to come yet.

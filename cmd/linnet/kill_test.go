@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/node"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+// Whole networks of real processes, in which some are killed.
+
+// A processNetwork is a network each of whose machines is a process.
+type processNetwork struct {
+	*testNetwork
+	server     *terminal
+	supernodes []*terminal
+}
+
+func newProcessNetwork(t testing.TB) *processNetwork {
+	t.Helper()
+	n := &processNetwork{testNetwork: newNetwork(t, 3, suite.RegistrationOpen)}
+	n.startServer()
+	for i := range n.opts.Supernodes {
+		n.supernodes = append(n.supernodes, nil)
+		n.startSupernode(i)
+	}
+	return n
+}
+
+func (n *processNetwork) startServer() {
+	n.server = inOwnProcess(n.t, "login-server", "--home", n.loginServerHome())
+	n.server.says("Login server on")
+}
+
+func (n *processNetwork) startSupernode(i int) {
+	n.supernodes[i] = inOwnProcess(n.t, "supernode", "--home", node.SupernodePath(n.home, i))
+	n.supernodes[i].says("Supernode on")
+}
+
+// killSupernode kills the one that fits.
+func (n *processNetwork) killSupernode(fits func(linnet.Attachment) bool, of *person) int {
+	n.t.Helper()
+	for _, a := range of.status().Supernodes {
+		for i, addr := range n.opts.Supernodes {
+			if addr.Port() == a.Addr.Port() && fits(a) {
+				n.supernodes[i].kill()
+				return i
+			}
+		}
+	}
+	n.t.Fatalf("none of %s's supernodes fits", of.name)
+	return 0
+}
+
+func TestLoginServerIsKilled(t *testing.T) {
+	t.Parallel()
+	n := newProcessNetwork(t)
+	alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inOwnProcess, "--auto-answer")
+	alice.finds("bob")
+	n.server.kill()
+
+	alice.do("lookup", "bob").succeeds()
+	call := alice.do("call", "bob", "--play", speech(t), "--seconds", "1").succeeds()
+	if strings.Contains(call.stderr.String(), "linnet:") {
+		t.Errorf("the call complains: %s", &call.stderr)
+	}
+	alice.hadCalls(linnet.OutcomeCompleted)
+	bob.hadCalls(linnet.OutcomeCompleted)
+	carol := n.computer(t, "carol", inOwnProcess) // a supernode knows the network, too
+	carol.do("register", "carol", "--password-file", passwordFile(t, testPassword)).fails(4, "no login server can be reached", "check the connection")
+
+	n.startServer() // nothing to repair
+	carol.do("register", "carol", "--password-file", passwordFile(t, testPassword)).succeeds()
+	carol.finds("bob")
+	carol.do("logout").succeeds()
+	carol.do("login", "carol", "--password-file", passwordFile(t, testPassword)).succeeds()
+}
+
+// The call goes on whatever path it has, and look-ups are answered.
+func TestSupernodeIsKilledDuringCall(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		friends bool
+	}{{"direct", true}, {"relayed", false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := newProcessNetwork(t)
+			record := filepath.Join(t.TempDir(), "heard.ogg")
+			alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inOwnProcess)
+			carol := n.person(t, "carol", inOwnProcess)
+			alice.finds("bob")
+			bob.finds("carol")
+			if tt.friends {
+				befriend(alice, bob)
+			}
+			play := speech(t)
+			call := alice.begin("call", "bob", "--play", play, "--seconds", "6", "--json")
+			bob.rings()
+			answer := bob.begin("answer", "--record", record)
+			var via string
+			eventually(t, "the call has a path", func() bool {
+				calls := alice.status().Calls
+				if len(calls) == 0 || calls[0].PacketsSent < 20 || len(calls[0].Paths) == 0 {
+					return false
+				}
+				via = calls[0].Paths[len(calls[0].Paths)-1].Via
+				return tt.friends == (via == "")
+			})
+			dead := n.killSupernode(func(a linnet.Attachment) bool { return via == "" || a.Node.Short() == via }, alice)
+
+			begin := time.Now()
+			var l linnet.Listing
+			for !l.Online { // nobody has asked for carol before
+				if x := alice.do("lookup", "carol", "--json"); x.code == 0 {
+					unmarshal(t, x, &l)
+				}
+				if time.Since(begin) > testPatience {
+					t.Fatal("carol is not found any more")
+				}
+			}
+			if took := time.Since(begin); took > 3*time.Second {
+				t.Errorf("the look-up took %v", took)
+			}
+			call.succeeds()
+			answer.succeeds()
+			var r linnet.CallRecord
+			unmarshal(t, call, &r)
+			if r.Outcome != linnet.OutcomeCompleted || r.Talked() < 5*time.Second {
+				t.Errorf("the call: %+v", r)
+			}
+			alice.hadCalls(linnet.OutcomeCompleted)
+			bob.hadCalls(linnet.OutcomeCompleted)
+			heard, err := opusPackets(record)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// 6 s are 300 packets; some are gone with the relay that carried them.
+			if len(heard) < 240 {
+				t.Errorf("bob heard %d packets of 300", len(heard))
+			}
+			t.Logf("paths %+v, heard %d", r.Paths, len(heard))
+
+			n.startSupernode(dead)
+			eventually(t, "carol can be called through all", func() bool { return carol.status().Known == 3 })
+		})
+	}
+}
+
+// Whatever dies starts again with nothing lost and nothing to repair.
+func TestEveryNodeIsKilled(t *testing.T) {
+	t.Parallel()
+	n := newProcessNetwork(t)
+	alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inOwnProcess, "--auto-answer")
+	befriend(alice, bob)
+	alice.finds("bob")
+	alice.do("call", "bob", "--play", speech(t), "--seconds", "1").succeeds()
+	bob.hadCalls(linnet.OutcomeCompleted)
+	contacts := func(p *person) string { return p.do("contacts", "--json").succeeds().stdout.String() }
+	before, history, friends := alice.status(), alice.history(), contacts(alice)
+
+	for _, kill := range []func(){alice.up.kill, bob.up.kill, n.server.kill, n.supernodes[0].kill, n.supernodes[1].kill, n.supernodes[2].kill} {
+		kill()
+	}
+	n.startServer()
+	for i := range n.supernodes {
+		n.startSupernode(i)
+	}
+	alice.start()
+	bob.start()
+	alice.online()
+	bob.online()
+	after := alice.status()
+	if after.User != "alice" || after.Node != before.Node || !after.Certificate.Equal(before.Certificate) {
+		t.Errorf("alice was %+v and is %+v", before, after)
+	}
+	if list := alice.history(); len(list) != 1 || list[0].ID != history[0].ID || list[0].Outcome != linnet.OutcomeCompleted {
+		t.Errorf("the history was %+v and is %+v", history, list)
+	}
+	if list := contacts(alice); list != friends || !json.Valid([]byte(list)) {
+		t.Errorf("contacts were %s and are %s", friends, list)
+	}
+	alice.finds("bob")
+	alice.do("call", "bob", "--play", speech(t), "--seconds", "1").succeeds()
+	alice.hadCalls(linnet.OutcomeCompleted, linnet.OutcomeCompleted)
+	bob.hadCalls(linnet.OutcomeCompleted, linnet.OutcomeCompleted)
+}
+
+// Of a call whose end nobody saw here, the history says that it was lost.
+func TestCallerDiesDuringCall(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1, suite.RegistrationOpen).run()
+	alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inProcess, "--auto-answer")
+	alice.finds("bob")
+	call := alice.begin("call", "bob", "--play", speech(t))
+	call.says("Talking with bob")
+	alice.up.kill()
+	call.fails(3, "the node stopped", "linnet history")
+	alice.start()
+	alice.hadCalls(linnet.OutcomeLost)
+	bob.hadCalls(linnet.OutcomeLost)
+}

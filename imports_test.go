@@ -41,6 +41,7 @@ var layers = [][]string{
 	{"api/http"},
 	{"detect/capture"},
 	{"detect"},
+	{"detect/dissect"},
 	{"cmd/linnet"},
 }
 

@@ -47,6 +47,8 @@ type commands struct {
 	LoginServer loginServerCmd `cmd:"" help:"Run a login server (the authority of a network) and echo123."`
 	Supernode   supernodeCmd   `cmd:"" help:"Run a supernode: it keeps the directory, helps through NATs and relays."`
 
+	Dissect dissectCmd `cmd:"" help:"Explain captured traffic, and single lists and frames."`
+
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -1,0 +1,2 @@
+// Package dissect explains captured traffic of a network.
+package dissect

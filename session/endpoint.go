@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -28,6 +29,7 @@ type Options struct {
 	// now, and not somebody who repeats its Hello. nil means everybody's.
 	Early func(*suite.Certificate) bool
 
+	ShortTags      bool          // tags of 16 bits, as streams of classic networks carry them
 	RequestTimeout time.Duration // of a Request; 0 means 10 s
 	IdleTimeout    time.Duration // of sessions without KeepAlive; 0 means 5 min
 	Rand           io.Reader     // for tags and challenges; nil means crypto/rand
@@ -215,12 +217,20 @@ func (e *Endpoint) unbind(s *session, tag uint32) {
 	e.emit(Unbind{s.peer, tag})
 }
 
+// maxShortTags is how many short tags there may be before new ones are long,
+// and good for datagrams only: drawing one that is free has to stay quick.
+const maxShortTags = 1 << 14
+
 // newTag draws a tag that nobody has, and gives it to s.
 func (e *Endpoint) newTag(s *session) uint32 {
+	bits := uint32(math.MaxUint32 &^ 1)
+	if e.o.ShortTags && len(e.tags) < maxShortTags {
+		bits = math.MaxUint16 &^ 1
+	}
 	for {
 		var b [4]byte
 		e.random(b[:])
-		tag := binary.BigEndian.Uint32(b[:]) &^ 1
+		tag := binary.BigEndian.Uint32(b[:]) & bits
 		if _, taken := e.tags[tag]; !taken && isTag(tag) {
 			e.tags[tag] = s
 			return tag

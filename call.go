@@ -144,6 +144,9 @@ type PathSpan struct {
 	RTTMS float64  `json:"rtt_ms"`
 }
 
+// Milliseconds is d as the figures in JSON give it, in steps of a microsecond.
+func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
 // A Side is one of the two ends of a call, seen from this one.
 type Side uint8
 

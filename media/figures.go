@@ -37,8 +37,8 @@ func (f Figures) Receipt() linnet.Receipt {
 		PacketsSent:     f.Sent,
 		PacketsReceived: f.Received + f.Recovered,
 		Loss:            f.Loss,
-		JitterMS:        milliseconds(f.Jitter),
-		RTTMS:           milliseconds(f.RTT),
+		JitterMS:        linnet.Milliseconds(f.Jitter),
+		RTTMS:           linnet.Milliseconds(f.RTT),
 		ConcealedMS:     f.Concealed.Milliseconds(),
 		MOS:             f.MOS,
 	}
@@ -71,8 +71,6 @@ func Suffered(here, there float64) linnet.Side {
 	}
 	return linnet.NoSide
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // heard sums up streams whose clocks may differ.
 type heard struct {

@@ -132,7 +132,7 @@ func (s *station) published(e directory.Published) {
 func (s *station) lookUp(now time.Time, user linnet.UserName, fresh bool, done func(now time.Time, l linnet.Listing, err error)) {
 	id := s.directory.Lookup(now, user, fresh)
 	s.lookups[id] = func(then time.Time, l linnet.Listing, err error) {
-		l.TookMS = milliseconds(then.Sub(now))
+		l.TookMS = linnet.Milliseconds(then.Sub(now))
 		done(then, l, err)
 	}
 }

@@ -121,7 +121,7 @@ func (p *phone) move(now time.Time, routes []session.Route, rtt time.Duration) {
 		return
 	}
 	at := routes[0].Path
-	span := linnet.PathSpan{TMS: now.Sub(p.started).Milliseconds(), Path: at.Kind, RTTMS: milliseconds(rtt)}
+	span := linnet.PathSpan{TMS: now.Sub(p.started).Milliseconds(), Path: at.Kind, RTTMS: linnet.Milliseconds(rtt)}
 	if at.Kind.Relayed() {
 		span.Via = at.Via.Short()
 	}
@@ -285,5 +285,3 @@ func (p *phone) endTape() {
 		p.events.trouble(linnet.CodeDisk, err)
 	}
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

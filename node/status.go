@@ -13,7 +13,7 @@ func (s *station) status(out *linnet.Status) {
 	out.Trouble = s.trouble
 	for _, id := range s.overlay.Attachments() {
 		if host, ok := s.overlay.Host(id); ok {
-			out.Supernodes = append(out.Supernodes, linnet.Attachment{Node: id, Addr: host.Addrs[0], RTTMS: milliseconds(s.overlay.RTT(id))})
+			out.Supernodes = append(out.Supernodes, linnet.Attachment{Node: id, Addr: host.Addrs[0], RTTMS: linnet.Milliseconds(s.overlay.RTT(id))})
 		}
 	}
 	out.Known = s.overlay.Supernodes()

@@ -1,23 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"text/tabwriter"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/linnet-p2p/linnet"
-	"github.com/linnet-p2p/linnet/api/http"
-	"github.com/linnet-p2p/linnet/media"
-	"github.com/linnet-p2p/linnet/media/ogg"
 	"github.com/linnet-p2p/linnet/media/sample"
 	"github.com/linnet-p2p/linnet/netx"
 	"github.com/linnet-p2p/linnet/node"
@@ -32,9 +25,6 @@ type demoCmd struct {
 	Suite    string  `help:"The network's cryptography." default:"modern"`
 	Pcap     string  `help:"Write every datagram and TCP segment of all nodes to this capture file." placeholder:"FILE" type:"path"`
 }
-
-// demoSupernodes is how many supernodes the demo has: one more than a node is attached to.
-const demoSupernodes = 3
 
 // demoReport is what `linnet demo --headless --json` prints. Times are since
 // the start of the step that they belong to, in milliseconds.
@@ -146,63 +136,6 @@ func (d *demo) files(c *demoCmd) (play, record string, err error) {
 	return play, record, nil
 }
 
-func (d *demo) startNetwork(suiteName string) error {
-	addrs, err := loopbackAddrs(1 + demoSupernodes)
-	if err != nil {
-		return err
-	}
-	d.invite, err = node.CreateNetwork(d.ctx, d.dir, node.NetworkOptions{
-		Name: "demo", Suite: suiteName, LoginServer: addrs[0], Supernodes: addrs[1:],
-	})
-	if err != nil {
-		return err
-	}
-	home := filepath.Join(d.dir, node.LoginServerHome)
-	server, err := node.OpenLoginServer(d.ctx, node.LoginServerOptions{Home: home, Listen: addrs[0], Net: d.net, Log: d.log})
-	if err != nil {
-		return err
-	}
-	d.group.Go(func() error { return server.Run(d.ctx) })
-	for i := range demoSupernodes {
-		if _, err := d.start(node.Options{Home: node.SupernodePath(d.dir, i), Listen: addrs[1+i], Role: linnet.Supernode | linnet.Relay}); err != nil {
-			return err
-		}
-	}
-	_, err = d.start(node.Options{Home: filepath.Join(home, node.EchoHome), Listen: loopback, Echo: true})
-	d.tell("Running: a login server, %d supernodes, echo123", demoSupernodes)
-	return err
-}
-
-var loopback = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
-
-// loopbackAddrs finds addresses whose ports are free; the descriptor fixes them.
-func loopbackAddrs(n int) ([]netip.AddrPort, error) {
-	var addrs []netip.AddrPort
-	for range n {
-		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(loopback))
-		if err != nil {
-			return nil, fmt.Errorf("look for a free port: %w", err)
-		}
-		defer l.Close()
-		addrs = append(addrs, l.Addr().(*net.TCPAddr).AddrPort())
-	}
-	return addrs, nil
-}
-
-func (d *demo) start(o node.Options) (*node.Node, error) {
-	o.Net, o.Log, o.Version = d.net, d.log, version
-	n, err := node.Open(d.ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	d.group.Go(func() error { return n.Run(d.ctx) })
-	return n, nil
-}
-
-func (d *demo) startNode(name string, answer *linnet.CallMedia) (*node.Node, error) {
-	return d.start(node.Options{Home: filepath.Join(d.dir, name), Listen: loopback, Invite: d.invite, AutoAnswer: answer})
-}
-
 // demoPassword protects nothing but this demo.
 const demoPassword = "two birds, one telephone"
 
@@ -218,7 +151,7 @@ func (d *demo) signIn() error {
 	if err := d.bob.Register(d.ctx, who("bob")); err != nil {
 		return err
 	}
-	d.report.RegisteredMS = since(begin)
+	d.report.RegisteredMS = linnet.Milliseconds(time.Since(begin))
 	if err := d.alice.Logout(d.ctx); err != nil {
 		return err
 	}
@@ -226,7 +159,7 @@ func (d *demo) signIn() error {
 	if err := d.alice.Login(d.ctx, who("alice")); err != nil {
 		return err
 	}
-	d.report.LoginMS = since(begin)
+	d.report.LoginMS = linnet.Milliseconds(time.Since(begin))
 	// Contacts tell each other their addresses, so that this call goes directly.
 	if err := d.alice.AddContact(d.ctx, linnet.Contact{User: "bob"}); err != nil {
 		return err
@@ -242,31 +175,8 @@ func (d *demo) signIn() error {
 	if _, err := d.alice.Lookup(d.ctx, "bob"); err != nil {
 		return err
 	}
-	d.report.LookupMS = since(begin)
+	d.report.LookupMS = linnet.Milliseconds(time.Since(begin))
 	d.tell("alice's node looked bob up (%.1f ms)", d.report.LookupMS)
-	return nil
-}
-
-// patience is how long the demo waits for what ought to happen at once.
-const patience = 20 * time.Second
-
-// reachable waits until alice is attached and finds the users online.
-func (d *demo) reachable(users ...linnet.UserName) error {
-	ctx, cancel := context.WithTimeout(d.ctx, patience)
-	defer cancel()
-	for _, user := range users {
-		for {
-			l, err := d.alice.Lookup(ctx, user)
-			if err == nil && l.Online {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("%s did not come online within %s: %w", user, patience, err)
-			case <-time.After(20 * time.Millisecond):
-			}
-		}
-	}
 	return nil
 }
 
@@ -316,7 +226,7 @@ func bobsView(f *follower) (r *linnet.CallRecord, firstMedia float64, err error)
 		case e.Kind == linnet.EventCallChanged && e.Call.State == linnet.CallActive && answered.IsZero():
 			answered = e.Time
 		case e.Kind == linnet.EventCallHeard:
-			firstMedia = float64(e.Time.Sub(answered).Microseconds()) / 1000
+			firstMedia = linnet.Milliseconds(e.Time.Sub(answered))
 		case e.Kind == linnet.EventCallEnded:
 			if err := outcomeError(e.Record); err != nil {
 				return nil, 0, err
@@ -365,10 +275,10 @@ func (d *demo) call(user linnet.UserName, m linnet.CallMedia, step func(string, 
 			return nil, linnet.Errorf(linnet.CodeFailed, "%s", e.Text)
 		case e.Kind == linnet.EventCallChanged && e.Call.ID == id && e.Call.State != state:
 			if state = e.Call.State; state == linnet.CallRinging {
-				step(stepRing, float64(e.Time.Sub(begin).Microseconds())/1000)
+				step(stepRing, linnet.Milliseconds(e.Time.Sub(begin)))
 				begin = e.Time
 			} else if state == linnet.CallActive {
-				step(stepAnswer, float64(e.Time.Sub(begin).Microseconds())/1000)
+				step(stepAnswer, linnet.Milliseconds(e.Time.Sub(begin)))
 			}
 		case e.Record != nil && e.Record.ID == id:
 			return e.Record, outcomeError(e.Record)
@@ -384,104 +294,6 @@ func (d *demo) show(r *linnet.CallRecord) error {
 	return d.print(r, func(w *tabwriter.Writer) { writeReceipt(w, r) })
 }
 
-// keepRunning leaves the network to whoever sits at the terminal.
-func (d *demo) keepRunning() error {
-	for name, n := range map[string]*node.Node{"alice": d.alice, "bob": d.bob} {
-		own := *d.program
-		flags := *d.flags
-		flags.Home = filepath.Join(d.dir, name)
-		own.flags = &flags
-		d.group.Go(func() error { return http.Serve(d.ctx, own.socket(), n) })
-	}
-	play := filepath.Join(d.dir, "speech.ogg")
-	self := os.Args[0]
-	d.tell(`
-The network runs until Ctrl-C. In a second terminal:
-
-  %[1]s --home %[2]s/alice status
-  %[1]s --home %[2]s/alice lookup bob
-  %[1]s --home %[2]s/alice call echo123 --play %[3]s --record heard.ogg --stay
-  %[1]s --home %[2]s/alice call bob --play %[3]s
-
-and in a third one, when it rings:
-
-  %[1]s --home %[2]s/bob answer --record heard.ogg
-
-A node of your own in this network:
-
-  %[1]s --home ~/me up --join %[4]s
-`, self, d.dir, play, d.invite)
-	<-d.ctx.Done()
-	return nil
-}
-
-// samePackets compares the recording of a call with what was played: the same
-// Opus packets in the same order, as far as the call went.
-func samePackets(play, record string) (int, error) {
-	played, err := opusPackets(play)
-	if err != nil {
-		return 0, err
-	}
-	heard, err := opusPackets(record)
-	if err != nil {
-		return 0, err
-	}
-	if len(heard) == 0 || len(heard) > len(played) {
-		return 0, linnet.Errorf(linnet.CodeFailed, "bob recorded %d packets of %d", len(heard), len(played))
-	}
-	for i := range heard {
-		if !bytes.Equal(heard[i], played[i]) {
-			return 0, linnet.Errorf(linnet.CodeFailed, "packet %d of bob's recording is not what alice played", i)
-		}
-	}
-	return len(heard), nil
-}
-
-// heardAgain looks for alice's voice in what echo123 said.
-func heardAgain(play, record string) error {
-	played, err := opusPackets(play)
-	if err != nil {
-		return err
-	}
-	heard, err := opusPackets(record)
-	if err != nil {
-		return err
-	}
-	again := 0
-	for _, packet := range heard {
-		if len(packet) > 1 && slices.ContainsFunc(played, func(b []byte) bool { return bytes.Equal(b, packet) }) {
-			again++
-		}
-	}
-	if again == 0 {
-		return linnet.Errorf(linnet.CodeFailed, "echo123 did not play back what alice said")
-	}
-	return nil
-}
-
-func opusPackets(path string) ([][]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, &linnet.Error{Code: linnet.CodeBadFile, Text: "the recording cannot be read", Err: err}
-	}
-	defer f.Close()
-	_, frames, err := ogg.ReadAll(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return packetsOf(frames), nil
-}
-
-func packetsOf(frames []media.Frame) [][]byte {
-	packets := make([][]byte, len(frames))
-	for i, f := range frames {
-		packets[i] = f.Data
-	}
-	return packets
-}
-
 func view(r *linnet.CallRecord) callView {
 	return callView{*r, r.Talked().Milliseconds()}
 }
-
-func since(t time.Time) float64 { return float64(time.Since(t).Microseconds()) / 1000 }

@@ -29,7 +29,7 @@ type Options struct {
 	// now, and not somebody who repeats its Hello. nil means everybody's.
 	Early func(*suite.Certificate) bool
 
-	ShortTags      bool          // tags of 16 bits, as streams of classic networks carry them
+	ShortTags      bool          // tags of 15 bits: streams of classic networks carry 16, and a relay's have the highest one set
 	RequestTimeout time.Duration // of a Request; 0 means 10 s
 	IdleTimeout    time.Duration // of sessions without KeepAlive; 0 means 5 min
 	Rand           io.Reader     // for tags and challenges; nil means crypto/rand
@@ -219,13 +219,13 @@ func (e *Endpoint) unbind(s *session, tag uint32) {
 
 // maxShortTags is how many short tags there may be before new ones are long,
 // and good for datagrams only: drawing one that is free has to stay quick.
-const maxShortTags = 1 << 14
+const maxShortTags = 1 << 13
 
 // newTag draws a tag that nobody has, and gives it to s.
 func (e *Endpoint) newTag(s *session) uint32 {
 	bits := uint32(math.MaxUint32 &^ 1)
 	if e.o.ShortTags && len(e.tags) < maxShortTags {
-		bits = math.MaxUint16 &^ 1
+		bits = math.MaxInt16 &^ 1
 	}
 	for {
 		var b [4]byte

@@ -5,12 +5,12 @@ import "testing"
 func TestShortTags(t *testing.T) {
 	e := New(Options{ShortTags: true})
 	for i := range maxShortTags {
-		if tag := e.newTag(nil); tag>>16 != 0 || !isTag(tag) {
+		if tag := e.newTag(nil); tag>>15 != 0 || !isTag(tag) {
 			t.Fatalf("tag %x of %d", tag, i)
 		}
 	}
 	for range 8 {
-		if tag := e.newTag(nil); tag>>16 != 0 {
+		if tag := e.newTag(nil); tag>>15 != 0 {
 			return
 		}
 	}

@@ -20,11 +20,12 @@
 //
 // # Limits
 //
-// A Decoder stops where the interval is smaller than the bytes of the input can
-// say, and takes the length of a raw value only if there are as many bytes. An
-// object costs at least 1.3 bits, a character 2.5 and a number in a list 2.8,
-// so that n bytes have at most 6n+24 objects, 4n characters and 3n numbers and
-// take time in proportion. The limits of objlist hold besides.
+// A Decoder stops where the bytes of the input do not decide any more, and
+// takes the length of a raw value only if there are as many bytes. An object
+// costs at least 1.3 bits, a character 2.7 and a number in a list 3, so that a
+// byte of input stands for at most six objects, three characters or three
+// numbers, and time and memory are in proportion. The limits of objlist hold
+// besides.
 package arith
 
 import (

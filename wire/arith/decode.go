@@ -68,14 +68,25 @@ type reader struct {
 	levels [objlist.MaxDepth]level
 }
 
+// fail notes the first error. What bytes past the end would have to decide is
+// no other error than that they are missing.
 func (r *reader) fail(err error) {
 	if r.err != nil {
 		return
 	}
-	r.err = err
-	if err == objlist.ErrTruncated {
-		r.pos = len(r.in) // what is missing is missing there
+	if err == objlist.ErrTruncated || !r.decided() {
+		r.err, r.pos = objlist.ErrTruncated, len(r.in)
+		return
 	}
+	r.err = err
+}
+
+// decided says whether the coded bytes decide all that was read, whatever
+// follows them.
+func (r *reader) decided() bool {
+	open := uint32(1) << max(window-8*(r.spare()+1), 0) // fractions in the window that begin like the input
+	first := r.bits31() & (open - 1)                    // the lowest of them is so much lower than value
+	return r.value >= first && r.width-(r.value-first) >= open
 }
 
 // bits31 is the window at pos. Past the end of the input all bits are zero.
@@ -307,20 +318,14 @@ func (r *reader) many() []uint32 {
 	return r.numbers[start:len(r.numbers):len(r.numbers)]
 }
 
-// end checks that the coded bytes decide what was read, whatever follows them.
+// end checks that the coded bytes decide the list, and that each was read.
 func (r *reader) end() {
-	if r.err != nil {
-		return
-	}
-	coded := r.spare() + 1 // of the bytes in the window
-	if coded > 4 {
+	switch {
+	case r.err != nil:
+	case r.spare() >= 4:
 		r.pos += 4
-		r.fail(objlist.ErrTrailing)
-		return
-	}
-	open := uint32(1) << max(window-8*coded, 0) // how many fractions begin with the coded bytes
-	first := r.bits31() & (open - 1)            // the value of the lowest one is so much less
-	if r.value < first || r.width-(r.value-first) < open {
+		r.err = objlist.ErrTrailing
+	case !r.decided():
 		r.fail(objlist.ErrTruncated)
 	}
 }

@@ -430,6 +430,7 @@ func drawValue(t *rapid.T, name string, v reflect.Value) {
 func FuzzParse(f *testing.F) {
 	for _, tt := range vectors {
 		f.Add(unhex(f, tt.wire), byte(tt.via))
+		f.Add(unhex(f, tt.packed), byte(tt.via))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, via byte) {
 		for len(b) > 0 {

@@ -39,6 +39,9 @@ func (s *station) startMedia(now time.Time, e call.StartMedia) {
 	if err := s.sessions.Send(now, peer, keys); err != nil {
 		s.log.Warn("media keys", "to", peer.Short(), "err", err)
 	}
+	if c := s.info(id); c != nil && c.Path != linnet.NoPath {
+		s.tellChanged(*c) // a path that was found while it rang is news now
+	}
 }
 
 // heard keeps a call alive, and tells of its first sound.

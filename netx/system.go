@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 )
 
 // System is the operating system.
@@ -24,7 +25,12 @@ func (System) ListenUDP(ctx context.Context, local netip.AddrPort) (PacketConn, 
 	conn := c.(*net.UDPConn)
 	conn.SetReadBuffer(socketBuffer)
 	conn.SetWriteBuffer(socketBuffer)
-	return udpConn{conn}, nil
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("netx: %w", err)
+	}
+	return udpConn{conn, raw, AddrPort(conn.LocalAddr()).Addr().Is4()}, nil
 }
 
 // ListenTCP opens a listener of the kernel.
@@ -92,7 +98,11 @@ func everywhere(local netip.AddrPort) bool {
 	return !local.Addr().IsValid() || local.Addr() == netip.IPv6Unspecified()
 }
 
-type udpConn struct{ *net.UDPConn }
+type udpConn struct {
+	*net.UDPConn
+	raw syscall.RawConn
+	v4  bool // the socket's family
+}
 
 func (c udpConn) ReadFrom(b []byte) (int, netip.AddrPort, error) {
 	n, from, err := c.ReadFromUDPAddrPort(b)

@@ -1,0 +1,181 @@
+package netx
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxBatch is how many datagrams one call of the kernel moves. Beyond some
+// dozens the call itself costs nothing any more.
+const maxBatch = 64
+
+// A message is what recvmmsg and sendmmsg take an array of.
+type message struct {
+	header unix.Msghdr
+	size   uint32
+	_      [4]byte
+}
+
+// A batch is the memory of one recvmmsg or sendmmsg. It stays at its place
+// while the kernel points into it.
+type batch struct {
+	messages [maxBatch]message
+	vectors  [maxBatch]unix.Iovec
+	names    [maxBatch]unix.RawSockaddrInet6 // large enough for IPv4 too
+	count    int
+	moved    int
+	errno    syscall.Errno
+	call     func(fd uintptr) bool // made once: a closure per call would be garbage
+}
+
+func newBatch(trap uintptr) *batch {
+	b := new(batch)
+	for i := range b.messages {
+		h := &b.messages[i].header
+		h.Name = (*byte)(unsafe.Pointer(&b.names[i]))
+		h.Iov = &b.vectors[i]
+		h.Iovlen = 1
+	}
+	b.call = func(fd uintptr) bool {
+		for {
+			n, _, errno := unix.Syscall6(trap, fd, uintptr(unsafe.Pointer(&b.messages)), uintptr(b.count), unix.MSG_DONTWAIT, 0, 0)
+			if errno == unix.EINTR {
+				continue
+			}
+			b.moved, b.errno = int(n), errno
+			return errno != unix.EAGAIN
+		}
+	}
+	return b
+}
+
+var (
+	readBatches  = sync.Pool{New: func() any { return newBatch(unix.SYS_RECVMMSG) }}
+	writeBatches = sync.Pool{New: func() any { return newBatch(unix.SYS_SENDMMSG) }}
+)
+
+// ReadBatch uses recvmmsg.
+func (c udpConn) ReadBatch(d []Datagram) (int, error) {
+	b := readBatches.Get().(*batch)
+	defer readBatches.Put(b)
+	b.count = min(len(d), maxBatch)
+	for i := range b.count {
+		b.messages[i].header.Namelen = unix.SizeofSockaddrInet6
+		b.point(i, d[i].Data[:cap(d[i].Data)])
+	}
+	if err := b.run("recvmmsg", c.raw.Read); err != nil {
+		return 0, err
+	}
+	for i := range b.moved {
+		d[i] = Datagram{b.addr(i), d[i].Data[:b.messages[i].size]}
+	}
+	return b.moved, nil
+}
+
+// WriteBatch uses sendmmsg.
+func (c udpConn) WriteBatch(d []Datagram) (int, error) {
+	b := writeBatches.Get().(*batch)
+	defer writeBatches.Put(b)
+	for sent := 0; sent < len(d); sent += b.moved {
+		rest := d[sent:]
+		b.count = min(len(rest), maxBatch)
+		for i := range b.count {
+			if !b.setAddr(i, rest[i].Addr, c.v4) {
+				b.count = i
+				break
+			}
+			b.point(i, rest[i].Data)
+		}
+		if b.count == 0 {
+			return sent, &net.OpError{Op: "sendmmsg", Net: "udp", Err: os.NewSyscallError("sendmmsg", unix.EAFNOSUPPORT)}
+		}
+		if err := b.run("sendmmsg", c.raw.Write); err != nil {
+			return sent, err
+		}
+	}
+	return len(d), nil
+}
+
+// run waits until the socket is ready and moves what it can.
+func (b *batch) run(name string, ready func(func(fd uintptr) bool) error) error {
+	if err := ready(b.call); err != nil {
+		if errors.Is(err, net.ErrClosed) {
+			return net.ErrClosed
+		}
+		return err
+	}
+	if b.errno != 0 {
+		return &net.OpError{Op: name, Net: "udp", Err: os.NewSyscallError(name, b.errno)}
+	}
+	return nil
+}
+
+func (b *batch) point(i int, data []byte) {
+	b.vectors[i].Base = unsafe.SliceData(data)
+	b.vectors[i].SetLen(len(data))
+}
+
+func (b *batch) addr(i int) netip.AddrPort {
+	name := &b.names[i]
+	port := swapped(name.Port)
+	if name.Family == unix.AF_INET {
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
+		return netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), port)
+	}
+	a := netip.AddrFrom16(name.Addr).Unmap()
+	if name.Scope_id != 0 && a.IsLinkLocalUnicast() {
+		a = a.WithZone(zoneName(name.Scope_id))
+	}
+	return netip.AddrPortFrom(a, port)
+}
+
+// setAddr says where a message goes; false if the socket's family cannot.
+func (b *batch) setAddr(i int, to netip.AddrPort, v4 bool) bool {
+	name, header := &b.names[i], &b.messages[i].header
+	a := to.Addr()
+	switch {
+	case v4 && a.Unmap().Is4():
+		*(*unix.RawSockaddrInet4)(unsafe.Pointer(name)) = unix.RawSockaddrInet4{
+			Family: unix.AF_INET, Port: swapped(to.Port()), Addr: a.Unmap().As4(),
+		}
+		header.Namelen = unix.SizeofSockaddrInet4
+	case v4 || !a.IsValid():
+		return false
+	default:
+		*name = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swapped(to.Port()), Addr: a.As16(), Scope_id: zoneID(a.Zone())}
+		header.Namelen = unix.SizeofSockaddrInet6
+	}
+	return true
+}
+
+// swapped turns a port between the host's order and the network's.
+func swapped(port uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], port)
+	return binary.BigEndian.Uint16(b[:])
+}
+
+func zoneName(id uint32) string {
+	if i, err := net.InterfaceByIndex(int(id)); err == nil {
+		return i.Name
+	}
+	return ""
+}
+
+func zoneID(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	if i, err := net.InterfaceByName(name); err == nil {
+		return uint32(i.Index)
+	}
+	return 0
+}

@@ -32,10 +32,11 @@ const (
 	DropFragments               // fragments that contradict each other, or too many
 	DropStreams                 // more streams than allowed, or no opening in time
 	DropSlow                    // a stream whose reader does not keep up
+	DropForward                 // a packet for somebody else that could not be sent
 	numDrops
 )
 
-var dropNames = [numDrops]string{"malformed", "seed", "unexpected", "unvalidated", "repeated", "fragments", "streams", "slow"}
+var dropNames = [numDrops]string{"malformed", "seed", "unexpected", "unvalidated", "repeated", "fragments", "streams", "slow", "forward"}
 
 // String is the label for metrics.
 func (d Drop) String() string {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/linnet-p2p/linnet/netx"
 	"github.com/linnet-p2p/linnet/wire/frame"
 	"github.com/linnet-p2p/linnet/wire/message"
 	"github.com/linnet-p2p/linnet/wire/obfuscate"
@@ -15,6 +16,7 @@ import (
 
 const (
 	maxBuffer    = 2048
+	maxBatch     = 64 // datagrams read, and passed on, at once
 	maxCommands  = 32 // in one datagram
 	maxAddresses = 16 // own ones under which a datagram is tried
 	lookAgain    = 30 * time.Second
@@ -22,9 +24,12 @@ const (
 )
 
 func (l *Link) readUDP() error {
-	b := make([]byte, maxBuffer)
+	in, out := make([]netx.Datagram, maxBatch), make([]netx.Datagram, 0, maxBatch)
+	for i := range in {
+		in[i].Data = make([]byte, 0, maxBuffer)
+	}
 	for failures := 0; ; {
-		n, from, err := l.udp.ReadFrom(b)
+		n, err := l.udp.ReadBatch(in)
 		if err != nil {
 			if failures++; errors.Is(err, net.ErrClosed) || failures > maxUDPErrors {
 				return err
@@ -32,13 +37,20 @@ func (l *Link) readUDP() error {
 			continue
 		}
 		failures = 0
-		l.datagram(from, b[:n])
+		now := time.Now()
+		for _, d := range in[:n] {
+			l.count.udpIn.add(len(d.Data))
+			if !l.passOn(now, d, &out) {
+				l.datagram(d.Addr, d.Data)
+			}
+		}
+		l.flush(out)
+		out = out[:0]
 	}
 }
 
 // datagram takes what anybody may have sent.
 func (l *Link) datagram(from netip.AddrPort, b []byte) {
-	l.count.udpIn.add(len(b))
 	f, err := frame.Parse(b)
 	if err != nil {
 		l.count.drop(DropMalformed)

@@ -68,6 +68,11 @@ type Options struct {
 	FirstID    uint16         // of the first command; 0 means random
 	MaxStreams int            // 0 means 4096
 	Log        *slog.Logger   // nil discards
+
+	// Forward, if set, says where a packet goes on that is for somebody else, and
+	// under which tag; nowhere drops it. It is not mine to decide about others. It is
+	// called as a Handler's methods are, for packets whose tag nobody bound.
+	Forward func(now time.Time, from Origin, tag uint32, size int) (to Origin, out uint32, mine bool)
 }
 
 const (
@@ -92,7 +97,7 @@ var (
 // A Link is a node's socket and listener. Run serves them.
 type Link struct {
 	o         Options
-	udp       netx.PacketConn
+	udp       netx.BatchConn
 	tcp       net.Listener
 	addr      netip.AddrPort
 	done      chan struct{} // closed when Run ends
@@ -151,10 +156,11 @@ func Open(o Options) (*Link, error) {
 func (l *Link) listen() (err error) {
 	ctx := context.Background()
 	for range portAttempts {
-		if l.udp, err = l.o.Net.ListenUDP(ctx, l.o.Listen); err != nil {
+		conn, err := l.o.Net.ListenUDP(ctx, l.o.Listen)
+		if err != nil {
 			return err
 		}
-		l.addr = l.udp.LocalAddr()
+		l.udp, l.addr = netx.Batched(conn), conn.LocalAddr()
 		l.tcp, err = l.o.Net.ListenTCP(ctx, netip.AddrPortFrom(l.o.Listen.Addr(), l.addr.Port()))
 		if err == nil {
 			return nil

@@ -37,13 +37,19 @@ func (l *Link) Unbind(tag uint32) {
 	delete(l.tags.byTag, tag)
 }
 
-func (l *Link) packet(from Origin, tag uint32, body []byte) {
+func (l *Link) bound(tag uint32) PacketFunc {
 	l.tags.mu.RLock()
-	f := l.tags.byTag[tag]
-	l.tags.mu.RUnlock()
-	if f != nil {
+	defer l.tags.mu.RUnlock()
+	return l.tags.byTag[tag]
+}
+
+// packet takes a packet from a datagram that is not passed on, or from a stream.
+func (l *Link) packet(from Origin, tag uint32, body []byte) {
+	if f := l.bound(tag); f != nil {
 		f(from, body)
-	} else {
+		return
+	}
+	if from.Stream == 0 || !l.passRecordOn(from, tag, body) {
 		l.o.Handler.HandlePacket(from, tag, body)
 	}
 }

@@ -45,9 +45,6 @@ const maxHellos = 64
 
 func (r *receiver) HandlePacket(from link.Origin, tag uint32, body []byte) {
 	n := (*Node)(r)
-	if n.relayPacket(from, tag, body) {
-		return
-	}
 	body = bytes.Clone(body)
 	n.post(func(now time.Time) {
 		if n.station != nil {

@@ -33,21 +33,14 @@ func (r *relaying) Tick(now time.Time) {
 	}
 }
 
-// relayPacket passes a packet on if it is of a reservation here. It runs in the
-// link's goroutines.
-func (n *Node) relayPacket(from link.Origin, tag uint32, body []byte) bool {
+// relayPacket says where the link sends a packet that is of a reservation here.
+func (n *Node) relayPacket(now time.Time, from link.Origin, tag uint32, size int) (to link.Origin, out uint32, mine bool) {
 	r := n.relaying.Load()
 	if r == nil {
-		return false
+		return to, 0, false
 	}
-	to, out, ok := r.Forward(time.Now(), relay.Origin(from), tag, body)
-	if !ok {
-		return false
-	}
-	if err := n.link.SendPacket(link.Origin(to), out, body); err != nil {
-		n.log.Debug("relay", "to", to.Addr, "err", err)
-	}
-	return true
+	there, out, mine := r.Forward(now, relay.Origin(from), tag, size)
+	return link.Origin(there), out, mine
 }
 
 func (s *station) relayAsked(now time.Time, e session.Received) {

@@ -141,8 +141,8 @@ func (n *net) offer(a, b *node) {
 
 // talk sends a packet each way over the newest reservation.
 func (n *net) talk(a, b *node) bool {
-	to, tag, ok := n.server.Forward(n.now, a.Origin, a.ready[len(a.ready)-1].Tag, nil)
-	back, tag2, ok2 := n.server.Forward(n.now, b.Origin, b.ready[len(b.ready)-1].Tag, nil)
+	to, tag, ok := forward(n.server, n.now, a.Origin, a.ready[len(a.ready)-1].Tag, 0)
+	back, tag2, ok2 := forward(n.server, n.now, b.Origin, b.ready[len(b.ready)-1].Tag, 0)
 	return ok && ok2 && to == b.Origin && back == a.Origin && tag == bobTag && tag2 == aliceTag
 }
 

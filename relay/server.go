@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"io"
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/wire/frame"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -31,12 +33,20 @@ type ServerOptions struct {
 	// is admitted, so that those who were are not hurt; 0: not limited.
 	Capacity int
 
+	// ShortTags are for classic networks, whose streams carry tags of 16 bits: the
+	// highest is set, so that they are never those of the node's own sessions.
+	// Reservations is 4096 at the most then.
+	ShortTags bool
+
 	Rand io.Reader // draws tags and ids; default crypto/rand
 }
 
 func (o *ServerOptions) fill() {
 	o.Lifetime = cmp.Or(o.Lifetime, time.Minute)
 	o.Reservations = cmp.Or(o.Reservations, 1000)
+	if o.ShortTags {
+		o.Reservations = min(o.Reservations, 4096) // a tag that is free is soon drawn
+	}
 	o.PerClient = cmp.Or(o.PerClient, 16)
 	o.Packets = cmp.Or(o.Packets, 1000)
 	o.Bytes = cmp.Or(o.Bytes, 384<<10)
@@ -107,37 +117,37 @@ func (s *Server) shard(tag uint32) *shard {
 	return &s.shards[tag>>1%uint32(len(s.shards))]
 }
 
-// Forward says where to send a packet, and under which tag. It is not ok if the
-// tag is unknown or comes from elsewhere than its side is, if the other side is
-// not there, or if this one sends too much. Addresses are those of the link: IPv4 is
-// never written as IPv6.
-func (s *Server) Forward(now time.Time, from Origin, tag uint32, body []byte) (to Origin, out uint32, ok bool) {
+// Forward says where to send a packet with so many bytes of body, and under
+// which tag. It is mine if the tag is of a reservation here. Nowhere, the zero
+// Origin, means that it is dropped: it comes from elsewhere than its side is, the
+// other side is away, or this one sends too much. Addresses are those of the
+// link: IPv4 is never written as IPv6.
+func (s *Server) Forward(now time.Time, from Origin, tag uint32, size int) (to Origin, out uint32, mine bool) {
 	sh := s.shard(tag)
 	sh.mu.RLock()
 	sender := sh.sides[tag&^1]
 	sh.mu.RUnlock()
 	if sender == nil {
-		sh.strange.Add(1)
 		return to, 0, false
 	}
 	here := sender.at.Load()
 	if here == nil || here.origin != from {
 		sh.strange.Add(1)
-		return to, 0, false
+		return to, 0, true
 	}
 	t := int64(now.Sub(s.start))
 	sender.of.touch(t)
 	there := sender.other.at.Load()
 	if there == nil {
-		return to, 0, false
+		return to, 0, true
 	}
-	size := int64(len(body)) + 7 // with the frame
-	if !sender.packets.take(t, s.packetCost, burst) || !sender.bytes.take(t, size*s.byteCost/1024, burst) {
+	bytes := int64(size + frame.SessionSize)
+	if !sender.packets.take(t, s.packetCost, burst) || !sender.bytes.take(t, bytes*s.byteCost/1024, burst) {
 		sh.capped.Add(1)
-		return to, 0, false
+		return to, 0, true
 	}
 	sh.forwarded.Add(1)
-	sh.bytes.Add(uint64(size))
+	sh.bytes.Add(uint64(bytes))
 	return there.origin, there.tag | tag&1, true
 }
 
@@ -259,6 +269,9 @@ func (s *Server) enter(t int64, x *side, from Sender, tag uint32) {
 	s.pin(t, x, from.Origin, tag) // before it can be found
 	for {
 		in := s.draw() &^ 1
+		if s.opts.ShortTags {
+			in = in&math.MaxUint16 | 1<<15
+		}
 		sh := s.shard(in)
 		sh.mu.Lock()
 		if in != 0 && sh.sides[in] == nil {
@@ -344,7 +357,7 @@ type Stats struct {
 	Reservations int
 	Packets      uint64 // forwarded
 	Bytes        uint64
-	Strange      uint64 // packets with an unknown tag or from a wrong origin
+	Strange      uint64 // packets of a reservation from a wrong origin
 	Capped       uint64 // packets over a side's limits
 }
 

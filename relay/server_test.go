@@ -99,12 +99,13 @@ func TestForward(t *testing.T) {
 		{"zero tag", alice.Origin, 0, Origin{}, 0},
 	}
 	for _, tt := range tests {
-		to, out, ok := s.Forward(start, tt.from, tt.tag, make([]byte, 100))
-		if to != tt.to || out != tt.out || ok != (tt.out != 0) {
-			t.Errorf("%s: Forward = %v, %#x, %v, want %v, %#x", tt.name, to, out, ok, tt.to, tt.out)
+		to, out, mine := s.Forward(start, tt.from, tt.tag, 100)
+		known := tt.tag&^1 == a.Tag || tt.tag&^1 == b.Tag
+		if to != tt.to || out != tt.out || mine != known {
+			t.Errorf("%s: Forward = %v, %#x, %v, want %v, %#x, %v", tt.name, to, out, mine, tt.to, tt.out, known)
 		}
 	}
-	if st := s.Stats(); st.Packets != 4 || st.Bytes != 4*107 || st.Strange != 8 || st.Reservations != 1 {
+	if st := s.Stats(); st.Packets != 4 || st.Bytes != 4*107 || st.Strange != 4 || st.Reservations != 1 {
 		t.Errorf("Stats = %+v", st)
 	}
 }
@@ -112,21 +113,21 @@ func TestForward(t *testing.T) {
 func TestForwardNeedsBothSides(t *testing.T) {
 	s := newServer(ServerOptions{})
 	a := reserve(t, s, start, alice, 7, aliceTag)
-	if _, _, ok := s.Forward(start, alice.Origin, a.Tag, nil); ok {
+	if _, _, ok := forward(s, start, alice.Origin, a.Tag, 0); ok {
 		t.Error("forwards before anybody joined")
 	}
 	b := join(t, s, start, bob, a, 7, bobTag)
 	s.Gone(bob.Node)
-	if _, _, ok := s.Forward(start, alice.Origin, a.Tag, nil); ok {
+	if _, _, ok := forward(s, start, alice.Origin, a.Tag, 0); ok {
 		t.Error("forwards to a node whose session ended")
 	}
-	if _, _, ok := s.Forward(start, bob.Origin, b.Tag, nil); ok {
+	if _, _, ok := forward(s, start, bob.Origin, b.Tag, 0); ok {
 		t.Error("forwards for a node whose session ended")
 	}
 	if again := join(t, s, start, bob, a, 7, bobTag); !reflect.DeepEqual(again, b) {
 		t.Errorf("joined again: %+v, want %+v", again, b)
 	}
-	if to, _, ok := s.Forward(start, alice.Origin, a.Tag, nil); !ok || to != bob.Origin {
+	if to, _, ok := forward(s, start, alice.Origin, a.Tag, 0); !ok || to != bob.Origin {
 		t.Error("does not forward to a node that is back")
 	}
 }
@@ -169,7 +170,7 @@ func TestCommands(t *testing.T) {
 	if len(tell) != 1 || tell[0].Node != alice.Node {
 		t.Errorf("release tells %v", tell)
 	}
-	if _, _, ok := s.Forward(start, alice.Origin, a.Tag, nil); ok || s.Stats().Reservations != 1 {
+	if _, _, ok := forward(s, start, alice.Origin, a.Tag, 0); ok || s.Stats().Reservations != 1 {
 		t.Error("forwards for a reservation that was given back")
 	}
 	reserve(t, s, start, alice, 9, 0xd0) // there is room again
@@ -182,7 +183,7 @@ func TestReserveAgain(t *testing.T) {
 	}
 	moved := Sender{alice.Node, udp("203.0.113.9:9")}
 	reserve(t, s, start, moved, 7, 0xaa) // also with another tag
-	if to, out, ok := s.Forward(start, bob.Origin, b.Tag, nil); !ok || to != moved.Origin || out != 0xaa {
+	if to, out, ok := forward(s, start, bob.Origin, b.Tag, 0); !ok || to != moved.Origin || out != 0xaa {
 		t.Errorf("Forward = %v, %#x, %v", to, out, ok)
 	}
 	if other := reserve(t, s, start, carol, 7, aliceTag); other.Relay == a.Relay {
@@ -196,15 +197,15 @@ func TestMove(t *testing.T) {
 	if reply, _ := s.Handle(start, moved, &message.RelayMove{Relay: a.Relay, UDP: 0}); !reflect.DeepEqual(reply, message.Message(a)) {
 		t.Errorf("moved: %+v", reply)
 	}
-	if to, out, ok := s.Forward(start, bob.Origin, b.Tag|1, nil); !ok || to != moved.Origin || out != aliceTag|1 {
+	if to, out, ok := forward(s, start, bob.Origin, b.Tag|1, 0); !ok || to != moved.Origin || out != aliceTag|1 {
 		t.Errorf("Forward = %v, %#x, %v", to, out, ok)
 	}
-	if _, _, ok := s.Forward(start, alice.Origin, a.Tag, nil); ok {
+	if _, _, ok := forward(s, start, alice.Origin, a.Tag, 0); ok {
 		t.Error("takes packets from the old address")
 	}
 	s.Gone(alice.Node)
 	s.Handle(start, alice, &message.RelayMove{Relay: a.Relay, UDP: 1})
-	if to, out, ok := s.Forward(start, bob.Origin, b.Tag, nil); !ok || to != alice.Origin || out != aliceTag {
+	if to, out, ok := forward(s, start, bob.Origin, b.Tag, 0); !ok || to != alice.Origin || out != aliceTag {
 		t.Errorf("after a new session: Forward = %v, %#x, %v", to, out, ok)
 	}
 }
@@ -215,11 +216,11 @@ func TestExpire(t *testing.T) {
 	now := start
 	for range 10 { // packets of either side keep a reservation
 		now = now.Add(25 * time.Second)
-		s.Forward(now, alice.Origin, a.Tag, nil)
+		forward(s, now, alice.Origin, a.Tag, 0)
 		s.Expire(now)
 		now = now.Add(25 * time.Second)
-		s.Forward(now, bob.Origin, b.Tag, nil)
-		s.Forward(now, alice.Origin, idle.Tag, nil) // those of others do not
+		forward(s, now, bob.Origin, b.Tag, 0)
+		forward(s, now, alice.Origin, idle.Tag, 0) // those of others do not
 		s.Expire(now)
 	}
 	if n := s.Stats().Reservations; n != 1 {
@@ -229,12 +230,12 @@ func TestExpire(t *testing.T) {
 	s.Handle(now, alice, &message.RelayReserve{Session: 7, Tag: aliceTag}) // so do commands
 	now = now.Add(29 * time.Second)
 	s.Expire(now)
-	if _, _, ok := s.Forward(now, alice.Origin, a.Tag, nil); !ok {
+	if _, _, ok := forward(s, now, alice.Origin, a.Tag, 0); !ok {
 		t.Error("expired although it was renewed")
 	}
 	now = now.Add(31 * time.Second)
 	s.Expire(now)
-	if _, _, ok := s.Forward(now, alice.Origin, a.Tag, nil); ok || len(s.clients) != 0 || len(s.byID) != 0 {
+	if _, _, ok := forward(s, now, alice.Origin, a.Tag, 0); ok || len(s.clients) != 0 || len(s.byID) != 0 {
 		t.Error("a reservation that nobody uses stays")
 	}
 	for i := range s.shards {
@@ -249,7 +250,7 @@ func TestCaps(t *testing.T) {
 	forward := func(s *Server, from Origin, tag uint32, perSecond, size int) (n int) {
 		for i := range 10 * perSecond {
 			now := start.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
-			if _, _, ok := s.Forward(now, from, tag, make([]byte, size)); ok {
+			if _, _, ok := forward(s, now, from, tag, size); ok {
 				n++
 			}
 		}
@@ -292,13 +293,13 @@ func TestAdmission(t *testing.T) {
 	}
 	s, a, b := call(t, ServerOptions{Capacity: 100})
 	for i := range 200 {
-		s.Forward(start.Add(time.Duration(i)*5*time.Millisecond), alice.Origin, a.Tag, nil)
+		forward(s, start.Add(time.Duration(i)*5*time.Millisecond), alice.Origin, a.Tag, 0)
 	}
 	s.Expire(start.Add(time.Second))
 	if !full(s) {
 		t.Error("admitted somebody while over capacity")
 	}
-	if _, _, ok := s.Forward(start.Add(time.Second), bob.Origin, b.Tag, nil); !ok {
+	if _, _, ok := forward(s, start.Add(time.Second), bob.Origin, b.Tag, 0); !ok {
 		t.Error("a call that was admitted is hurt")
 	}
 	reserve(t, s, start.Add(time.Second), alice, 7, aliceTag) // renewed all the same
@@ -339,7 +340,7 @@ func TestNobodyElseIsSentTo(t *testing.T) {
 				now = now.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "pause")) * time.Second)
 				s.Expire(now)
 			case 6:
-				to, out, ok := s.Forward(now, who.Origin, num(tags, "to")|uint32(rapid.IntRange(0, 1).Draw(t, "media")), nil)
+				to, out, ok := forward(s, now, who.Origin, num(tags, "to")|uint32(rapid.IntRange(0, 1).Draw(t, "media")), 0)
 				if !ok {
 					break
 				}
@@ -377,9 +378,9 @@ func TestConcurrency(t *testing.T) {
 			for range 2000 {
 				now = now.Add(time.Millisecond)
 				if i%2 == 0 {
-					s.Forward(now, alice.Origin, a.Tag, make([]byte, 100))
+					forward(s, now, alice.Origin, a.Tag, 100)
 				} else {
-					s.Forward(now, bob.Origin, b.Tag, make([]byte, 100))
+					forward(s, now, bob.Origin, b.Tag, 100)
 				}
 			}
 		})
@@ -398,7 +399,7 @@ func TestConcurrency(t *testing.T) {
 		}
 	})
 	wg.Wait()
-	if _, _, ok := s.Forward(start.Add(time.Hour), alice.Origin, a.Tag, nil); !ok {
+	if _, _, ok := forward(s, start.Add(time.Hour), alice.Origin, a.Tag, 0); !ok {
 		t.Error("the call was hurt")
 	}
 }
@@ -440,7 +441,7 @@ func TestForwardDoesNotAllocate(t *testing.T) {
 	body, now := make([]byte, 160), start
 	if n := testing.AllocsPerRun(1000, func() {
 		now = now.Add(time.Second)
-		if _, _, ok := s.Forward(now, alice.Origin, a.Tag, body); !ok {
+		if _, _, ok := forward(s, now, alice.Origin, a.Tag, len(body)); !ok {
 			t.Fatal("not forwarded")
 		}
 	}); n != 0 {
@@ -461,7 +462,7 @@ func BenchmarkForward(b *testing.B) {
 			i := 0
 			for b.Loop() {
 				now = now.Add(time.Microsecond)
-				if _, _, ok := s.Forward(now, from[i], tags[i], body); !ok {
+				if _, _, ok := forward(s, now, from[i], tags[i], len(body)); !ok {
 					b.Fatal("not forwarded")
 				}
 				if i++; i == len(tags) {
@@ -480,7 +481,26 @@ func BenchmarkForwardParallel(b *testing.B) {
 		now := start
 		for i := rand.IntN(1000); pb.Next(); i = (i + 1) % 1000 {
 			now = now.Add(time.Microsecond)
-			s.Forward(now, from[i], tags[i], body)
+			forward(s, now, from[i], tags[i], len(body))
 		}
 	})
+}
+
+func TestShortTags(t *testing.T) {
+	s := newServer(ServerOptions{ShortTags: true, Reservations: 1 << 20, PerClient: 1 << 20})
+	for i := range uint32(4096) {
+		if tag := reserve(t, s, start, alice, i, aliceTag).Tag; tag>>15 != 1 || !valid(tag) {
+			t.Fatalf("tag %x of %d", tag, i)
+		}
+	}
+	reply, _ := s.Handle(start, alice, &message.RelayReserve{Session: 4096, Tag: aliceTag})
+	if f, ok := reply.(*message.Failure); !ok || f.Code != message.FailureUnavailable {
+		t.Errorf("one more: %+v", reply)
+	}
+}
+
+// forward is ok if the packet goes anywhere.
+func forward(s *Server, now time.Time, from Origin, tag uint32, size int) (to Origin, out uint32, ok bool) {
+	to, out, _ = s.Forward(now, from, tag, size)
+	return to, out, to != (Origin{})
 }

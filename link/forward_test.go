@@ -1,0 +1,122 @@
+package link
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// table is who is told what about packets for others.
+type table struct {
+	mu sync.Mutex
+	to map[uint32]Origin
+}
+
+func (f *table) set(tag uint32, to Origin) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.to[tag] = to
+}
+
+func (f *table) forward(_ time.Time, _ Origin, tag uint32, size int) (Origin, uint32, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	to, mine := f.to[tag]
+	return to, tag + 0x100 + uint32(size), mine
+}
+
+// TestPassOn sends packets over all pairs of legs, real sockets at their ends.
+func TestPassOn(t *testing.T) {
+	loopback := netip.MustParseAddrPort("127.0.0.1:0")
+	f := &table{to: make(map[uint32]Origin)}
+	relay, hr := start(t, Options{Listen: loopback, Forward: f.forward})
+	var ends [2]*Link
+	var handlers [2]*tester
+	var towards, from [2]Origin // the relay as an end sees it, and the stream of an end at the relay
+	for i := range ends {
+		ends[i], handlers[i] = start(t, Options{Listen: loopback})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		stream, err := ends[i].Dial(ctx, relay.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		towards[i] = Origin{relay.Addr(), stream}
+		bound := make(chan Origin, 1)
+		relay.Bind(uint32(i), func(from Origin, _ []byte) { bound <- from })
+		if err := ends[i].SendPacket(towards[i], uint32(i), []byte("here")); err != nil {
+			t.Fatal(err)
+		}
+		from[i] = <-bound
+		relay.Unbind(uint32(i))
+	}
+	legs := []struct {
+		name     string
+		sends    Origin
+		receiver Origin
+	}{
+		{"UDP to UDP", Origin{Addr: relay.Addr()}, Origin{Addr: ends[1].Addr()}},
+		{"UDP to TCP", Origin{Addr: relay.Addr()}, from[1]},
+		{"TCP to UDP", towards[0], Origin{Addr: ends[1].Addr()}},
+		{"TCP to TCP", towards[0], from[1]},
+	}
+	var want []string
+	for i, leg := range legs {
+		tag := uint32(0x10 + i)
+		f.set(tag, leg.receiver)
+		for k := range 3 {
+			if err := ends[0].SendPacket(leg.sends, tag, fmt.Appendf(nil, "%s %d", leg.name, k)); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, fmt.Sprintf("%x %s %d", tag+0x100+uint32(len(leg.name)+2), leg.name, k))
+		}
+		eventually(t, func() bool { return len(handlers[1].told().packets) == len(want) })
+	}
+	if got := handlers[1].told().packets; !slices.Equal(got, want) {
+		t.Errorf("passed on: %q\nwant %q", got, want)
+	}
+
+	// What is bound, nobody's or for nowhere is not passed on.
+	bound := make(chan string, 1)
+	f.set(0x20, Origin{Addr: ends[1].Addr()})
+	relay.Bind(0x20, func(_ Origin, body []byte) { bound <- string(body) })
+	f.set(0x21, Origin{})
+	for tag := uint32(0x20); tag < 0x23; tag++ {
+		if err := ends[0].SendPacket(Origin{Addr: relay.Addr()}, tag, fmt.Appendf(nil, "%x", tag)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := <-bound; got != "20" {
+		t.Errorf("bound: %q", got)
+	}
+	eventually(t, func() bool { return len(hr.told().packets) == 1 })
+	if got := hr.told().packets; got[0] != "22 22" {
+		t.Errorf("the relay's own: %q", got)
+	}
+
+	// A receiver that cannot be sent to hurts none of the others.
+	f.set(0x30, Origin{Addr: netip.MustParseAddrPort("[2001:db8::1]:1")})
+	f.set(0x31, Origin{Addr: ends[1].Addr()})
+	for _, tag := range []uint32{0x30, 0x31} {
+		if err := ends[0].SendPacket(Origin{Addr: relay.Addr()}, tag, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, func() bool { return len(handlers[1].told().packets) == len(want)+1 })
+	if n := relay.Counters().Dropped[DropForward]; n != 1 {
+		t.Errorf("%d packets could not be passed on, want 1", n)
+	}
+}
+
+func eventually(t *testing.T, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it did not happen")
+		}
+	}
+}

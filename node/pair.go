@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -25,6 +26,10 @@ type pair struct {
 	seen    time.Time                      // the last sweep that found a call with them
 }
 
+// pairAlive is how long nothing may be heard in a session by which there is a
+// call: media alone does not show its sender that a path died.
+const pairAlive = time.Second
+
 // pairWith begins to look for paths to a device.
 func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserName) *pair {
 	p := &pair{peer: node, user: user, contact: s.contacts[user], relays: make(map[linnet.NodeID]relay.Ready), hosts: make(map[linnet.NodeID]overlay.Host)}
@@ -34,6 +39,7 @@ func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserNa
 	if s.sweep.IsZero() {
 		s.sweep = now.Add(sweepEvery)
 	}
+	s.sessions.KeepAlive(now, node, pairAlive)
 	for _, known := range s.sessions.Paths(node) {
 		if known.Up {
 			p.way.PathUp(now, known.Path, known.RTT)
@@ -79,13 +85,13 @@ func (s *station) open(now time.Time, node linnet.NodeID, first message.Message)
 		messages = append(messages, first)
 	}
 	err := session.ErrNoSession
-	if s.sessions.Up(node) {
+	if cert := s.certificates[node]; cert != nil {
+		peer := session.Peer{Node: node, Agreement: cert.Agreement, Certificate: cert}
+		err = s.sessions.Dial(now, peer, session.Path{Kind: linnet.Forwarded}, messages...)
+	} else if s.sessions.Up(node) {
 		for _, m := range messages {
 			err = s.sessions.Send(now, node, m)
 		}
-	} else if cert := s.certificates[node]; cert != nil {
-		peer := session.Peer{Node: node, Agreement: cert.Agreement, Certificate: cert}
-		err = s.sessions.Dial(now, peer, session.Path{Kind: linnet.Forwarded}, messages...)
 	}
 	if err != nil {
 		s.log.Debug("open", "to", node.Short(), "err", err)
@@ -157,17 +163,17 @@ func (s *station) remote(now time.Time, p *pair, nat uint32, candidates []messag
 
 // pairUp joins the offered relays once the session stands.
 func (s *station) pairUp(now time.Time, p *pair) {
+	s.sessions.KeepAlive(now, p.peer, pairAlive)
 	s.takeOffers(now, p, p.offers)
 	p.offers = nil
 }
 
-// repair looks for paths again when a session came back in the middle of a call:
-// the caller does, as at its beginning.
+// repair looks for paths again when a session came back while a call rings or
+// lasts: the caller does, as at its beginning.
 func (s *station) repair(now time.Time, peer linnet.NodeID) {
-	for id, p := range s.phones {
-		if c := s.info(id); p.peer == peer && c != nil && !c.Incoming {
-			s.open(now, peer, nil)
-		}
+	cert := s.sessions.Certificate(peer)
+	if cert != nil && slices.ContainsFunc(s.calls.Calls(), func(c linnet.CallInfo) bool { return c.Peer == cert.User && !c.Incoming }) {
+		s.open(now, peer, nil)
 	}
 }
 
@@ -187,7 +193,7 @@ func (s *station) sweepPairs(now time.Time) {
 		if talking[p.user] {
 			p.seen = now
 		} else if now.Sub(p.seen) >= pairLinger {
-			s.unpair(p)
+			s.unpair(now, p)
 		}
 	}
 	s.sweep = time.Time{}
@@ -197,8 +203,9 @@ func (s *station) sweepPairs(now time.Time) {
 }
 
 // unpair ends the search for paths, and gives relays back.
-func (s *station) unpair(p *pair) {
+func (s *station) unpair(now time.Time, p *pair) {
 	delete(s.pairs, p.peer)
+	s.sessions.KeepAlive(now, p.peer, 0)
 	for id, r := range p.relays {
 		delete(s.relayed, r.Own)
 		s.sessions.DropTag(r.Own)

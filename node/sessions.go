@@ -171,7 +171,7 @@ func (s *station) sessionDown(now time.Time, e session.Down) {
 		s.relaying.server.Gone(e.Peer)
 	}
 	if p := s.pairs[e.Peer]; p != nil {
-		s.unpair(p)
+		s.unpair(now, p)
 	}
 }
 

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -123,13 +124,20 @@ func (w *world) computer(name string, h netsim.HostOptions) *computer {
 	return m
 }
 
-// user is the machine of somebody with an account, who is online when it returns.
-func (w *world) user(name string, h netsim.HostOptions) *computer {
+// newcomer is a computer whose owner has an invite and no account.
+func (w *world) newcomer(name string, h netsim.HostOptions) *computer {
 	w.t.Helper()
 	m := w.computer(name, h)
 	m.opts.Invite = w.invite
 	m.start()
 	m.eventually("joins the network", func() bool { return m.node.network.get() != nil })
+	return m
+}
+
+// user is the machine of somebody with an account, who is online when it returns.
+func (w *world) user(name string, h netsim.HostOptions) *computer {
+	w.t.Helper()
+	m := w.newcomer(name, h)
 	err := m.node.Register(w.t.Context(), linnet.Credentials{User: m.user(), Password: password, Device: "test"})
 	if err != nil {
 		w.t.Fatalf("%s registers: %v", name, err)
@@ -365,17 +373,6 @@ func (d *diary) find(ok func(linnet.Event) bool) (linnet.Event, bool) {
 	return d.events[i], true
 }
 
-func (d *diary) count(ok func(linnet.Event) bool) (n int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, e := range d.events {
-		if ok(e) {
-			n++
-		}
-	}
-	return n
-}
-
 // await gives the first event that is ok, and waits for it if it has to come yet.
 func (d *diary) await(what string, ok func(linnet.Event) bool) linnet.Event {
 	d.t.Helper()
@@ -414,3 +411,12 @@ func (w *world) frames(path string) ([]media.Frame, time.Duration) {
 	}
 	return frames, header.Duration(frames)
 }
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func sameJSON(a, b any) bool { return bytes.Equal(must(json.Marshal(a)), must(json.Marshal(b))) }

@@ -2,44 +2,41 @@ package obfuscate
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 )
 
-// What is documented (AD, FS): the first five bytes, that the length in the
-// first two is that of the rest, and that the last sixteen are random.
+// What a client of 2015 sent to port 443 in nDPI's public capture skype.pcap, 26
+// times but for the last 16 bytes, and what it was answered.
+const (
+	clientHelloHex = "8046010301 002d 0000 0010 000005 000004 00000a 000009 000064 000062 000008 000003 000006 010080 0700c0 030080 060040 020080 040080" +
+		"3fe40572bb30e19ef73c7d8af308d936"
+	serverHelloHex = "160301004a 02000046 0301 401be486 02ade029e17774e544b9c99cb431315e02dd779d154a9609ba5da870" +
+		"20 1ca0e4f64c6351ae2f8e4ee1e6766a0a88d5d8c55cae98c5e481f22a69bf9058 0005 00"
+)
+
 func TestClientHello(t *testing.T) {
-	challenge := [16]byte(bytes.Repeat([]byte{0xcc}, 16))
-	b := AppendClientHello([]byte{0xaa}, challenge)[1:]
-	if len(b) != 72 || !bytes.HasPrefix(b, unhex(t, "8046010301")) || !bytes.HasSuffix(b, challenge[:]) {
-		t.Fatalf("AppendClientHello = %x", b)
+	want := unhex(t, clientHelloHex)
+	got := AppendClientHello([]byte{0xaa}, [16]byte(want[56:]))[1:]
+	if !bytes.Equal(got, want) || len(got) != ClientHelloSize {
+		t.Fatalf("AppendClientHello = %x", got)
 	}
-	if length := int(b[0]&0x7f)<<8 | int(b[1]); length != len(b)-2 {
-		t.Errorf("it says that %d bytes follow, and there are %d", length, len(b)-2)
-	}
-	ciphers, session, random := int(b[5])<<8|int(b[6]), int(b[7])<<8|int(b[8]), int(b[9])<<8|int(b[10])
-	if ciphers%3 != 0 || session != 0 || random != 16 || 11+ciphers+session+random != len(b) {
-		t.Errorf("ciphers of %d bytes, session of %d, challenge of %d in %d", ciphers, session, random, len(b))
-	}
-	if !IsClientHello(b) || !IsClientHello(b[:5]) || IsClientHello(b[:4]) {
+	if !IsClientHello(got) || !IsClientHello(got[:5]) || IsClientHello(got[:4]) {
 		t.Error("IsClientHello does not tell")
 	}
-	if seed := uint32(0x80460103); GoodSeed(seed) {
+	if seed := binary.BigEndian.Uint32(got); GoodSeed(seed) {
 		t.Error("an opening may begin like a hello")
 	}
 }
 
 func TestServerHello(t *testing.T) {
-	b := AppendServerHello([]byte{0xaa}, 0x01020304, [60]byte(bytes.Repeat([]byte{0xcc}, 60)))[1:]
-	if len(b) != 79 || !bytes.HasPrefix(b, unhex(t, "160301")) || !bytes.Equal(b[11:15], unhex(t, "01020304")) {
-		t.Fatalf("AppendServerHello = %x", b)
+	want := unhex(t, serverHelloHex)
+	random := [60]byte(append(bytes.Clone(want[15:43]), want[44:76]...))
+	got := AppendServerHello([]byte{0xaa}, binary.BigEndian.Uint32(want[11:]), random)[1:]
+	if !bytes.Equal(got, want) || len(got) != ServerHelloSize {
+		t.Fatalf("AppendServerHello = %x\nwant                %x", got, want)
 	}
-	if record, message := int(b[3])<<8|int(b[4]), int(b[6])<<16|int(b[7])<<8|int(b[8]); 5+record != len(b) || 9+message != len(b) {
-		t.Errorf("a record of %d bytes, a message of %d, in %d", record, message, len(b))
-	}
-	if b[43] != 32 {
-		t.Errorf("a session id of %d bytes", b[43])
-	}
-	if !IsServerHello(b) || IsServerHello(b[:78]) || IsServerHello(make([]byte, 79)) {
+	if !IsServerHello(got) || IsServerHello(got[:78]) || IsServerHello(make([]byte, 79)) {
 		t.Error("IsServerHello does not tell")
 	}
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,19 +45,18 @@ func (n *processNetwork) startSupernode(i int) {
 	n.supernodes[i].says("Supernode on")
 }
 
-// killSupernode kills the one that fits.
-func (n *processNetwork) killSupernode(fits func(linnet.Attachment) bool, of *person) int {
+// killSupernode kills the one of somebody's that fits.
+func (n *processNetwork) killSupernode(fits func(linnet.Attachment) bool, of *person) {
 	n.t.Helper()
 	for _, a := range of.status().Supernodes {
 		for i, addr := range n.opts.Supernodes {
 			if addr.Port() == a.Addr.Port() && fits(a) {
 				n.supernodes[i].kill()
-				return i
+				return
 			}
 		}
 	}
 	n.t.Fatalf("none of %s's supernodes fits", of.name)
-	return 0
 }
 
 func TestLoginServerIsKilled(t *testing.T) {
@@ -92,7 +94,7 @@ func TestSupernodeIsKilledDuringCall(t *testing.T) {
 			n := newProcessNetwork(t)
 			record := filepath.Join(t.TempDir(), "heard.ogg")
 			alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inOwnProcess)
-			carol := n.person(t, "carol", inOwnProcess)
+			n.person(t, "carol", inOwnProcess)
 			alice.finds("bob")
 			bob.finds("carol")
 			if tt.friends {
@@ -111,7 +113,7 @@ func TestSupernodeIsKilledDuringCall(t *testing.T) {
 				via = calls[0].Paths[len(calls[0].Paths)-1].Via
 				return tt.friends == (via == "")
 			})
-			dead := n.killSupernode(func(a linnet.Attachment) bool { return via == "" || a.Node.Short() == via }, alice)
+			n.killSupernode(func(a linnet.Attachment) bool { return via == "" || a.Node.Short() == via }, alice)
 
 			begin := time.Now()
 			var l linnet.Listing
@@ -135,23 +137,29 @@ func TestSupernodeIsKilledDuringCall(t *testing.T) {
 			}
 			alice.hadCalls(linnet.OutcomeCompleted)
 			bob.hadCalls(linnet.OutcomeCompleted)
+			played, err := opusPackets(play)
+			if err != nil {
+				t.Fatal(err)
+			}
 			heard, err := opusPackets(record)
 			if err != nil {
 				t.Fatal(err)
 			}
-			// 6 s are 300 packets; some are gone with the relay that carried them.
-			if len(heard) < 240 {
-				t.Errorf("bob heard %d packets of 300", len(heard))
+			same := 0 // of the call's last second, which came after the death
+			for _, b := range heard[max(0, len(heard)-50):] {
+				if slices.ContainsFunc(played, func(p []byte) bool { return bytes.Equal(p, b) }) {
+					same++
+				}
 			}
-			t.Logf("paths %+v, heard %d", r.Paths, len(heard))
-
-			n.startSupernode(dead)
-			eventually(t, "carol can be called through all", func() bool { return carol.status().Known == 3 })
+			if same < 45 {
+				t.Errorf("of the last 50 packets %d are alice's; paths %+v", same, r.Paths)
+			}
 		})
 	}
 }
 
-// Whatever dies starts again with nothing lost and nothing to repair.
+// Whatever dies, in the middle of a call, starts again with nothing lost and
+// nothing to repair.
 func TestEveryNodeIsKilled(t *testing.T) {
 	t.Parallel()
 	n := newProcessNetwork(t)
@@ -163,9 +171,12 @@ func TestEveryNodeIsKilled(t *testing.T) {
 	contacts := func(p *person) string { return p.do("contacts", "--json").succeeds().stdout.String() }
 	before, history, friends := alice.status(), alice.history(), contacts(alice)
 
+	call := alice.begin("call", "bob", "--play", speech(t))
+	call.says("Talking with bob")
 	for _, kill := range []func(){alice.up.kill, bob.up.kill, n.server.kill, n.supernodes[0].kill, n.supernodes[1].kill, n.supernodes[2].kill} {
 		kill()
 	}
+	call.fails(3, "the node stopped", "linnet history")
 	n.startServer()
 	for i := range n.supernodes {
 		n.startSupernode(i)
@@ -178,29 +189,18 @@ func TestEveryNodeIsKilled(t *testing.T) {
 	if after.User != "alice" || after.Node != before.Node || !after.Certificate.Equal(before.Certificate) {
 		t.Errorf("alice was %+v and is %+v", before, after)
 	}
-	if list := alice.history(); len(list) != 1 || list[0].ID != history[0].ID || list[0].Outcome != linnet.OutcomeCompleted {
-		t.Errorf("the history was %+v and is %+v", history, list)
+	alice.hadCalls(linnet.OutcomeLost, linnet.OutcomeCompleted)
+	bob.hadCalls(linnet.OutcomeLost, linnet.OutcomeCompleted)
+	if old := alice.history()[1:]; !reflect.DeepEqual(old, history) {
+		t.Errorf("the history was %+v and is %+v", history, old)
 	}
 	if list := contacts(alice); list != friends || !json.Valid([]byte(list)) {
 		t.Errorf("contacts were %s and are %s", friends, list)
 	}
 	alice.finds("bob")
 	alice.do("call", "bob", "--play", speech(t), "--seconds", "1").succeeds()
-	alice.hadCalls(linnet.OutcomeCompleted, linnet.OutcomeCompleted)
-	bob.hadCalls(linnet.OutcomeCompleted, linnet.OutcomeCompleted)
-}
-
-// Of a call whose end nobody saw here, the history says that it was lost.
-func TestCallerDiesDuringCall(t *testing.T) {
-	t.Parallel()
-	n := newNetwork(t, 1, suite.RegistrationOpen).run()
-	alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inProcess, "--auto-answer")
-	alice.finds("bob")
-	call := alice.begin("call", "bob", "--play", speech(t))
-	call.says("Talking with bob")
-	alice.up.kill()
-	call.fails(3, "the node stopped", "linnet history")
-	alice.start()
-	alice.hadCalls(linnet.OutcomeLost)
-	bob.hadCalls(linnet.OutcomeLost)
+	alice.hadCalls(linnet.OutcomeCompleted, linnet.OutcomeLost, linnet.OutcomeCompleted)
+	bob.hadCalls(linnet.OutcomeCompleted, linnet.OutcomeLost, linnet.OutcomeCompleted)
+	second := n.computer(t, "second", inOwnProcess)
+	second.do("login", "bob", "--password-file", passwordFile(t, testPassword)).succeeds()
 }

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"encoding/binary"
 	"flag"
 	"os"
 	"reflect"
@@ -46,6 +47,43 @@ func TestTable(t *testing.T) {
 	for _, m := range []any{nil, Probe{}, 1, new(int)} {
 		if s := SpecOf(m); s != nil {
 			t.Errorf("SpecOf(%T) = %v", m, s)
+		}
+	}
+}
+
+// Command words of public captures, SN and SC.
+func TestWords(t *testing.T) {
+	for _, tt := range []struct {
+		wire string
+		name string
+		kind Kind
+	}{
+		{"da01", "probe", Request},
+		{"e301", "probe accepted", Reply},
+		{"72", "search", Request},
+		{"7b", "search result", Reply},
+		{"59", "network stats", OneWay},
+		{"9a04", "old session request", Request},
+		{"a105", "relay joined", OneWay},
+		{"d902", "firewall test started", OneWay},
+		{"c1ad06", "installation report", OneWay},
+		{"c902", "connect back", OneWay},
+		{"ca04", "relay reserve", Request},
+		{"d204", "relay join", Request},
+		{"e205", "relay move", Request},
+		{"aa03", "routed ping", Request},
+		{"e103", "announce", OneWay},
+		{"a907", "contact status cache", OneWay},
+	} {
+		wire := unhex(t, tt.wire)
+		word, n := binary.Uvarint(wire)
+		spec := commands.byWord[uint32(word)]
+		if spec == nil || n != len(wire) || spec.Name != tt.name || spec.Kind != tt.kind {
+			t.Errorf("%s is %+v, want %s, %v", tt.wire, spec, tt.name, tt.kind)
+			continue
+		}
+		if again := binary.AppendUvarint(nil, uint64(spec.word())); !bytes.Equal(again, wire) {
+			t.Errorf("%s became %x", tt.wire, again)
 		}
 	}
 }

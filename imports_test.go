@@ -41,6 +41,7 @@ var layers = [][]string{
 	{"api/http"},
 	{"detect/capture"},
 	{"detect"},
+	{"detect/synth", "detect/report"},
 	{"detect/dissect"},
 	{"cmd/linnet"},
 }

@@ -66,9 +66,9 @@ func New(o Options, found func(*Result)) *Detector {
 	if o.MaxMemory == 0 {
 		o.MaxMemory = 16 << 20
 	}
-	d := &Detector{options: o, found: found, chi2: corrected, udp: correctedUDP(), tcp: correctedTCP()}
+	d := &Detector{options: o, found: found, chi2: corrected, udp: share(correctedUDP), tcp: share(correctedTCP)}
 	if o.AsPublished {
-		d.chi2, d.udp, d.tcp = published, publishedBayes(), publishedBayes()
+		d.chi2, d.udp, d.tcp = published, share(publishedBayes), share(publishedBayes)
 	}
 	if o.Chi2 != 0 {
 		d.chi2.Random = Bound{Fixed: o.Chi2}

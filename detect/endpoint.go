@@ -124,7 +124,7 @@ func (d *Detector) judgeEndpoint(e *entry[endKey, endpoint]) {
 		Endpoint: true, Protocol: capture.UDP, Src: e.key.addrPort(), Packets: int64(p.packets), Peers: p.known,
 		Class: NotSkype, Verdict: None,
 	}
-	r.Bayes = (&beliefs{}).belief()
+	r.Bayes = d.udp.belief(&beliefs{})
 	if p.heads != nil {
 		var n Nibbles
 		for g := range n {

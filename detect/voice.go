@@ -16,11 +16,12 @@ func (d *Detector) judgeFlow(e *entry[flowKey, flow]) {
 	f := &e.value
 	r := &Result{
 		Protocol: e.key.protocol, Src: e.key.src.addrPort(), Dst: e.key.dst.addrPort(), Packets: f.packets,
-		Chi2: f.sums.nibbles.Chi2(), Bayes: f.sums.beliefs.belief(), Verdict: None, Shape: f.sums.shape,
+		Chi2: f.sums.nibbles.Chi2(), Bayes: d.bayesOf(e.key.protocol).belief(&f.sums.beliefs), Verdict: None, Shape: f.sums.shape,
 	}
 	if r.Shape != nil {
 		r.Shape.Nibbles = f.sums.nibbles
 	}
+	r.Bayes.Voice = r.Bayes.Windows > 0 && r.Bayes.Belief() > d.options.Belief
 	var why string
 	r.Class, why = d.chi2.Classify(r.Chi2, f.packets, r.Protocol == capture.TCP)
 	switch {
@@ -43,9 +44,6 @@ func (d *Detector) judgeFlow(e *entry[flowKey, flow]) {
 	}
 	d.found(r)
 }
-
-// Voice tells what the naive Bayes classifier alone says.
-func (d *Detector) voice(b Belief) bool { return b.Windows > 0 && b.Belief() > d.options.Belief }
 
 func (c Class) looks() string {
 	switch c {

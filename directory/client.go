@@ -85,7 +85,7 @@ var (
 	ErrUnconfirmed = errors.New("it could not be confirmed that there is nobody of that name")
 	ErrNotAttached = errors.New("not connected to any supernode")
 	ErrNoAnswer    = errors.New("no supernode answered")
-	ErrBusy        = errors.New("too many lookups at once")
+	ErrBusy        = errors.New("too many lookups at once") // here, or as the supernodes see it
 	ErrNotStored   = errors.New("the supernode could not store the record")
 )
 
@@ -240,6 +240,7 @@ type search struct {
 	left    []linnet.NodeID // supernodes not asked yet
 	waiting int
 	answers int
+	refused bool // by a supernode that was asked too much
 	best    map[linnet.NodeID]*Record
 	absent  map[linnet.NodeID]bool // members that signed that they have nothing
 }
@@ -290,6 +291,9 @@ func (c *Client) ask(now time.Time, id Lookup, s *search) {
 }
 
 func (c *Client) hear(now time.Time, id Lookup, s *search, reply message.Message) {
+	if failure, ok := reply.(*message.Failure); ok && failure.Code == message.FailureTooMany {
+		s.refused = true
+	}
 	if result, ok := reply.(*message.SearchResult); ok {
 		s.answers++
 		for _, r := range openHits(c.o.Trust, now, s.user, result) {
@@ -325,6 +329,8 @@ func (c *Client) hear(now time.Time, id Lookup, s *search, reply message.Message
 	case s.waiting > 0:
 		return
 	case len(records) > 0:
+	case s.answers == 0 && s.refused:
+		found.Err = ErrBusy
 	case s.answers == 0:
 		found.Err = ErrNoAnswer
 	default:

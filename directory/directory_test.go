@@ -609,4 +609,7 @@ func TestRateLimit(t *testing.T) {
 	if refused < 430 || refused > 450 {
 		t.Errorf("%d of 500 searches at once were refused, want all but the burst of 60", refused)
 	}
+	if f, _ := w.lookup(alice, "bob", true); !errors.Is(f.Err, directory.ErrBusy) {
+		t.Errorf("a look-up after them: %v, want that there were too many", f.Err)
+	}
 }

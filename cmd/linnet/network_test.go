@@ -139,6 +139,7 @@ func (p *person) finds(name string) {
 	p.t.Helper()
 	eventually(p.t, p.name+" finds "+name, func() bool {
 		var l linnet.Listing
+		time.Sleep(250 * time.Millisecond) // a supernode answers five a second
 		x := p.do("lookup", name, "--json")
 		return x.code == 0 && json.Unmarshal([]byte(x.stdout.String()), &l) == nil && l.Online
 	})

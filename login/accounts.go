@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"database/sql"
 	"embed"
@@ -51,27 +50,23 @@ type lock struct {
 	salt, hash []byte
 }
 
-func newLock(verifier []byte) lock {
+// A locksmith is suite.LoginSuite.Lock at the cost that the network's policy sets.
+type locksmith func(salt, verifier []byte) []byte
+
+func (hash locksmith) lock(verifier []byte) lock {
 	salt := make([]byte, saltSize)
 	rand.Read(salt)
-	return lock{salt, hashVerifier(salt, verifier)}
-}
-
-func hashVerifier(salt, verifier []byte) []byte {
-	h := sha256.New()
-	h.Write(salt)
-	h.Write(verifier)
-	return h.Sum(nil)
+	return lock{salt, hash(salt, verifier)}
 }
 
 // opens says whether the verifier is the account's. It works as long for a user
 // who does not exist, whose lock is empty.
-func (l lock) opens(verifier []byte) bool {
-	salt, hash := l.salt, l.hash
-	if len(salt) != saltSize || len(hash) != sha256.Size {
-		salt, hash = make([]byte, saltSize), make([]byte, sha256.Size)
+func (hash locksmith) opens(l lock, verifier []byte) bool {
+	salt := l.salt
+	if len(salt) != saltSize {
+		salt = make([]byte, saltSize)
 	}
-	equal := subtle.ConstantTimeCompare(hashVerifier(salt, verifier), hash) == 1
+	equal := subtle.ConstantTimeCompare(hash(salt, verifier), l.hash) == 1
 	return equal && len(l.salt) == saltSize
 }
 

@@ -85,7 +85,7 @@ func benchmarkHandle(b *testing.B, clients int, bare float64) {
 		public := keys.Public()
 		c := claim{linnet.UserName(fmt.Sprintf("user%d", i)), "laptop", public.Signing, public.Agreement}
 		now := time.Now()
-		if _, err := n.accounts.create(context.Background(), c, newLock(verifier), nil, period{now: now, expires: now.Add(time.Hour)}); err != nil {
+		if _, err := n.accounts.create(context.Background(), c, n.server.locks.lock(verifier), nil, period{now: now, expires: now.Add(time.Hour)}); err != nil {
 			b.Fatal(err)
 		}
 		devices, claims = append(devices, keys), append(claims, c)

@@ -40,10 +40,9 @@ type Server struct {
 	policy   suite.Policy
 	network  linnet.NetworkID
 	options  ServerOptions
-	// The authority's own keys are of the suite, so a device's are as long.
-	agreementSize int
 
 	workers  chan struct{} // a place for each
+	locks    locksmith
 	underway atomic.Int64
 	nonces   nonces
 	delays   delays
@@ -88,9 +87,12 @@ func NewServer(ctx context.Context, accounts *Accounts, authority *suite.Authori
 		fingerprint: authority.Descriptor.Fingerprint(),
 		options:     opts,
 
-		agreementSize: len(authority.Login.Public().Agreement),
-
 		workers: make(chan struct{}, opts.Workers),
+	}
+	s.locks = func(salt, verifier []byte) []byte {
+		s.workers <- struct{}{} // on classic networks this is slow
+		defer func() { <-s.workers }()
+		return s.suite.Lock(salt, verifier, s.policy.Password)
 	}
 	if err := s.refresh(ctx, opts.Now()); err != nil {
 		return nil, err
@@ -289,8 +291,8 @@ const maxVerifier = 64
 // check is about the form of a request alone.
 func (s *Server) check(body *message.LoginBody) error {
 	switch {
-	case len(body.Agreement) != s.agreementSize:
-		return refuse(message.FailureInvalid, "agreement key of %d bytes", len(body.Agreement))
+	case s.suite.CheckKeys(suite.PublicKeys{Signing: body.Signing, Agreement: body.Agreement}) != nil:
+		return refuse(message.FailureInvalid, "keys of %d and %d bytes", len(body.Signing), len(body.Agreement))
 	case len(body.Nonce) != nonceSize:
 		return refuse(message.FailureInvalid, "nonce of %d bytes", len(body.Nonce))
 	case suite.CheckDeviceName(body.Device) != nil:
@@ -336,9 +338,9 @@ func (s *Server) act(ctx context.Context, from netip.Addr, now time.Time, body *
 		certificate, err = s.enlist(ctx, now, c, body.Token, standing.known)
 	// Who registers again what he has registered, from the same device, never
 	// got the answer: that is a login.
-	case body.Action == message.ActionRegister && !(standing.known && standing.lock.opens(body.Verifier)):
+	case body.Action == message.ActionRegister && !(standing.known && s.locks.opens(standing.lock, body.Verifier)):
 		certificate, err = s.register(ctx, from, now, c, body)
-	case !standing.lock.opens(body.Verifier):
+	case body.Action == message.ActionLogin && !s.locks.opens(standing.lock, body.Verifier):
 		return nil, refuse(message.FailurePassword, "the name or the password is wrong")
 	default:
 		certificate, err = s.issue(ctx, now, c, func(p period) (uint64, error) { return s.accounts.admit(ctx, c, p) })
@@ -374,7 +376,7 @@ func (s *Server) register(ctx context.Context, from netip.Addr, now time.Time, c
 		return nil, &refusal{message.FailureTooMany, "too many new accounts", wait}
 	}
 	return s.issue(ctx, now, c, func(p period) (uint64, error) {
-		return s.accounts.create(ctx, c, newLock(body.Verifier), token, p)
+		return s.accounts.create(ctx, c, s.locks.lock(body.Verifier), token, p)
 	})
 }
 

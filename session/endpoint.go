@@ -303,7 +303,7 @@ func (e *Endpoint) heardBy(s *session, via Path, size int) {
 		return
 	}
 	last := p.probes[(p.turn-1)%uint8(len(p.probes))].sent
-	if size >= challengeSize && (last == 0 || e.now.since(last) >= s.rto()) {
+	if size >= e.o.Suite.PacketOverhead()+challengeSize && (last == 0 || e.now.since(last) >= s.rto()) {
 		p.roamed = true
 		e.challenge(s, p)
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	overhead = suite.PacketOverhead
+	overhead = suite.PacketOverhead // at the most
 
 	// maxPackets is far beyond rekeyPackets: who gets there has a peer that
 	// refuses to change the keys.
@@ -35,7 +35,7 @@ func (k *epoch) warm() bool { return k.sealer != nil || k.opener != nil }
 func (k *epoch) seal(s suite.SessionSuite, records []byte) ([]byte, bool) {
 	if k.sealer == nil {
 		var err error
-		if k.sealer, err = s.AEAD(&k.Send); err != nil {
+		if k.sealer, err = s.AEAD(&k.Send, k.SendSalt); err != nil {
 			return nil, false
 		}
 	}
@@ -54,7 +54,7 @@ func (k *epoch) open(s suite.SessionSuite, dst, body []byte) ([]byte, bool) {
 		return nil, false
 	}
 	if k.opener == nil {
-		if k.opener, err = s.AEAD(&k.Receive); err != nil {
+		if k.opener, err = s.AEAD(&k.Receive, k.ReceiveSalt); err != nil {
 			return nil, false
 		}
 	}

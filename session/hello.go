@@ -14,7 +14,6 @@ import (
 const (
 	helloStep  = 256  // a Hello's payload is padded to a multiple
 	maxHello   = 1150 // bytes of a Noise message that fit a datagram
-	noiseCost  = 96   // what the handshake adds to its payload
 	listCost   = 48   // what the list adds to certificate and commands
 	maxShadows = 1024 // answered Hellos that Send does not use
 	maxSeen    = 1 << 17
@@ -85,7 +84,8 @@ func (e *Endpoint) hello(peer Peer, via Path, first []message.Message) error {
 	if via.Kind == forwarded {
 		limit = maxForward
 	}
-	room := limit - noiseCost - listCost - len(e.o.Certificate)
+	limit -= e.o.Suite.HelloOverhead()
+	room := limit - listCost - len(e.o.Certificate)
 	payload := message.HelloPayload{Certificate: e.o.Certificate, Time: uint64(e.time().UnixMilli())}
 	var rest [][]byte
 	for _, m := range first {
@@ -100,7 +100,7 @@ func (e *Endpoint) hello(peer Peer, via Path, first []message.Message) error {
 	payload.Tag = e.newTag(s)
 	s.keys.own = payload.Tag
 	size := len(message.Marshal(&payload)) + 6 // and the padding's own head
-	padded := min((size+helloStep-1)/helloStep*helloStep, limit-noiseCost)
+	padded := min((size+helloStep-1)/helloStep*helloStep, limit)
 	payload.Padding = make([]byte, max(0, padded-size))
 	msg, finish, err := e.o.Suite.Initiate(suite.Binding{Network: e.o.Network, Responder: s.peer}, e.o.Keys, s.agreement, message.Marshal(&payload))
 	if err != nil {

@@ -18,7 +18,7 @@ const (
 	partOverhead  = 1 + 2 + binary.MaxVarintLen64 + 1
 	ackSize       = 1 + 1 + binary.MaxVarintLen64 + 8
 	looseOverhead = 1 + 2
-	challengeSize = overhead + 1 + 1 + 8
+	challengeSize = 1 + 1 + 8 // in all
 )
 
 // maxReceived bounds the body of a D frame that is looked at.

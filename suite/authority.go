@@ -61,16 +61,13 @@ func CreateAuthority(name string, now time.Time, o AuthorityOptions) (*Authority
 	if err != nil {
 		return nil, err
 	}
-	return createAuthority(name, now, o, s, modern{rand.Reader}, rand.Reader)
+	return createAuthority(name, now, o, s, rand.Reader)
 }
 
-func createAuthority(name string, now time.Time, o AuthorityOptions, s Suite, root modern, random io.Reader) (*Authority, error) {
+func createAuthority(name string, now time.Time, o AuthorityOptions, s Suite, random io.Reader) (*Authority, error) {
 	a := &Authority{suite: s}
 	var err error
-	if a.Root, err = root.NewKeys(); err != nil {
-		return nil, err
-	}
-	if a.Login, err = s.NewKeys(); err != nil {
+	if a.Root, a.Login, err = s.NewAuthorityKeys(); err != nil {
 		return nil, err
 	}
 	a.Descriptor = Descriptor{
@@ -99,8 +96,12 @@ func createAuthority(name string, now time.Time, o AuthorityOptions, s Suite, ro
 
 // Rotate forgets the login keys of the days before yesterday and makes what is
 // missing from today until ahead days later. If it changed anything, Marshal
-// has to be stored before the keys are used.
+// has to be stored before the keys are used. Suites without keys of the day have
+// nothing to change.
 func (a *Authority) Rotate(now time.Time, ahead int) (changed bool, err error) {
+	if !a.suite.DailyKeys() {
+		return false, nil
+	}
 	today := Day(now)
 	count := len(a.days)
 	a.days = slices.DeleteFunc(a.days, func(d loginDay) bool { return d.key.Day+1 < today })
@@ -129,8 +130,12 @@ func (a *Authority) day(day uint32) (int, bool) {
 }
 
 // OpenRequest opens a login request that was sealed to the key of a day; seal
-// seals the reply. Requests to a forgotten day fail with ErrExpired.
+// seals the reply. Requests to a forgotten day fail with ErrExpired; suites
+// without keys of the day have one for all.
 func (a *Authority) OpenRequest(day uint32, sealed []byte) (request []byte, seal func([]byte) ([]byte, error), err error) {
+	if !a.suite.DailyKeys() {
+		return a.suite.OpenRequest(a.Login.Marshal(), sealed)
+	}
 	i, found := a.day(day)
 	if !found {
 		return nil, nil, fmt.Errorf("suite: login key of day %d: %w", day, ErrExpired)
@@ -249,7 +254,7 @@ func parseAuthority(b []byte) (*Authority, error) {
 	if a.suite, err = Named(a.Descriptor.Suite); err != nil {
 		return nil, err
 	}
-	if a.Root, err = Modern().ParseKeys(body.Root); err != nil {
+	if a.Root, err = a.suite.ParseKeys(body.Root); err != nil {
 		return nil, err
 	}
 	if a.Login, err = a.suite.ParseKeys(body.Login); err != nil {

@@ -19,7 +19,7 @@ const MaxDeviceName = 64
 
 const (
 	minKey      = 32
-	maxKey      = 512 // room for the RSA keys of other suites
+	maxKey      = 512 // the classic suite's are 128 to 256
 	maxNodeName = 64
 )
 
@@ -33,17 +33,6 @@ type Certificate struct {
 	Expires   time.Time
 	Serial    uint64 // by which it is revoked
 	Salt      []byte // see NodeID
-}
-
-type certificateBody struct {
-	User      linnet.UserName `obj:"3/0"`
-	Device    string          `obj:"3/1"`
-	Signing   []byte          `obj:"4/2"`
-	Agreement []byte          `obj:"4/3"`
-	Issued    uint32          `obj:"0/4"` // minutes since 1970
-	Expires   uint32          `obj:"0/5"`
-	Serial    uint64          `obj:"1/6"`
-	Salt      []byte          `obj:"4/7"`
 }
 
 // NodeID is the first half of SHA-256(signing key, salt). The salt comes from
@@ -61,9 +50,7 @@ func Issue(login Keys, c *Certificate) ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("suite: issue certificate: %w", err)
 	}
-	return SignBody(login, ForCertificate, &certificateBody{
-		c.User, c.Device, c.Signing, c.Agreement, toMinutes(c.Issued), toMinutes(c.Expires), c.Serial, c.Salt,
-	})
+	return login.certify(c)
 }
 
 // OpenCertificate reads a certificate that the network's login key signed and
@@ -74,11 +61,10 @@ func (d *Descriptor) OpenCertificate(b []byte, now time.Time) (*Certificate, err
 	if err != nil {
 		return nil, err
 	}
-	var w certificateBody
-	if err := openBody(s, d.Login, ForCertificate, b, &w); err != nil {
+	c, err := s.openCertificate(d.Login, b)
+	if err != nil {
 		return nil, fmt.Errorf("suite: open certificate: %w", err)
 	}
-	c := &Certificate{w.User, w.Device, w.Signing, w.Agreement, fromMinutes(w.Issued), fromMinutes(w.Expires), w.Serial, w.Salt}
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("suite: open certificate: %w", err)
 	}

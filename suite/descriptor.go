@@ -23,7 +23,7 @@ type Descriptor struct {
 	Name         string           `obj:"3/0"`
 	Network      linnet.NetworkID `obj:"4/1"`
 	Suite        string           `obj:"3/2"`
-	Root         []byte           `obj:"4/3"` // always Ed25519, whatever the suite: no suite can weaken it, and it can name a successor
+	Root         []byte           `obj:"4/3"` // of the suite, too; no two suites have root keys of one length
 	Login        []byte           `obj:"4/4"` // signs certificates, heads, keys of the day
 	LoginServers []netip.AddrPort `obj:"2/5,opt"`
 	Supernodes   []Bootstrap      `obj:"5/6,opt"`
@@ -120,7 +120,13 @@ func openDescriptor(b []byte, fingerprint [32]byte) (*Descriptor, error) {
 	if d.Fingerprint() != fingerprint {
 		return nil, fmt.Errorf("it is of another network: %w", ErrForged)
 	}
-	if err := Modern().Verify(d.Root, ForDescriptor, s.Body, s.Signature); err != nil {
+	// The suite is what the descriptor says it is. Nobody can lie about it: the
+	// fingerprint names the root key, and each suite takes only root keys of its own length.
+	cryptography, err := Named(d.Suite)
+	if err != nil {
+		return nil, err
+	}
+	if err := cryptography.Verify(d.Root, ForDescriptor, s.Body, s.Signature); err != nil {
 		return nil, err
 	}
 	d.Policy = d.Policy.orDefault()

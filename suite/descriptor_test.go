@@ -205,7 +205,7 @@ func TestDescriptorLoginKeys(t *testing.T) {
 }
 
 func TestLoginKeyNow(t *testing.T) {
-	d := &Descriptor{Name: "Test network"}
+	d := &Descriptor{Name: "Test network", Suite: ModernName}
 	if _, err := d.LoginKey(noon); err == nil {
 		t.Error("a key out of nothing")
 	}

@@ -25,10 +25,13 @@ func Modern() Suite { return modern{rand.Reader} }
 
 // Named is the suite that a descriptor names.
 func Named(name string) (Suite, error) {
-	if name != ModernName {
-		return nil, fmt.Errorf("suite: %q is unknown here: the network needs another version of Linnet", name)
+	switch name {
+	case ModernName:
+		return Modern(), nil
+	case ClassicName:
+		return Classic(), nil
 	}
-	return Modern(), nil
+	return nil, fmt.Errorf("%w: %q", ErrSuite, name)
 }
 
 type modern struct {
@@ -56,6 +59,21 @@ func (m modern) NewKeys() (Keys, error) {
 		return nil, fmt.Errorf("suite: new keys: %w", err)
 	}
 	return m.ParseKeys(b)
+}
+
+func (m modern) NewAuthorityKeys() (root, login Keys, err error) {
+	if root, err = m.NewKeys(); err != nil {
+		return nil, nil, err
+	}
+	login, err = m.NewKeys()
+	return root, login, err
+}
+
+func (modern) CheckKeys(k PublicKeys) error {
+	if len(k.Signing) != ed25519.PublicKeySize || len(k.Agreement) != ed25519.PublicKeySize {
+		return fmt.Errorf("suite: public keys: %w", ErrMalformed)
+	}
+	return nil
 }
 
 func (modern) ParseKeys(b []byte) (Keys, error) {

@@ -202,7 +202,14 @@ func traffic(send, receive *noise.CipherState, hs *noise.HandshakeState) *Traffi
 	}
 }
 
-func (modern) AEAD(key *[32]byte) (cipher.AEAD, error) {
+// helloOverhead is what message 1 of Noise_IK adds: an ephemeral key, the static
+// key and its tag, the payload's tag.
+const helloOverhead = 32 + 32 + 16 + 16
+
+func (modern) HelloOverhead() int  { return helloOverhead }
+func (modern) PacketOverhead() int { return PacketOverhead }
+
+func (modern) AEAD(key *[32]byte, _ uint32) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		return nil, fmt.Errorf("suite: packet cipher: %w", err)

@@ -19,7 +19,8 @@ const (
 	nonceSize   = 12
 )
 
-// PacketOverhead is how much longer a session packet is than its contents.
+// PacketOverhead is how much longer a session packet is than its contents, at
+// the most: other suites than the modern one add less.
 const PacketOverhead = counterSize + 16
 
 // SealPacket appends to dst the session packet that carries plain. The counter
@@ -34,7 +35,7 @@ func SealPacket(dst []byte, aead cipher.AEAD, counter uint64, plain []byte) []by
 // PacketCounter reads the counter of a packet that is not opened yet, for
 // Replay.Fresh.
 func PacketCounter(packet []byte) (uint64, error) {
-	if len(packet) < PacketOverhead {
+	if len(packet) < counterSize {
 		return 0, fmt.Errorf("suite: session packet of %d bytes: %w", len(packet), ErrMalformed)
 	}
 	return binary.BigEndian.Uint64(packet), nil

@@ -11,7 +11,7 @@ import (
 // Test case 14 of the GCM specification's AES-256 vectors: key, nonce and
 // plaintext all zero, here as counter 0.
 func TestSealPacketVector(t *testing.T) {
-	aead, err := Modern().AEAD(&[32]byte{})
+	aead, err := Modern().AEAD(&[32]byte{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,14 +20,14 @@ func TestSealPacketVector(t *testing.T) {
 		t.Errorf("SealPacket = %x, want %x", got, want)
 	}
 	key := [32]byte{1, 2, 3}
-	if aead, err = Modern().AEAD(&key); err != nil {
+	if aead, err = Modern().AEAD(&key, 0); err != nil {
 		t.Fatal(err)
 	}
 	pin(t, "session-packet", SealPacket(nil, aead, 0x0102030405060708, []byte("hello")))
 }
 
 func TestPacketRoundTrip(t *testing.T) {
-	aead, err := Modern().AEAD(&[32]byte{1, 2, 3})
+	aead, err := Modern().AEAD(&[32]byte{1, 2, 3}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestPacketRoundTrip(t *testing.T) {
 }
 
 func TestOpenPacketAltered(t *testing.T) {
-	aead, err := Modern().AEAD(&[32]byte{1, 2, 3})
+	aead, err := Modern().AEAD(&[32]byte{1, 2, 3}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestOpenPacketAltered(t *testing.T) {
 		_, _, err := OpenPacket(nil, aead, changed)
 		refused(t, "altered packet", err)
 	})
-	other, err := Modern().AEAD(&[32]byte{1, 2, 4})
+	other, err := Modern().AEAD(&[32]byte{1, 2, 4}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestOpenPacketAltered(t *testing.T) {
 }
 
 func TestPacketAllocates(t *testing.T) {
-	aead, err := Modern().AEAD(&[32]byte{1, 2, 3})
+	aead, err := Modern().AEAD(&[32]byte{1, 2, 3}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestPacketAllocates(t *testing.T) {
 }
 
 func FuzzOpenPacket(f *testing.F) {
-	aead, err := Modern().AEAD(&[32]byte{1, 2, 3})
+	aead, err := Modern().AEAD(&[32]byte{1, 2, 3}, 0)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func FuzzOpenPacket(f *testing.F) {
 }
 
 func BenchmarkSealPacket(b *testing.B) {
-	aead, err := Modern().AEAD(&[32]byte{1, 2, 3})
+	aead, err := Modern().AEAD(&[32]byte{1, 2, 3}, 0)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func BenchmarkSealPacket(b *testing.B) {
 }
 
 func BenchmarkOpenPacket(b *testing.B) {
-	aead, err := Modern().AEAD(&[32]byte{1, 2, 3})
+	aead, err := Modern().AEAD(&[32]byte{1, 2, 3}, 0)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func BenchmarkOpenPacket(b *testing.B) {
 func BenchmarkAEAD(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Modern().AEAD(&[32]byte{1, 2, 3}); err != nil {
+		if _, err := Modern().AEAD(&[32]byte{1, 2, 3}, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -14,6 +14,7 @@ var (
 	ErrMalformed = errors.New("malformed")
 	ErrForged    = errors.New("not made by whom it claims")
 	ErrExpired   = errors.New("expired")
+	ErrSuite     = errors.New("the network needs another version of Linnet: unknown suite")
 )
 
 // Signed is a thing and the signature over its exact bytes, in the form in

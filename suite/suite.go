@@ -28,8 +28,12 @@ import (
 type Suite interface {
 	Name() string // as in the descriptor
 
-	// NewKeys makes a device's or an authority's key pairs.
+	// NewKeys makes a device's key pairs.
 	NewKeys() (Keys, error)
+	// NewAuthorityKeys makes those of a new network.
+	NewAuthorityKeys() (root, login Keys, err error)
+	// CheckKeys says whether public keys have the form of a device's.
+	CheckKeys(PublicKeys) error
 	// ParseKeys reads what Keys.Marshal wrote.
 	ParseKeys([]byte) (Keys, error)
 	// Verify checks a signature made by Keys.Sign for the same purpose.
@@ -37,6 +41,9 @@ type Suite interface {
 
 	LoginSuite
 	SessionSuite
+
+	// openCertificate reads what certify made with the login key.
+	openCertificate(login, b []byte) (*Certificate, error)
 }
 
 // Keys are the secrets of one device; they are made on it and never leave it.
@@ -44,6 +51,9 @@ type Keys interface {
 	Public() PublicKeys
 	Sign(p Purpose, msg []byte) ([]byte, error)
 	Marshal() []byte // secret: for the device's own database only
+
+	// certify signs a certificate in the form of the suite; see Issue.
+	certify(*Certificate) ([]byte, error)
 }
 
 // PublicKeys are the halves that everybody may know.
@@ -71,10 +81,15 @@ const (
 // LoginSuite proves a password to the login servers, over a channel that only
 // they can read.
 type LoginSuite interface {
-	// Verifier is what the password becomes before it leaves the device. It is
-	// slow and memory-hungry by design.
+	// Verifier is what the password becomes before it leaves the device, and Lock
+	// what the login server keeps of that. At least one of them is slow and
+	// memory-hungry by design.
 	Verifier(password string, network linnet.NetworkID, user linnet.UserName, p PasswordParams) []byte
+	Lock(salt, verifier []byte, p PasswordParams) []byte
 
+	// DailyKeys says whether requests are sealed to a key of the day. If not, they
+	// are sealed to the login key itself, whose private half is Keys.Marshal.
+	DailyKeys() bool
 	// NewLoginKey makes the key pair of one day.
 	NewLoginKey() (public, private []byte, err error)
 	// SealRequest seals a request to the login servers' key of the day; open
@@ -84,7 +99,7 @@ type LoginSuite interface {
 	OpenRequest(private, sealed []byte) (request []byte, seal func(reply []byte) ([]byte, error), err error)
 }
 
-// PasswordParams is the cost of Verifier (Argon2id, RFC 9106).
+// PasswordParams is the cost of Verifier or Lock (Argon2id, RFC 9106).
 type PasswordParams struct {
 	Time    uint32 `obj:"0/0,opt"` // passes; default 3
 	Memory  uint32 `obj:"0/1,opt"` // KiB; default 64 MiB
@@ -111,8 +126,13 @@ type SessionSuite interface {
 	// AnswerUpgrade is the other half.
 	AnswerUpgrade(now *Traffic, own Keys, peer []byte, first []byte) (second []byte, third func(msg []byte) (t *Traffic, err error), err error)
 
-	// AEAD protects session packets under one key of a Traffic.
-	AEAD(key *[32]byte) (cipher.AEAD, error)
+	// AEAD protects session packets under one key and salt of a Traffic.
+	AEAD(key *[32]byte, salt uint32) (cipher.AEAD, error)
+
+	// HelloOverhead is how much longer the message of Initiate is than its payload,
+	// at the most, and PacketOverhead the same of session packets, exactly.
+	HelloOverhead() int
+	PacketOverhead() int
 }
 
 // A Binding ties a key agreement to a network and to the responder that the
@@ -125,6 +145,7 @@ type Binding struct {
 // Traffic is what a key agreement yields: a key for each direction, and a hash
 // of the whole exchange that both ends share and later steps build on.
 type Traffic struct {
-	Send, Receive [32]byte
-	Hash          [32]byte
+	Send, Receive         [32]byte
+	SendSalt, ReceiveSalt uint32 // of the classic suite, whose keys are one
+	Hash                  [32]byte
 }

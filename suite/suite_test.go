@@ -36,7 +36,7 @@ func testAuthority(t testing.TB, seed string) *Authority {
 			{netip.MustParseAddrPort("192.0.2.2:33033"), linnet.NodeID{1, 2, 3}, bytes.Repeat([]byte{7}, 32)},
 			{netip.MustParseAddrPort("[2001:db8::3]:33033"), linnet.NodeID{4, 5, 6}, bytes.Repeat([]byte{8}, 32)},
 		},
-	}, s, s, s.rand)
+	}, s, s.rand)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func everyChange(b []byte, f func(changed []byte)) {
 // refused wants err to say why bytes from others were not taken.
 func refused(t testing.TB, what string, err error) {
 	t.Helper()
-	if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrForged) {
-		t.Fatalf("%s: %v, want ErrMalformed or ErrForged", what, err)
+	if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrForged) && !errors.Is(err, ErrSuite) {
+		t.Fatalf("%s: %v, want ErrMalformed, ErrForged or ErrSuite", what, err)
 	}
 }

@@ -15,6 +15,8 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 	switch e := e.(type) {
 	case overlay.Probe:
 		s.probe(e.Addr)
+	case overlay.Dial:
+		s.node.beside(func(ctx context.Context) { s.node.link.Request(ctx, e.Addr, e.Message) })
 	case overlay.Connect:
 		if err := s.connect(now, e.Host); err != nil {
 			s.log.Debug("connect", "to", e.Host.Node.Short(), "err", err)
@@ -70,8 +72,9 @@ func (s *station) probe(addr netip.AddrPort) {
 		asked := time.Now()
 		reply, err := s.node.link.Request(ctx, addr, &message.Probe{})
 		s.node.must(func(now time.Time) {
-			_, accepted := reply.(*message.ProbeAccepted)
-			s.overlay.Probed(now, addr, now.Sub(asked), err == nil && accepted)
+			if err == nil {
+				s.overlay.Probed(now, addr, now.Sub(asked), reply)
+			}
 		})
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -18,6 +19,8 @@ const (
 	attachments = 2 // supernodes that a node is attached to, of what exists
 
 	defaultKeepAlive = 30 * time.Second
+	minKeepAlive     = 15 * time.Second
+	maxKeepAlive     = 120 * time.Second
 	checkWait        = time.Second // for the answer to a keep-alive, twice
 	probeBatch       = 4           // hosts asked at once
 	probePause       = 300 * time.Millisecond
@@ -27,6 +30,7 @@ const (
 	attachWait       = 2 * time.Second
 	retryFirst       = time.Second
 	retryMost        = 5 * time.Minute
+	seekPause        = 500 * time.Millisecond // after a loss: the others that lost the same one seek, too
 	refreshHosts     = 30 * time.Minute
 	maxEntries       = 16 // that are read of one message
 )
@@ -60,7 +64,8 @@ type link struct {
 type attaching struct {
 	links   []*link // in the order of attachment
 	seeking bool    // a round is under way
-	round   int     // its number: hosts remember in which one they were tried
+	round   uint32  // its number: hosts remember in which one they were tried
+	planned bool    // a round begins in a moment
 	short   int     // rounds in a row that did not find enough
 	tried   int     // hosts probed in this round
 	blind   bool    // in this round, hosts that answered no probe were connected to
@@ -189,7 +194,7 @@ func (m *Machine) probe(now time.Time) (asked bool) {
 		m.after(now, probeWait, func(now time.Time) {
 			if a.round == round && a.probes[addr] == h {
 				delete(a.probes, addr)
-				h.failures = min(h.failures+1, 100)
+				h.failed()
 				m.step(now)
 			}
 		})
@@ -201,19 +206,39 @@ func (m *Machine) probe(now time.Time) (asked bool) {
 	return asked
 }
 
-// Probed tells the answer to a Probe: ok means that the supernode takes clients.
-func (m *Machine) Probed(now time.Time, addr netip.AddrPort, rtt time.Duration, ok bool) {
+// Probed tells the answer to a Probe: ProbeAccepted means that the supernode
+// takes clients, ProbeRefused that it does not and may name others; nil is none.
+func (m *Machine) Probed(now time.Time, addr netip.AddrPort, rtt time.Duration, answer message.Message) {
 	a := &m.attach
 	h := a.probes[addr]
 	if h == nil {
 		return
 	}
 	delete(a.probes, addr)
-	h.rtt = max(rtt, time.Microsecond)
-	if ok {
+	h.rtt = uint32(max(1, min(rtt.Microseconds(), math.MaxUint32)))
+	switch answer := answer.(type) {
+	case *message.ProbeAccepted:
 		a.ready = append(a.ready, h)
+	case *message.ProbeRefused:
+		m.redirected(now, answer.Entries[:min(len(answer.Entries), namedToProber)])
 	}
 	m.step(now)
+}
+
+// redirected prefers the supernodes that one without room named.
+func (m *Machine) redirected(now time.Time, entries [][]byte) {
+	for _, b := range entries[:min(len(entries), maxEntries)] {
+		e, err := m.o.Trust.OpenEntry(b, now)
+		if err != nil {
+			return
+		}
+		if e.Serves() {
+			m.learnHost(now, e.host)
+			if h := m.hosts.get(e.Node); h != nil {
+				h.named = m.attach.round
+			}
+		}
+	}
 }
 
 // candidate is the best host that is in no link and that fits. A little chance
@@ -227,8 +252,11 @@ func (m *Machine) candidate(now time.Time, fits func(*cachedHost) bool) *cachedH
 			return
 		}
 		score := h.score(now) + 20*m.o.Rand.Float64()
+		if h.named == m.attach.round {
+			score += redirection
+		}
 		for _, l := range m.attach.links {
-			if sameNetwork(l.host.Addrs[0].Addr(), h.Addrs[0].Addr()) {
+			if widely(h.Addrs[0].Addr()).Contains(l.host.Addrs[0].Addr()) {
 				score -= 30
 			}
 		}
@@ -247,15 +275,8 @@ func (m *Machine) candidate(now time.Time, fits func(*cachedHost) bool) *cachedH
 	return best
 }
 
-// sameNetwork says that two addresses are likely to fail together.
-func sameNetwork(a, b netip.Addr) bool {
-	bits := 16
-	if a.Is6() {
-		bits = 32
-	}
-	p, err := a.Prefix(bits)
-	return err == nil && p.Contains(b)
-}
+// redirection is what it counts that a supernode without room named a host.
+const redirection = 60
 
 func (m *Machine) connect(now time.Time, h *cachedHost) {
 	if m.attach.find(h.Node) != nil {
@@ -267,7 +288,7 @@ func (m *Machine) connect(now time.Time, h *cachedHost) {
 		m.askAttach(now, l)
 		return
 	}
-	m.emit(Connect{h.Host})
+	m.emit(Connect{*h.Host})
 	m.after(now, connectWait, func(now time.Time) {
 		if l.state == connecting {
 			m.lost(now, l)
@@ -289,6 +310,7 @@ func (m *Machine) askAttach(now time.Time, l *link) {
 		Uptime: uint32(now.Sub(m.started) / time.Second),
 		Node:   binary.BigEndian.Uint64(m.o.Self.Node[:]),
 		Others: l.told,
+		Able:   m.able(now),
 	}
 	if len(m.o.Addrs) > 0 {
 		ask.Port = uint32(m.o.Addrs[0].Port())
@@ -303,7 +325,7 @@ func (m *Machine) askAttach(now time.Time, l *link) {
 			l.supernodes = reply.Supernodes
 			m.served(now, l, reply.You)
 		case *message.AttachRefused:
-			m.learnEntries(now, reply.Entries)
+			m.redirected(now, reply.Entries)
 			l.host.round = m.attach.round // full is no failure, but not to be asked again at once
 			m.drop(now, l)
 		default:
@@ -315,6 +337,8 @@ func (m *Machine) askAttach(now time.Time, l *link) {
 // served notes that a supernode took this node.
 func (m *Machine) served(now time.Time, l *link, you netip.AddrPort) {
 	l.state = attached
+	m.seen = you
+	m.planDial(now)
 	m.hosts.add(now, l.host.Host)
 	m.hosts.succeeded(now, l.host.Node)
 	if h := m.hosts.get(l.host.Node); h != nil {
@@ -323,7 +347,7 @@ func (m *Machine) served(now time.Time, l *link, you netip.AddrPort) {
 	m.hostsChanged(now)
 	m.emit(Attached{l.host.Node, you})
 	m.tellOthers(now)
-	m.after(now, m.o.KeepAlive, func(now time.Time) { m.keepAlive(now, l) })
+	m.after(now, m.keepAlivePause(), func(now time.Time) { m.keepAlive(now, l) })
 	m.refresh(now, l)
 	m.trim(now)
 	m.step(now)
@@ -349,8 +373,19 @@ func (m *Machine) askHosts(now time.Time, l *link) {
 func (m *Machine) keepAlive(now time.Time, l *link) {
 	if slices.Contains(m.attach.links, l) {
 		m.check(now, l, linnet.NodeID{})
-		m.after(now, m.o.KeepAlive, func(now time.Time) { m.keepAlive(now, l) })
+		m.after(now, m.keepAlivePause(), func(now time.Time) { m.keepAlive(now, l) })
 	}
+}
+
+// SetKeepAlive tells how long the mapping to a supernode lives, once that is known.
+func (m *Machine) SetKeepAlive(d time.Duration) {
+	m.o.KeepAlive = min(max(d, minKeepAlive), maxKeepAlive)
+}
+
+// keepAlivePause is a little less, and never the same, lest the clients that one
+// supernode took after the death of another one all speak at the same time.
+func (m *Machine) keepAlivePause() time.Duration {
+	return m.o.KeepAlive - time.Duration(m.o.Rand.Int64N(int64(m.o.KeepAlive/10)))
 }
 
 // check asks a supernode whether it is there; two unanswered checks in a row
@@ -360,7 +395,7 @@ func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
 		return
 	}
 	l.checking, l.told = true, m.others(l)
-	m.request(now, l.host.Node, &message.KeepAlive{PeerDown: dead, Others: l.told}, checkWait, func(now time.Time, reply message.Message) {
+	m.request(now, l.host.Node, &message.KeepAlive{PeerDown: dead, Others: l.told, Able: m.able(now)}, checkWait, func(now time.Time, reply message.Message) {
 		l.checking = false
 		if !slices.Contains(m.attach.links, l) {
 			return
@@ -427,7 +462,7 @@ func (m *Machine) lost(now time.Time, l *link) {
 	if !slices.Contains(m.attach.links, l) {
 		return
 	}
-	l.host.failures = min(l.host.failures+1, 100)
+	l.host.failed()
 	l.host.round = m.attach.round
 	m.hostsChanged(now)
 	m.drop(now, l)
@@ -447,9 +482,21 @@ func (m *Machine) drop(now time.Time, l *link) {
 			m.check(now, other, l.host.Node)
 		}
 		a.short = 0
-		m.seek(now)
+		m.seekSoon(now)
 	}
 	m.step(now)
+}
+
+// seekSoon seeks after a moment, which is longer while another supernode serves.
+func (m *Machine) seekSoon(now time.Time) {
+	if m.attach.planned {
+		return
+	}
+	m.attach.planned = true
+	m.after(now, time.Duration(m.o.Rand.Int64N(int64(seekPause))), func(now time.Time) {
+		m.attach.planned = false
+		m.seek(now)
+	})
 }
 
 // retry ends a round that found too little, and waits longer each time.
@@ -457,6 +504,9 @@ func (m *Machine) retry(now time.Time) {
 	a := &m.attach
 	a.seeking = false
 	wait := m.jitter(min(retryFirst<<min(a.short, 10), retryMost))
+	if m.o.Naive {
+		wait = 0
+	}
 	a.short++
 	round := a.round
 	m.after(now, wait, func(now time.Time) {
@@ -481,7 +531,7 @@ func (m *Machine) learnEntries(now time.Time, entries [][]byte) {
 		if err != nil {
 			return // who passes on forgeries is not worth more work
 		}
-		if e.Serves() && m.learnHost(now, e.Host()) {
+		if e.Serves() && m.learnHost(now, e.host) {
 			news = true
 		}
 	}
@@ -505,9 +555,11 @@ func (m *Machine) receivedDetach(now time.Time, from linnet.NodeID, msg *message
 // receivedKeepAlive: a client's, or a supernode's report that another one died.
 func (m *Machine) receivedKeepAlive(now time.Time, from linnet.NodeID, id uint16, msg *message.KeepAlive) {
 	if c := m.clients[from]; c != nil {
-		c.heard = now
-		c.others = msg.Others[:min(len(msg.Others), message.MaxAttachments)]
-		m.emit(Respond{from, id, &message.KeepAliveAck{You: m.addrOf(from), Load: m.load(), Supernodes: uint32(m.Supernodes())}})
+		c.heard, c.able = m.tenths(now), msg.Able
+		if !slices.Equal(c.others, msg.Others) {
+			c.others = slices.Clone(msg.Others[:min(len(msg.Others), message.MaxAttachments)])
+		}
+		m.emit(Respond{from, id, &message.KeepAliveAck{You: m.addrOf(from), Load: m.load(now), Supernodes: uint32(m.Supernodes())}})
 		m.pingSoon(now, msg.PeerDown)
 		return
 	}

@@ -13,14 +13,16 @@ const (
 	clientSilence = 150 * time.Second // the longest keep-alive and some
 	clientSweep   = 10 * time.Second
 	namedOthers   = 8 // supernodes named to a client
+	namedToProber = 3 // entries in a refused probe: one datagram
 	stackVersion  = 1
 )
 
-// A client is a node that is attached to this supernode. There may be 100,000
+// A client is a node that is attached to this supernode. There may be 1,000,000
 // of them, so it has no timer and no key of its own.
 type client struct {
-	heard    time.Time
-	others   []linnet.NodeID // its other supernodes
+	heard    uint32 // tenths of a second since the machine started
+	able     bool   // it could be a supernode
+	others   []linnet.NodeID
 	forwards Bucket
 }
 
@@ -30,27 +32,21 @@ func (m *Machine) Clients() int { return len(m.clients) }
 // IsClient says whether a node is attached to this supernode.
 func (m *Machine) IsClient(node linnet.NodeID) bool { return m.clients[node] != nil }
 
-func (m *Machine) serving() bool { return m.o.Role&linnet.Supernode != 0 }
-
-func (m *Machine) full() bool {
-	return !m.serving() || m.leaving || len(m.clients) >= m.o.Limits.Clients
-}
-
-// load is what of the limit is used, in percent.
-func (m *Machine) load() uint32 { return uint32(100 * len(m.clients) / m.o.Limits.Clients) }
+func (m *Machine) serving() bool { return m.o.Role&linnet.Supernode != 0 && !m.leaving }
 
 func (m *Machine) receivedAttach(now time.Time, from linnet.NodeID, id uint16, msg *message.Attach) {
 	c := m.clients[from]
 	if c == nil {
-		if m.full() {
-			m.emit(Respond{from, id, &message.AttachRefused{Entries: m.namedEntries(namedOthers)}})
+		if m.full(now) {
+			m.refusals++
+			m.emit(Respond{from, id, &message.AttachRefused{Entries: m.roomyEntries(namedOthers)}})
 			return
 		}
 		c = new(client)
 		m.clients[from] = c
 	}
-	c.heard = now
-	c.others = msg.Others[:min(len(msg.Others), message.MaxAttachments)]
+	c.heard, c.able = m.tenths(now), msg.Able
+	c.others = slices.Clone(msg.Others[:min(len(msg.Others), message.MaxAttachments)])
 	m.emit(Respond{from, id, &message.Attached{
 		StackVersion: stackVersion,
 		StackTime:    uint32(now.Sub(m.started) / time.Second),
@@ -62,16 +58,21 @@ func (m *Machine) receivedAttach(now time.Time, from linnet.NodeID, id uint16, m
 	}})
 }
 
-func (m *Machine) answerProbe() message.Message {
+// answerProbe invites a client only as fast as clients can be taken: a probe costs
+// next to nothing, the handshake that follows an invitation a thousand times as much.
+func (m *Machine) answerProbe(now time.Time) message.Message {
 	switch {
 	case !m.serving():
 		return nil
-	case !m.full():
+	case !m.full(now) && (m.o.Naive || m.invited.Take(now, m.o.Limits.Invitations, 2*m.o.Limits.Invitations)):
 		return &message.ProbeAccepted{}
 	}
-	refused := new(message.ProbeRefused)
-	for _, x := range m.table.random(m.o.Rand, namedOthers, m.isOther) {
-		refused.Others = append(refused.Others, x.Addrs[0])
+	m.refusals++
+	refused := &message.ProbeRefused{Entries: m.roomyEntries(namedToProber)}
+	for _, x := range m.table.random(m.o.Rand, namedOthers, m.roomy) {
+		if addrs := x.addrs(); addrs != nil {
+			refused.Others = append(refused.Others, addrs[0])
+		}
 	}
 	return refused
 }
@@ -91,7 +92,9 @@ func (m *Machine) answerSupernodes(ask *message.AskSupernodes) *message.SlotInfo
 	named := message.SlotMembers{Slot: uint32(slot), Total: uint32(len(members))}
 	for _, node := range members[:min(len(members), int(min(ask.Max, SlotSize)))] {
 		x := m.table.get(node)
-		named.Addrs = append(named.Addrs, x.Addrs[0])
+		if addrs := x.addrs(); addrs != nil {
+			named.Addrs = append(named.Addrs, addrs[0])
+		}
 		info.Entries = append(info.Entries, x.raw)
 	}
 	info.Slots = []message.SlotMembers{named}
@@ -104,7 +107,7 @@ func (m *Machine) namedEntries(n int) [][]byte {
 		return nil
 	}
 	var entries [][]byte
-	if self := m.self(); self != nil && !m.leaving {
+	if self := m.self(); self != nil && self.serves() {
 		entries = append(entries, self.raw)
 	}
 	for _, x := range m.table.random(m.o.Rand, n-len(entries), m.isOther) {
@@ -113,57 +116,72 @@ func (m *Machine) namedEntries(n int) [][]byte {
 	return entries
 }
 
+// roomyEntries are up to n entries of other supernodes that are likely to have room.
+func (m *Machine) roomyEntries(n int) [][]byte {
+	var entries [][]byte
+	for _, x := range m.table.random(m.o.Rand, n, m.roomy) {
+		entries = append(entries, x.raw)
+	}
+	if entries == nil {
+		for _, x := range m.table.random(m.o.Rand, n, m.isOther) {
+			entries = append(entries, x.raw)
+		}
+	}
+	return entries
+}
+
+// roomy says that a supernode has room as far as this one knows.
+func (m *Machine) roomy(x *member) bool { return m.isOther(x) && x.load < busyLoad }
+
 // sweepClients forgets the clients that said nothing for long.
 func (m *Machine) sweepClients(now time.Time) {
+	silent := m.tenths(now.Add(-clientSilence))
 	for node, c := range m.clients {
-		if now.Sub(c.heard) > clientSilence {
+		if c.heard < silent {
 			delete(m.clients, node)
 		}
 	}
-	m.after(now, clientSweep, m.sweepClients)
+	m.whileServing(now, clientSweep, m.sweepClients)
 }
 
 // reportDead tells the clients of this supernode that were attached to a dead one, too.
 func (m *Machine) reportDead(now time.Time, dead linnet.NodeID) {
+	for _, node := range m.clientsWhere(func(c *client) bool { return slices.Contains(c.others, dead) }) {
+		m.request(now, node, &message.KeepAlive{PeerDown: dead}, checkWait, func(time.Time, message.Message) {})
+	}
+}
+
+// clientsWhere are the clients of a kind, in the order of their ids: a map has
+// no order, and a run is to be repeatable.
+func (m *Machine) clientsWhere(so func(*client) bool) []linnet.NodeID {
 	var nodes []linnet.NodeID
 	for node, c := range m.clients {
-		if slices.Contains(c.others, dead) {
+		if so(c) {
 			nodes = append(nodes, node)
 		}
 	}
-	slices.SortFunc(nodes, compareNodes) // a map has no order, and a run is to be repeatable
-	for _, node := range nodes {
-		m.request(now, node, &message.KeepAlive{PeerDown: dead}, checkWait, func(time.Time, message.Message) {})
-	}
+	slices.SortFunc(nodes, compareNodes)
+	return nodes
 }
 
 // Leave says good-bye: clients are told where else to go, and supernodes that
 // this one serves no longer. The caller carries out the effects and closes.
 func (m *Machine) Leave(now time.Time) {
-	m.leaving = true
 	if !m.serving() {
 		for _, l := range m.attach.links {
 			if l.state == attached {
 				m.emit(Send{l.host.Node, &message.Detach{}})
 			}
 		}
+		m.leaving = true
 		return
 	}
-	nodes := make([]linnet.NodeID, 0, len(m.clients))
-	for node := range m.clients {
-		nodes = append(nodes, node)
+	m.leaving = true
+	for _, node := range m.clientsWhere(func(*client) bool { return true }) {
+		m.emit(Send{node, &message.Detach{Entries: m.roomyEntries(namedOthers)}})
 	}
-	slices.SortFunc(nodes, compareNodes)
-	for _, node := range nodes {
-		m.emit(Send{node, &message.Detach{Entries: m.namedEntries(namedOthers)}})
-	}
-	self := m.self()
-	if self == nil || m.announce(now, self.Incarnation+1) != nil {
-		return // they will find out by themselves
-	}
-	last := &message.Rumours{Updates: []message.Rumour{m.table.get(m.o.Self.Node).rumour()}}
-	for _, x := range m.table.random(m.o.Rand, 2*fanout, m.isOther) {
-		m.emit(Send{x.Node, last})
+	if m.announce(now, m.incarnation()+1) == nil { // else they will find out by themselves
+		m.flushNews(now)
 	}
 }
 

@@ -1,9 +1,7 @@
 package overlay
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -11,40 +9,32 @@ import (
 )
 
 // A digest compares two tables by one hash for each block of entries, so that
-// news that somebody missed is found and only its block is sent again. The block
-// of an entry is the first byte of its NodeID: NodeIDs are hashes, so blocks are
-// even, and unlike the members of a Block of slots they do not depend on the
-// table that is in doubt.
+// news that somebody missed is found and only its block is sent again.
 //
 // Only entries that did not change for a minute are compared, since the news of
-// others is still under way. Who catches up after it joined compares all of
-// them, or it would be told the same page again and again; an answerer therefore
-// takes a block for equal if either hash matches.
+// others is still under way; the answerer takes a block for equal if the hash of
+// its settled entries or of all matches. Who joined lately compares all of them.
+//
+// The hash of a block is the sum of the hashes of its entries. Who chooses his
+// own incarnations so that they cancel out hides nobody but himself.
 
 const (
-	hashSize  = 8
-	maxBlocks = BlockCount
+	hashSize = 8
+	divided  = 8 // unknown supernodes on one page: this is no lost message, but another half of the network
+
+	fewMembers = 32 // that many can be told of everything
 )
 
-func entryBlock(node linnet.NodeID) uint32 { return uint32(node[0]) }
-
-// hashes are the hashes of all blocks that are not empty: of the entries that
-// are known since before settled; zero means all.
-func (m *Machine) hashes(settled time.Time) map[uint32][hashSize]byte {
-	sums := make(map[uint32][hashSize]byte)
-	var buf []byte
-	members := m.table.members
-	for i, x := range members {
-		if x.serves() && (settled.IsZero() || x.since.Before(settled)) {
-			buf = append(buf, x.Node[:]...)
-			buf = binary.BigEndian.AppendUint64(buf, x.Incarnation)
-		}
-		if block := entryBlock(x.Node); i+1 == len(members) || entryBlock(members[i+1].Node) != block {
-			if len(buf) > 0 {
-				sum := sha256.Sum256(buf)
-				sums[block] = [hashSize]byte(sum[:])
-			}
-			buf = buf[:0]
+// hashes are the sums of all blocks, zero where there is nobody: of the entries
+// that are known since before settled; zero means all.
+func (m *Machine) hashes(settled time.Time) (sums [tableBlocks]uint64) {
+	before := ^uint32(0)
+	if !settled.IsZero() {
+		before = m.tenths(settled)
+	}
+	for i := range m.table.members {
+		if x := &m.table.members[i]; x.serves() && x.since < before {
+			sums[blockOf(x.node)] += mix(x.weight ^ mix(x.incarnation))
 		}
 	}
 	return sums
@@ -52,12 +42,11 @@ func (m *Machine) hashes(settled time.Time) map[uint32][hashSize]byte {
 
 // digest is this supernode's table in short.
 func (m *Machine) digest(settled time.Time) *message.Digest {
-	sums := m.hashes(settled)
-	d := new(message.Digest)
-	for block := range uint32(maxBlocks) {
-		if sum, ok := sums[block]; ok {
-			d.Blocks = append(d.Blocks, block)
-			d.Hashes = append(d.Hashes, sum[:]...)
+	d := &message.Digest{All: settled.IsZero()}
+	for block, sum := range m.hashes(settled) {
+		if sum != 0 {
+			d.Blocks = append(d.Blocks, uint32(block))
+			d.Hashes = binary.BigEndian.AppendUint64(d.Hashes, sum)
 		}
 	}
 	return d
@@ -65,78 +54,80 @@ func (m *Machine) digest(settled time.Time) *message.Digest {
 
 // compare asks one supernode whether it knows the same, now and then.
 func (m *Machine) compare(now time.Time) {
-	if m.leaving {
-		return
+	settled := now.Add(-settleAfter)
+	if !m.joined(now) {
+		settled = time.Time{}
 	}
 	for _, x := range m.table.random(m.o.Rand, 1, m.isOther) {
-		m.emit(Send{x.Node, m.digest(now.Add(-settleAfter))})
+		m.emit(Send{x.node, m.digest(settled)})
 	}
-	m.after(now, m.jitter(digestPause), m.compare)
+	m.whileServing(now, m.jitter(digestPause), m.compare)
 }
 
 // receivedDigest answers with what is known in the blocks that differ.
 func (m *Machine) receivedDigest(now time.Time, from linnet.NodeID, msg *message.Digest) {
-	if len(msg.Blocks) > maxBlocks || len(msg.Hashes) != hashSize*len(msg.Blocks) {
+	if len(msg.Blocks) > tableBlocks || len(msg.Hashes) != hashSize*len(msg.Blocks) {
 		return
 	}
-	theirs := make(map[uint32][hashSize]byte)
+	var theirs [tableBlocks]uint64
 	for i, block := range msg.Blocks {
-		theirs[block] = [hashSize]byte(msg.Hashes[hashSize*i:])
+		if block < tableBlocks {
+			theirs[block] = binary.BigEndian.Uint64(msg.Hashes[hashSize*i:])
+		}
 	}
 	settled, all := m.hashes(now.Add(-settleAfter)), m.hashes(time.Time{})
-	answer := new(message.Differ)
-	for block := range uint32(maxBlocks) {
-		sum, listed := theirs[block]
-		switch ours, known := all[block]; {
-		case !listed && !known, listed && (sum == ours || sum == settled[block]):
-		default:
-			answer.Blocks = append(answer.Blocks, block)
+	answer := &message.Differ{After: msg.After}
+	var differs [tableBlocks]bool
+	for block, sum := range theirs {
+		if sum != all[block] && (msg.All || sum != settled[block]) {
+			differs[block] = true
+			answer.Blocks = append(answer.Blocks, uint32(block))
 		}
 	}
 	if len(answer.Blocks) == 0 {
 		return
 	}
-	answer.Updates = m.blockRumours(answer.Blocks)
-	m.emit(Send{from, answer})
-}
-
-// blockRumours is a page of what is known in the blocks.
-func (m *Machine) blockRumours(blocks []uint32) []message.Rumour {
-	var updates []message.Rumour
-	for _, x := range m.table.members {
-		if len(updates) < maxRumours && x.state != Dead && slices.Contains(blocks, entryBlock(x.Node)) {
-			updates = append(updates, x.rumour())
+	for i := range m.table.members {
+		if x := &m.table.members[i]; len(answer.Updates) < maxRumours && x.state != Dead && differs[blockOf(x.node)] && compareNodes(x.node, msg.After) > 0 {
+			answer.Updates = append(answer.Updates, x.introduction())
 		}
 	}
-	return updates
+	m.emit(Send{from, answer})
 }
 
 // receivedDiffer has heard the other's half already: it tells its own, corrects
 // what the other should know to be wrong, and asks for the next page if there was one.
-func (m *Machine) receivedDiffer(_ time.Time, from linnet.NodeID, msg *message.Differ) {
+func (m *Machine) receivedDiffer(now time.Time, from linnet.NodeID, msg *message.Differ) {
+	page := msg.Updates[:min(len(msg.Updates), maxRumours)]
+	full := len(page) == maxRumours
 	told := make(map[linnet.NodeID]uint64)
-	for _, r := range msg.Updates[:min(len(msg.Updates), maxRumours)] {
-		if node, ok := m.table.opened[string(r.Entry)]; ok {
-			told[node] = m.table.get(node).Incarnation
+	for _, r := range page {
+		told[r.Node] = r.Incarnation
+	}
+	var differs [tableBlocks]bool
+	for _, block := range msg.Blocks[:min(len(msg.Blocks), tableBlocks)] {
+		if block < tableBlocks {
+			differs[block] = true
 		}
 	}
-	blocks := msg.Blocks[:min(len(msg.Blocks), maxBlocks)]
-	full := len(msg.Updates) >= maxRumours
 	var updates []message.Rumour
-	for _, x := range m.table.members {
-		if len(updates) == maxRumours || !slices.Contains(blocks, entryBlock(x.Node)) {
+	for i := range m.table.members {
+		x := &m.table.members[i]
+		paged := compareNodes(x.node, msg.After) > 0 && (!full || compareNodes(x.node, page[len(page)-1].Node) <= 0)
+		if len(updates) == maxRumours || !paged || !differs[blockOf(x.node)] {
 			continue
 		}
-		incarnation, known := told[x.Node]
-		// After a full page it cannot be said what the other one lacks.
-		if known && (incarnation < x.Incarnation || !x.serves()) || !known && x.serves() && !full {
-			updates = append(updates, x.rumour())
+		incarnation, known := told[x.node]
+		if known && (incarnation < x.incarnation || incarnation == x.incarnation && !x.serves()) || !known && x.serves() {
+			updates = append(updates, x.introduction())
 		}
 	}
 	if updates != nil {
 		m.emit(Send{from, &message.Rumours{Updates: updates}})
 	}
-	if full && len(told) > 0 {
-		m.emit(Send{from, m.digest(time.Time{})})
+	if full && m.swim.pages.Take(now, 20, 2*tableBlocks) {
+		next := m.digest(time.Time{})
+		next.After = page[len(page)-1].Node
+		m.emit(Send{from, next})
 	}
 }

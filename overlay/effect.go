@@ -20,8 +20,14 @@ type Effect any
 type Token uint64
 
 // Probe asks an address whether its supernode takes clients (command 27, raw);
-// the answer is told by Machine.Probed.
+// Machine.Probed is told the answer.
 type Probe struct{ Addr netip.AddrPort }
+
+// Dial sends a raw request to an address. Its answer means nothing to this node.
+type Dial struct {
+	Addr    netip.AddrPort
+	Message *message.DialTest
+}
 
 // Connect opens a session; Machine.Up or Down says what became of it.
 type Connect struct{ Host Host }

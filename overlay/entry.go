@@ -9,11 +9,12 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 // Bounds of an Entry.
 const (
-	MaxEntry = 512 // bytes: two keys, two signatures, names, addresses
+	MaxEntry = 640 // bytes: two keys, two signatures, names, addresses; the classic suite takes most of them
 	MaxAddrs = 4
 )
 
@@ -35,7 +36,8 @@ type Entry struct {
 	Expires   time.Time
 
 	cert *suite.Certificate
-	raw  []byte // the wire form, once opened; the rest of the entry points into it
+	seat *seat // what tables keep of it, once it was opened
+	host *Host // and host caches
 }
 
 type entryBody struct {
@@ -75,6 +77,9 @@ func (e *Entry) Sign(k suite.Keys) ([]byte, error) {
 // OpenEntry reads an entry and checks its certificate, signature and bounds,
 // and that the network admits its node.
 func (t Trust) OpenEntry(b []byte, now time.Time) (*Entry, error) {
+	if t.Entry != nil {
+		return t.Entry(b, now)
+	}
 	e, err := t.openEntry(b, now)
 	if err != nil {
 		return nil, fmt.Errorf("entry: %w", err)
@@ -101,10 +106,35 @@ func (t Trust) openEntry(b []byte, now time.Time) (*Entry, error) {
 	if body.Incarnation > uint64(now.Add(maxSkew).UnixMilli()) {
 		return nil, errFuture
 	}
+	node := cert.NodeID()
 	return &Entry{
 		Certificate: body.Certificate, Addrs: body.Addrs, Roles: linnet.Role(body.Roles), Incarnation: body.Incarnation,
-		Node: cert.NodeID(), User: cert.User, Agreement: cert.Agreement, Expires: cert.Expires, cert: cert, raw: b,
+		Node: node, User: cert.User, Agreement: cert.Agreement, Expires: cert.Expires, cert: cert,
+		host: &Host{Node: node, Agreement: cert.Agreement, Addrs: body.Addrs},
+		seat: &seat{
+			raw: b, node: node, weight: weight(node), incarnation: body.Incarnation,
+			network: networkOf(body.Addrs[0].Addr()), account: accountOf(cert.User), expires: uint32(cert.Expires.Unix() / 60),
+		},
 	}, nil
+}
+
+// reopen reads the entry of a seat, which was checked when it was opened.
+func (t Trust) reopen(x *seat) *Entry {
+	e, err := t.OpenEntry(x.raw, time.Unix(int64(x.expires)*60-1, 0))
+	if err != nil {
+		return nil // the rules of the network have changed since
+	}
+	return e
+}
+
+// addrs are the addresses of the entry of a seat.
+func (x *seat) addrs() []netip.AddrPort {
+	var body entryBody
+	s, err := suite.ParseSigned(x.raw)
+	if err != nil || message.Unmarshal(s.Body, &body) != nil {
+		return nil
+	}
+	return body.Addrs
 }
 
 // Verify checks that the supernode of the entry signed msg.
@@ -113,9 +143,7 @@ func (e *Entry) Verify(t Trust, p suite.Purpose, msg, sig []byte) error {
 }
 
 // Host is how to open a session with the supernode.
-func (e *Entry) Host() Host {
-	return Host{Node: e.Node, Agreement: e.Agreement, Addrs: e.Addrs}
-}
+func (e *Entry) Host() Host { return *e.host }
 
 // Serves says that it is a supernode's.
 func (e *Entry) Serves() bool { return e.Roles&linnet.Supernode != 0 }

@@ -3,7 +3,7 @@ package overlay
 // Sizes are the sizes of the tables that strangers can make grow.
 func (m *Machine) Sizes() map[string]int {
 	return map[string]int{
-		"hosts": len(m.hosts.hosts), "sessions": len(m.sessions), "members": len(m.table.members), "opened": len(m.table.opened),
+		"hosts": len(m.hosts.hosts), "sessions": len(m.sessions), "members": len(m.table.members),
 		"clients": len(m.clients), "helped": len(m.swim.helped), "news": len(m.swim.news), "pings": len(m.swim.pings),
 	}
 }

@@ -32,26 +32,34 @@ type hostCache struct {
 	hosts []*cachedHost // in the order of their nodes
 }
 
+// A cachedHost is kept 200 times by every node, and moments in seconds since
+// 1970 are exact enough.
 type cachedHost struct {
-	Host
-	success  time.Time     // when it last served this node
-	added    time.Time     // when it was last heard of
-	failures int           // since then
-	rtt      time.Duration // zero: not measured
-	round    int           // of attaching in which it was tried last
+	*Host
+	success  uint32 // when it last served this node; 0: never
+	added    uint32 // when it was last heard of
+	rtt      uint32 // microseconds; 0: not measured
+	round    uint32 // of attaching in which it was tried last
+	named    uint32 // round in which one that is full said that this one is not
+	failures uint8  // since success
 }
+
+const maxFailures = 100
+
+func (h *cachedHost) failed() { h.failures = min(h.failures+1, maxFailures) }
 
 // score says how good a host is: it worked, lately, and is near.
 func (h *cachedHost) score(now time.Time) float64 {
-	s := 20 * math.Exp2(-now.Sub(h.added).Hours()/24)
-	if !h.success.IsZero() {
-		s += 100 * math.Exp2(-now.Sub(h.success).Hours()/24)
+	daysSince := func(t uint32) float64 { return float64(now.Unix()-int64(t)) / (24 * 3600) }
+	s := 20 * math.Exp2(-daysSince(h.added))
+	if h.success != 0 {
+		s += 100 * math.Exp2(-daysSince(h.success))
 	}
 	s -= 40 * float64(min(h.failures, 5))
 	if h.rtt == 0 {
 		return s - 20
 	}
-	return s - min(float64(h.rtt.Milliseconds())/10, 50)
+	return s - min(float64(h.rtt)/10_000, 50)
 }
 
 func (c *hostCache) find(node linnet.NodeID) (int, bool) {
@@ -65,30 +73,25 @@ func (c *hostCache) get(node linnet.NodeID) *cachedHost {
 	return nil
 }
 
-// add notes a host that somebody vouched for just now. A full cache gives up its worst.
-func (c *hostCache) add(now time.Time, h Host) (*cachedHost, bool) {
+// add notes a host that somebody vouched for just now. A full cache gives up its
+// worst; that it has many of the same network counts against a host, lest all
+// that a node knows fail together.
+func (c *hostCache) add(now time.Time, h *Host) (*cachedHost, bool) {
 	if !h.valid() {
 		return nil, false
 	}
 	i, ok := c.find(h.Node)
 	if ok {
 		known := c.hosts[i]
-		known.added = now
-		if slices.Equal(known.Addrs, h.Addrs) {
-			return known, false
-		}
+		known.added = uint32(now.Unix())
+		changed := !slices.Equal(known.Addrs, h.Addrs)
 		known.Host = h
-		return known, true
+		return known, changed
 	}
-	added := &cachedHost{Host: h, added: now}
+	added := &cachedHost{Host: h, added: uint32(now.Unix())}
 	c.hosts = slices.Insert(c.hosts, i, added)
 	if len(c.hosts) > MaxHosts {
-		worst := 0
-		for i, h := range c.hosts {
-			if h.score(now) < c.hosts[worst].score(now) {
-				worst = i
-			}
-		}
+		worst := c.worst(now)
 		if c.hosts[worst] == added {
 			added = nil
 		}
@@ -97,9 +100,36 @@ func (c *hostCache) add(now time.Time, h Host) (*cachedHost, bool) {
 	return added, added != nil
 }
 
+// crowd is what each further host of the same network costs.
+const crowd = 2
+
+func (c *hostCache) worst(now time.Time) int {
+	worst, lowest := 0, math.Inf(1)
+	same := make(map[netip.Prefix]int)
+	for _, h := range c.hosts {
+		same[widely(h.Addrs[0].Addr())]++
+	}
+	for i, h := range c.hosts {
+		if s := h.score(now) - crowd*float64(same[widely(h.Addrs[0].Addr())]-1); s < lowest {
+			worst, lowest = i, s
+		}
+	}
+	return worst
+}
+
+// widely is the IPv4 /16 or IPv6 /32 of an address: what is likely to fail together.
+func widely(a netip.Addr) netip.Prefix {
+	bits := 16
+	if a.Is6() {
+		bits = 32
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
 func (c *hostCache) succeeded(now time.Time, node linnet.NodeID) {
 	if h := c.get(node); h != nil {
-		h.success, h.failures = now, 0
+		h.success, h.failures = uint32(now.Unix()), 0
 	}
 }
 
@@ -121,14 +151,10 @@ type hostBody struct {
 func (c *hostCache) export() []byte {
 	var body hostsBody
 	for _, h := range c.hosts {
-		b := hostBody{
-			Node: h.Node, Agreement: h.Agreement, Addrs: h.Addrs,
-			Added: uint64(h.added.UnixMilli()), Failures: uint32(h.failures), RTT: uint32(min(h.rtt.Microseconds(), math.MaxUint32)),
-		}
-		if !h.success.IsZero() {
-			b.Success = uint64(h.success.UnixMilli())
-		}
-		body.Hosts = append(body.Hosts, b)
+		body.Hosts = append(body.Hosts, hostBody{
+			Node: h.Node, Agreement: h.Agreement, Addrs: h.Addrs, Success: 1000 * uint64(h.success),
+			Added: 1000 * uint64(h.added), Failures: uint32(h.failures), RTT: h.rtt,
+		})
 	}
 	return message.Marshal(&body)
 }
@@ -139,17 +165,14 @@ func (c *hostCache) load(now time.Time, b []byte) error {
 	if err := message.Unmarshal(b, &body); err != nil {
 		return fmt.Errorf("host cache: %w", err)
 	}
-	moment := func(ms uint64) time.Time { return time.UnixMilli(int64(min(ms, uint64(now.UnixMilli())))) }
+	moment := func(ms uint64) uint32 { return uint32(min(ms/1000, uint64(now.Unix()))) }
 	for _, b := range body.Hosts {
-		h, _ := c.add(now, Host{b.Node, slices.Clone(b.Agreement), b.Addrs})
+		h, _ := c.add(now, &Host{b.Node, slices.Clone(b.Agreement), b.Addrs})
 		if h == nil {
 			continue
 		}
-		h.added, h.failures = moment(b.Added), int(min(b.Failures, 100))
-		h.rtt = time.Duration(b.RTT) * time.Microsecond
-		if b.Success != 0 {
-			h.success = moment(b.Success)
-		}
+		h.added, h.success = moment(b.Added), moment(b.Success)
+		h.failures, h.rtt = uint8(min(b.Failures, maxFailures)), b.RTT
 	}
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-func testHost(n int) Host {
-	return Host{Node: testNode(n + 1), Agreement: bytes.Repeat([]byte{1}, 32), Addrs: []netip.AddrPort{netip.AddrPortFrom(spreadAddr(n), 33033)}}
+func testHost(n int) *Host {
+	return &Host{Node: testNode(n + 1), Agreement: bytes.Repeat([]byte{1}, 32), Addrs: []netip.AddrPort{netip.AddrPortFrom(spreadAddr(n), 33033)}}
 }
 
 func TestHostCacheKeepsTheBest(t *testing.T) {
@@ -40,17 +40,35 @@ func TestHostCacheKeepsTheBest(t *testing.T) {
 	}
 }
 
+// A full cache gives up one of many in one place before one that is alone in its own.
+func TestHostCacheIsDiverse(t *testing.T) {
+	now := time.Unix(1_900_000_000, 0)
+	var c hostCache
+	lonely := testHost(1)
+	lonely.Addrs = []netip.AddrPort{netip.MustParseAddrPort("203.0.113.9:33033")}
+	c.add(now.Add(-6*time.Hour), lonely)
+	for i := range MaxHosts {
+		h := testHost(i + 10)
+		h.Addrs = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i), 1}), 33033)}
+		c.add(now, h)
+	}
+	if len(c.hosts) != MaxHosts || c.get(lonely.Node) == nil {
+		t.Errorf("of %d hosts the one in another network was given up", len(c.hosts))
+	}
+}
+
 func TestHostScore(t *testing.T) {
 	now := time.Unix(1_900_000_000, 0)
+	today, before := uint32(now.Unix()), uint32(now.Add(-48*time.Hour).Unix())
 	// The best first.
 	order := []cachedHost{
-		{success: now, added: now, rtt: 10 * time.Millisecond},
-		{success: now, added: now, rtt: 200 * time.Millisecond},
-		{success: now.Add(-48 * time.Hour), added: now, rtt: 10 * time.Millisecond},
-		{added: now},
-		{added: now.Add(-48 * time.Hour)},
-		{success: now.Add(-48 * time.Hour), added: now, failures: 2},
-		{added: now, failures: 5},
+		{success: today, added: today, rtt: 10_000},
+		{success: today, added: today, rtt: 200_000},
+		{success: before, added: today, rtt: 10_000},
+		{added: today},
+		{added: before},
+		{success: before, added: today, failures: 2},
+		{added: today, failures: 5},
 	}
 	for i := range order[1:] {
 		if a, b := order[i].score(now), order[i+1].score(now); a <= b {
@@ -64,7 +82,7 @@ func TestHostCacheSurvives(t *testing.T) {
 	var c hostCache
 	for i := range 5 {
 		h, _ := c.add(now.Add(-time.Duration(i)*time.Hour), testHost(i))
-		h.failures, h.rtt = i, time.Duration(i)*time.Millisecond
+		h.failures, h.rtt = uint8(i), uint32(1000*i)
 	}
 	c.succeeded(now, testHost(2).Node)
 	var back hostCache
@@ -85,14 +103,14 @@ func TestHostCacheSurvives(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, h := range early.hosts {
-		if h.added.After(now.Add(-24*time.Hour)) || h.success.After(now.Add(-24*time.Hour)) {
+		if yesterday := uint32(now.Add(-24 * time.Hour).Unix()); h.added > yesterday || h.success > yesterday {
 			t.Error("a moment that has not come yet")
 		}
 	}
 }
 
 func TestUnreadableHostCacheIsNoDisaster(t *testing.T) {
-	m := New(Options{HostCache: []byte("rubbish"), Bootstrap: []Host{testHost(1)}, Rand: rand.New(rand.NewPCG(1, 1))})
+	m := New(Options{HostCache: []byte("rubbish"), Bootstrap: []Host{*testHost(1)}, Rand: rand.New(rand.NewPCG(1, 1))})
 	if err := m.Start(time.Unix(1_900_000_000, 0)); err == nil {
 		t.Error("nothing was said")
 	}

@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -38,78 +39,88 @@ const (
 	settleAfter = time.Minute // entries older than that are compared by digests
 )
 
-// A member is a supernode as this one knows it.
+// A member is a supernode as this one knows it. A network of 20,000 has as many
+// on each of them, hence the sizes.
 type member struct {
-	*Entry
-	state  State
-	since  time.Time     // of the state and the incarnation, here
-	rtt    time.Duration // zero: not measured
-	teller linnet.NodeID // who accused it
+	*seat
+	since uint32 // of the state and the incarnation, here: tenths of a second since the machine started
+	rtt   uint16 // in tenths of a millisecond; 0: not measured
+	state State
+	load  uint8 // percent of its limit, as it said last
 }
 
 // serves says that it counts: a suspect does until it is dead.
 func (x *member) serves() bool { return x.state <= Suspect }
 
+// rumour is what is to be said of it. Who is accused need not be introduced.
 func (x *member) rumour() message.Rumour {
-	r := message.Rumour{State: uint32(x.state), Entry: x.raw}
-	if x.state == Suspect || x.state == Dead {
-		r.Teller = x.teller[:]
+	r := message.Rumour{State: uint32(x.state), Node: x.node, Incarnation: x.incarnation}
+	if x.state == Alive || x.state == Left {
+		r.Entry = x.raw
 	}
 	return r
 }
 
-// table is all supernodes that this one knows, itself among them.
+// introduction is its rumour for somebody who may not know it.
+func (x *member) introduction() message.Rumour {
+	r := x.rumour()
+	r.Entry = x.raw
+	return r
+}
+
+// table is all supernodes that this one knows, itself among them. Pointers into
+// it are good until the next put or drop.
 type table struct {
-	members []*member                // in the order of their nodes
-	opened  map[string]linnet.NodeID // entries that were checked, by their bytes
-	slots   Slots                    // of those that serve
+	members []member // in the order of their nodes
+	slots   Slots    // of those that serve
 }
 
 func (t *table) find(node linnet.NodeID) (int, bool) {
-	return slices.BinarySearchFunc(t.members, node, func(x *member, n linnet.NodeID) int { return compareNodes(x.Node, n) })
+	return slices.BinarySearchFunc(t.members, node, func(x member, n linnet.NodeID) int { return compareNodes(x.node, n) })
 }
 
 func (t *table) get(node linnet.NodeID) *member {
 	if i, ok := t.find(node); ok {
-		return t.members[i]
+		return &t.members[i]
 	}
 	return nil
 }
 
-func (t *table) put(e *Entry) *member {
-	if t.opened == nil {
-		t.opened = make(map[string]linnet.NodeID)
-	}
-	i, ok := t.find(e.Node)
+func (t *table) put(x *seat) *member {
+	i, ok := t.find(x.node)
 	if !ok {
-		t.members = slices.Insert(t.members, i, &member{})
-	} else {
-		delete(t.opened, string(t.members[i].raw))
+		t.members = slices.Insert(t.members, i, member{})
 	}
-	t.opened[string(e.raw)] = e.Node
-	t.members[i].Entry = e
-	return t.members[i]
+	t.members[i].seat = x
+	return &t.members[i]
 }
 
 // drop removes those that no longer count, given the choice.
 func (t *table) drop(gone func(*member) bool) {
-	t.members = slices.DeleteFunc(t.members, func(x *member) bool {
-		if !gone(x) {
-			return false
-		}
-		delete(t.opened, string(x.raw))
-		return true
-	})
+	t.members = slices.DeleteFunc(t.members, func(x member) bool { return gone(&x) })
 }
 
-// random are up to n members that fit, in random order.
+// random are up to n members that fit, each once, in random order. Most of a
+// table fits as a rule, so trying a few is enough; only where that fails, all
+// are looked at.
 func (t *table) random(r *rand.Rand, n int, fits func(*member) bool) []*member {
-	if n <= 0 {
+	if n <= 0 || len(t.members) == 0 {
 		return nil
 	}
-	var list []*member
-	for _, x := range t.members {
-		if fits(x) {
+	list := make([]*member, 0, n)
+	if len(t.members) > 8*n {
+		for range 4 * n {
+			x := &t.members[r.IntN(len(t.members))]
+			if fits(x) && !slices.Contains(list, x) {
+				if list = append(list, x); len(list) == n {
+					return list
+				}
+			}
+		}
+	}
+	list = list[:0]
+	for i := range t.members {
+		if x := &t.members[i]; fits(x) {
 			list = append(list, x)
 		}
 	}
@@ -117,18 +128,23 @@ func (t *table) random(r *rand.Rand, n int, fits func(*member) bool) []*member {
 }
 
 // isOther says that a member is a supernode besides this one that counts.
-func (m *Machine) isOther(x *member) bool { return x.serves() && x.Node != m.o.Self.Node }
+func (m *Machine) isOther(x *member) bool { return x.serves() && x.node != m.o.Self.Node }
 
 func (m *Machine) self() *member { return m.table.get(m.o.Self.Node) }
 
 func (m *Machine) incarnation() uint64 {
 	if self := m.self(); self != nil {
-		return self.Incarnation
+		return self.incarnation
 	}
 	return 0
 }
 
-// announce signs a new entry of this node, puts it into the table and spreads it.
+// tenths is a moment as member.since has it.
+func (m *Machine) tenths(t time.Time) uint32 {
+	return uint32(max(t.Sub(m.started), 0) / (100 * time.Millisecond))
+}
+
+// announce signs a new entry of this node, puts it into the table and tells everybody.
 func (m *Machine) announce(now time.Time, incarnation uint64) error {
 	e := &Entry{Certificate: m.o.Self.Certificate, Addrs: m.o.Addrs, Roles: m.o.Role, Incarnation: incarnation}
 	if m.leaving {
@@ -142,86 +158,100 @@ func (m *Machine) announce(now time.Time, incarnation uint64) error {
 	if err != nil {
 		return err
 	}
-	m.enter(now, opened, Alive, linnet.NodeID{})
+	s := Alive
+	if !opened.Serves() {
+		s = Left
+	}
+	m.enter(now, opened.seat, s)
+	m.publish(now, opened.Node)
 	return nil
 }
 
-// enter puts what is now believed of a supernode into the table, and spreads it.
-func (m *Machine) enter(now time.Time, e *Entry, s State, teller linnet.NodeID) {
+// enter puts what is now believed of a supernode into the table.
+func (m *Machine) enter(now time.Time, e *seat, s State) {
 	x := m.table.put(e)
-	if s != Suspect && s != Dead {
-		teller = linnet.NodeID{}
-	}
-	if !e.Serves() {
-		s = Left
-	}
-	x.state, x.since, x.teller = s, now, teller
-	moved := false
+	x.state, x.since = s, m.tenths(now)
+	var moved bool
 	if x.serves() {
-		moved = m.table.slots.Add(x.Node, x.Addrs[0].Addr())
-		m.learnHost(now, x.Host())
+		moved = m.table.slots.put(e)
 	} else {
-		moved = m.table.slots.Remove(x.Node)
+		moved = m.table.slots.Remove(e.node)
 	}
 	m.membersChanged = m.membersChanged || moved
-	m.spread(now, x.Node)
+	m.mention(e.node)
 	if s == Suspect {
-		incarnation := e.Incarnation
-		m.after(now, suspicion, func(now time.Time) {
-			if x.state == Suspect && x.Incarnation == incarnation && m.table.get(x.Node) == x {
+		node, incarnation := e.node, e.incarnation
+		m.whileServing(now, suspicion, func(now time.Time) {
+			if x := m.table.get(node); x != nil && x.state == Suspect && x.incarnation == incarnation {
 				m.bury(now, x)
 			}
 		})
 	}
 }
 
+// bury needs no announcement: whoever heard of the suspicion comes to the same end.
 func (m *Machine) bury(now time.Time, x *member) {
-	m.enter(now, x.Entry, Dead, x.teller)
-	m.reportDead(now, x.Node)
+	node := x.node
+	m.enter(now, x.seat, Dead)
+	m.reportDead(now, node)
 }
 
 // suspect begins a suspicion that this node found itself.
 func (m *Machine) suspect(now time.Time, node linnet.NodeID) {
 	if x := m.table.get(node); x != nil && x.state == Alive {
-		m.enter(now, x.Entry, Suspect, m.o.Self.Node)
+		m.enter(now, x.seat, Suspect)
+		m.publish(now, node)
 	}
 }
 
-// hear takes a rumour. An error says that it was a forgery.
-func (m *Machine) hear(now time.Time, from linnet.NodeID, r message.Rumour) error {
-	var e *Entry
-	if node, ok := m.table.opened[string(r.Entry)]; ok {
-		e = m.table.get(node).Entry
-	} else {
-		var err error
-		if e, err = m.o.Trust.OpenEntry(r.Entry, now); err != nil {
-			return err
-		}
-	}
+var errForged = errors.New("a rumour of another entry than the one it came with")
+
+// hear takes a rumour, and says whether it was news. An error says that it was a forgery.
+func (m *Machine) hear(now time.Time, from linnet.NodeID, r message.Rumour) (news bool, err error) {
 	accused := State(r.State) == Suspect || State(r.State) == Dead
+	x := m.table.get(r.Node)
+	if x != nil && r.Incarnation < x.incarnation {
+		return false, nil
+	}
+	if x != nil && r.Incarnation == x.incarnation {
+		switch {
+		case r.Node == m.o.Self.Node && accused:
+			m.refute(now, from, r.Incarnation)
+		case accused && x.state == Alive:
+			m.enter(now, x.seat, Suspect)
+			return true, nil
+		}
+		return false, nil
+	}
+	if r.Entry == nil || x == nil && (State(r.State) >= Dead || len(m.table.members) >= m.o.Limits.Members) {
+		return false, nil // who was never known need not be buried
+	}
+	e, err := m.o.Trust.OpenEntry(r.Entry, now)
+	if err != nil {
+		return false, err
+	}
+	if e.Node != r.Node || e.Incarnation != r.Incarnation {
+		return false, errForged
+	}
 	if e.Node == m.o.Self.Node {
-		if self := m.self(); e.Incarnation > self.Incarnation || accused && e.Incarnation == self.Incarnation {
-			m.refute(now, from, e.Incarnation)
-		}
-		return nil
+		m.refute(now, from, e.Incarnation) // of an earlier life of this node
+		return false, nil
 	}
-	var teller linnet.NodeID
-	copy(teller[:], r.Teller)
-	x := m.table.get(e.Node)
+	s := Alive
 	switch {
-	case x == nil && (!e.Serves() || State(r.State) == Dead):
-		// Who was never known need not be buried.
-	case x == nil && len(m.table.members) >= m.o.Limits.Members:
-	case x == nil || e.Incarnation > x.Incarnation:
-		s := Alive
-		if accused {
-			s = Suspect
-		}
-		m.enter(now, e, s, teller)
-	case e.Incarnation == x.Incarnation && accused && x.state == Alive:
-		m.enter(now, x.Entry, Suspect, teller)
+	case !e.Serves():
+		s = Left
+	case accused:
+		s = Suspect
 	}
-	return nil
+	if x == nil && s == Left {
+		return false, nil
+	}
+	if s != Left {
+		m.learnHost(now, e.host)
+	}
+	m.enter(now, e.seat, s)
+	return true, nil
 }
 
 // refute answers an accusation, or an entry of an earlier life of this node
@@ -238,17 +268,18 @@ func (m *Machine) refute(now time.Time, accuser linnet.NodeID, incarnation uint6
 
 // sweepMembers forgets the long dead, and those whose certificate expired.
 func (m *Machine) sweepMembers(now time.Time) {
+	minute, ago := now.Unix()/60, m.tenths(now.Add(-forgetAfter))
 	m.table.drop(func(x *member) bool {
-		if x.Node == m.o.Self.Node {
+		if x.node == m.o.Self.Node {
 			return false
 		}
-		expired := now.After(x.Expires)
-		if expired && m.table.slots.Remove(x.Node) {
+		expired := minute > int64(x.expires)
+		if expired && m.table.slots.Remove(x.node) {
 			m.membersChanged = true
 		}
-		return expired || !x.serves() && now.Sub(x.since) > forgetAfter
+		return expired || !x.serves() && x.since < ago
 	})
-	m.after(now, time.Minute, m.sweepMembers)
+	m.whileServing(now, time.Minute, m.sweepMembers)
 }
 
 // Members are the supernodes that hold a slot, as this supernode knows them.
@@ -258,9 +289,9 @@ func (m *Machine) Members(slot Slot) []linnet.NodeID { return m.table.slots.Memb
 // Serving are all supernodes that this one believes alive, in the order of their ids.
 func (m *Machine) Serving() []linnet.NodeID {
 	var nodes []linnet.NodeID
-	for _, x := range m.table.members {
-		if x.serves() {
-			nodes = append(nodes, x.Node)
+	for i := range m.table.members {
+		if x := &m.table.members[i]; x.serves() {
+			nodes = append(nodes, x.node)
 		}
 	}
 	return nodes
@@ -275,14 +306,16 @@ func (m *Machine) IsSupernode(node linnet.NodeID) bool {
 // RTT is the round trip to a supernode; zero if it was never measured.
 func (m *Machine) RTT(node linnet.NodeID) time.Duration {
 	if x := m.table.get(node); x != nil {
-		return x.rtt
+		return time.Duration(x.rtt) * rttUnit
 	}
 	return 0
 }
 
+const rttUnit = 100 * time.Microsecond // of member.rtt
+
 // Entry is this supernode's own entry, signed; nil if it serves not.
 func (m *Machine) Entry() []byte {
-	if self := m.self(); self != nil {
+	if self := m.self(); self != nil && self.serves() {
 		return self.raw
 	}
 	return nil

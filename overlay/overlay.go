@@ -60,23 +60,12 @@ type Options struct {
 
 	KeepAlive time.Duration // of the mapping to a supernode, 15 to 120 s; zero means 30 s
 	Limits    Limits
-}
+	Seats     Seats
+	Volunteer Volunteer
 
-// Limits bound what a supernode does for others. A zero field means its default.
-type Limits struct {
-	Clients      int     // attached nodes: 1000
-	Members      int     // supernodes known, dead ones included: 32768
-	Sessions     int     // peers whose address is remembered: twice Clients and Members
-	Forwards     float64 // messages a second that are forwarded for one client: 50
-	ForwardBurst float64 // and at once: 200
-}
-
-func (l *Limits) defaults() {
-	set(&l.Clients, 1000)
-	set(&l.Members, 32768)
-	set(&l.Sessions, 2*(l.Clients+l.Members))
-	set(&l.Forwards, 50)
-	set(&l.ForwardBurst, 200)
+	// Naive, for study, switches off what keeps a crowd from knocking the network
+	// over: supernodes refuse nothing and clients come back at once.
+	Naive bool
 }
 
 func set[T int | float64 | time.Duration](v *T, value T) {
@@ -106,11 +95,22 @@ type Machine struct {
 
 	attach attaching // of an ordinary node
 
+	volunteer volunteering
+	seen      netip.AddrPort // this node, by its supernodes
+
 	table          table // of a supernode, as all below
 	membersChanged bool
 	swim           swim
 	clients        map[linnet.NodeID]*client
+	reign          int       // how often it became one: alarms of earlier times are void
+	since          time.Time // of this time
 	leaving        bool
+	invited        Bucket
+	dialling       Bucket // addresses tried for others
+	commands       rate
+	strain         int
+	strained       time.Time // when strain was told
+	refusals       int       // lately, for want of room
 }
 
 type pending struct {
@@ -128,7 +128,7 @@ func New(o Options) *Machine {
 		o:        o,
 		pending:  make(map[Token]pending),
 		sessions: make(map[linnet.NodeID]netip.AddrPort),
-		clients:  make(map[linnet.NodeID]*client),
+		table:    table{slots: Slots{Seats: o.Seats}},
 	}
 }
 
@@ -141,25 +141,41 @@ func (m *Machine) Start(now time.Time) error {
 	if len(m.o.HostCache) > 0 {
 		err = m.hosts.load(now, m.o.HostCache)
 	}
-	for _, h := range m.o.Bootstrap {
-		if h.valid() && h.Node != m.o.Self.Node {
+	m.o.HostCache = nil
+	for i := range m.o.Bootstrap {
+		if h := &m.o.Bootstrap[i]; h.valid() && h.Node != m.o.Self.Node {
 			m.bootstrap = append(m.bootstrap, &cachedHost{Host: h})
 		}
 	}
+	if historyErr := m.startVolunteer(now); err == nil {
+		err = historyErr
+	}
 	if m.serving() {
-		if unable := m.announce(now, uint64(now.UnixMilli())); unable != nil {
-			m.o.Role &^= linnet.Supernode // nobody would believe it
+		if unable := m.serve(now); unable != nil {
 			err = unable
 		}
 	}
 	if !m.serving() {
 		m.seek(now)
+	}
+	return err
+}
+
+// serve begins a time as a supernode, unless nobody would believe its entry.
+func (m *Machine) serve(now time.Time) error {
+	m.o.Role |= linnet.Supernode
+	m.reign++
+	m.since = now
+	m.clients = make(map[linnet.NodeID]*client)
+	if err := m.announce(now, max(m.incarnation()+1, uint64(now.UnixMilli()))); err != nil {
+		m.o.Role &^= linnet.Supernode
 		return err
 	}
 	m.join(now, joinFirst)
 	m.startSwim(now)
-	m.after(now, clientSweep, m.sweepClients)
-	return err
+	m.whileServing(now, clientSweep, m.sweepClients)
+	m.whileServing(now, m.jitter(recruitPause), m.recruit)
+	return nil
 }
 
 // Renew is told when the node has a new certificate.
@@ -199,8 +215,8 @@ func (m *Machine) Take() []Effect {
 // Up says that a session with a node stands, or moved to another address: that
 // at which this node sees it.
 func (m *Machine) Up(now time.Time, node linnet.NodeID, addr netip.AddrPort) {
-	if _, ok := m.sessions[node]; ok || len(m.sessions) < m.o.Limits.Sessions {
-		m.sessions[node] = addr
+	if _, ok := m.sessions[node]; ok || len(m.sessions) < m.o.Limits.Sessions && !m.IsSupernode(node) {
+		m.sessions[node] = addr // a client wants to know; another supernode does
 	}
 	m.connected(now, node)
 }
@@ -226,6 +242,7 @@ func (m *Machine) Doubt(now time.Time, node linnet.NodeID) {
 // Received takes a command of a session: id is the one to answer under, and
 // meaningless for one-way commands. It says whether the command was one of this package.
 func (m *Machine) Received(now time.Time, from linnet.NodeID, id uint16, msg message.Message) bool {
+	m.commands.add(now)
 	switch msg := msg.(type) {
 	case *message.Detach:
 		m.receivedDetach(now, from, msg)
@@ -241,6 +258,12 @@ func (m *Machine) Received(now time.Time, from linnet.NodeID, id uint16, msg mes
 		m.receivedForward(now, from, msg)
 	case *message.Unroutable:
 		m.receivedUnroutable(from, msg)
+	case *message.BecomeSupernode:
+		m.receivedBecome(now, from, id, msg)
+	case *message.DialBack:
+		m.receivedDialBack(now, from, msg)
+	case *message.DialFor:
+		m.receivedDialFor(now, from, msg)
 	case *message.Ping, *message.PingRequest, *message.Pong, *message.Rumours, *message.Digest, *message.Differ:
 		if m.serving() {
 			m.receivedSwim(now, from, msg)
@@ -252,10 +275,12 @@ func (m *Machine) Received(now time.Time, from linnet.NodeID, id uint16, msg mes
 }
 
 // Raw answers a command that came outside any session; nil is no answer.
-func (m *Machine) Raw(_ time.Time, _ netip.AddrPort, msg message.Message) message.Message {
+func (m *Machine) Raw(now time.Time, from netip.AddrPort, msg message.Message) message.Message {
 	switch msg := msg.(type) {
 	case *message.Probe:
-		return m.answerProbe()
+		return m.answerProbe(now)
+	case *message.DialTest:
+		return m.dialled(now, from, msg)
 	case *message.AskSupernodes:
 		if answer := m.answerSupernodes(msg); answer != nil {
 			return answer
@@ -283,11 +308,13 @@ func (m *Machine) Failed(now time.Time, t Token) {
 
 // Host is how to open a session with a node that this one knows as a supernode.
 func (m *Machine) Host(node linnet.NodeID) (Host, bool) {
-	if x := m.table.get(node); x != nil {
-		return x.Host(), true
-	}
 	if h := m.cached(node); h != nil {
-		return h.Host, true
+		return *h.Host, true
+	}
+	if x := m.table.get(node); x != nil {
+		if e := m.o.Trust.reopen(x.seat); e != nil {
+			return e.Host(), true
+		}
 	}
 	return Host{}, false
 }
@@ -310,6 +337,16 @@ func (m *Machine) after(now time.Time, d time.Duration, do func(now time.Time)) 
 	m.alarms.Set(now.Add(d), do)
 }
 
+// whileServing is after, for a supernode: it is void when that is over.
+func (m *Machine) whileServing(now time.Time, d time.Duration, do func(now time.Time)) {
+	reign := m.reign
+	m.after(now, d, func(now time.Time) {
+		if m.reign == reign && m.serving() {
+			do(now)
+		}
+	})
+}
+
 // request asks and calls done once: with the reply, or with nil after wait.
 func (m *Machine) request(now time.Time, to linnet.NodeID, msg message.Message, wait time.Duration, done func(time.Time, message.Message)) {
 	m.token++
@@ -326,7 +363,7 @@ func (m *Machine) jitter(d time.Duration) time.Duration {
 }
 
 // learnHost notes a supernode that somebody signed for.
-func (m *Machine) learnHost(now time.Time, h Host) (news bool) {
+func (m *Machine) learnHost(now time.Time, h *Host) (news bool) {
 	if h.Node == m.o.Self.Node {
 		return false
 	}

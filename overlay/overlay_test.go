@@ -421,9 +421,13 @@ func TestSlanderIsRefuted(t *testing.T) {
 	w.Run(2 * time.Minute)
 	liar, victim := nodes[0], nodes[1]
 	for range 60 {
+		e, err := w.Trust.OpenEntry(victim.Machine.Entry(), w.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, n := range nodes[2:] {
 			n.Machine.Received(w.Now, liar.ID(), 0, &message.Rumours{Updates: []message.Rumour{
-				{State: uint32(overlay.Dead), Entry: victim.Machine.Entry()},
+				{State: uint32(overlay.Dead), Node: e.Node, Incarnation: e.Incarnation},
 			}})
 			n.Pump()
 		}

@@ -33,9 +33,9 @@ func FuzzReceived(f *testing.F) {
 	for _, m := range []message.Message{
 		&message.Attach{}, &message.Detach{Entries: [][]byte{entry}}, &message.KeepAlive{PeerDown: list[0].ID()},
 		&message.AskSupernodes{Slot: &slot, Max: 99}, &message.AskSupernodes{Slots: 1 << 31, Max: 1 << 31},
-		&message.Ping{Seq: 1, Target: list[0].ID(), Updates: []message.Rumour{{State: 2, Entry: entry}}},
+		&message.Ping{Seq: 1, Target: list[0].ID(), Updates: []message.Rumour{{State: 2, Entry: entry, Node: list[0].ID(), Incarnation: 1}}},
 		&message.PingRequest{Seq: 1, Target: list[0].ID()}, &message.Pong{Target: list[1].ID()},
-		&message.Rumours{Updates: []message.Rumour{{State: 1, Entry: entry, Teller: []byte{1}}}},
+		&message.Rumours{Updates: []message.Rumour{{State: 1, Node: list[0].ID(), Incarnation: 1}}},
 		&message.Digest{Blocks: []uint32{0, 255, 256, 1 << 31}, Hashes: make([]byte, 32)}, &message.Differ{Blocks: []uint32{0, 1 << 31}},
 		&message.Forward{Version: 2, Target: list[1].Machine.Location(), Source: list[1].Machine.Location(), Hops: 1 << 31},
 		&message.Unroutable{Target: list[1].ID(), Source: list[0].ID()},
@@ -89,13 +89,13 @@ func TestBounds(t *testing.T) {
 		}
 		sn.Machine.Up(w.Now, id.Node, addr)
 		sn.Machine.Received(w.Now, id.Node, 1, &message.Attach{Others: make([]linnet.NodeID, 500)})
-		sn.Machine.Received(w.Now, id.Node, 1, &message.Rumours{Updates: []message.Rumour{{Entry: b}}})
+		sn.Machine.Received(w.Now, id.Node, 1, &message.Rumours{Updates: []message.Rumour{{Entry: b, Node: id.Node, Incarnation: e.Incarnation}}})
 		for range 100 {
 			sn.Machine.Received(w.Now, id.Node, 1, &message.PingRequest{Seq: r.Uint32(), Target: id.Node})
 		}
 	}
 	for table, limit := range map[string]int{
-		"clients": 5, "members": 8, "opened": 8, "sessions": 20, "helped": 256, "pings": 8, "news": 8, "hosts": overlay.MaxHosts,
+		"clients": 5, "members": 8, "sessions": 20, "helped": 256, "pings": 8, "news": 8, "hosts": overlay.MaxHosts,
 	} {
 		if got := sn.Machine.Sizes()[table]; got > limit {
 			t.Errorf("%s: %d, limit %d", table, got, limit)

@@ -79,7 +79,7 @@ func (m *Machine) route(now time.Time, from linnet.NodeID, f *message.Forward) {
 		m.emit(Send{target, &next})
 		return
 	}
-	if from != m.o.Self.Node && m.clients[from] == nil && f.Hops < message.MaxHops-1 {
+	if from != m.o.Self.Node && m.clients[from] == nil && (f.Hops < message.MaxHops-1 || m.Sheds(now, Forwarding)) {
 		// It went astray twice already: its location is old.
 		m.unroutable(from, f)
 		return

@@ -20,15 +20,13 @@ const (
 	SlotsPerBlock = SlotCount / BlockCount
 	SlotSize      = 10 // supernodes that hold a slot, of what exists
 
-	perPrefix = 2            // of them in one IPv4 /24 or IPv6 /48
-	shortlist = 4 * SlotSize // of the highest scores, from which the seats are filled
+	shortlist = 2 * SlotSize // of the highest scores, from which the seats are filled first
 )
 
 // A Slot is one part of the directory.
 type Slot uint16
 
-// A Block is eight slots: the unit in which membership is told, compared and
-// repaired once the network is large.
+// A Block is eight slots: the unit in which the directory is drained and repaired.
 type Block uint8
 
 // Block is the block that the slot belongs to.
@@ -69,41 +67,90 @@ func weight(node linnet.NodeID) uint64 {
 
 // score is output number slot+1 of the generator splitmix64 started at weight.
 func score(slot Slot, weight uint64) uint64 {
-	z := weight + (uint64(slot)+1)*0x9e3779b97f4a7c15
+	return mix(weight + (uint64(slot)+1)*0x9e3779b97f4a7c15)
+}
+
+func mix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31
 }
 
-// Slots are the slots as one node sees them. The zero value has no supernodes.
-type Slots struct {
-	seats []seat // in the order of their nodes
-	cache map[Slot][]linnet.NodeID
+// Seats bound how many members of one slot may have something in common, so
+// that nobody draws a whole slot; a zero field means its default. All nodes of a
+// network have to mean the same.
+type Seats struct {
+	PerNetwork int // one IPv4 /24 or IPv6 /48: 2
+	PerAccount int // of a person: 1. Operators' machines are none's
 }
 
+func (s *Seats) defaults() {
+	set(&s.PerNetwork, 2)
+	set(&s.PerAccount, 1)
+}
+
+// A seat is what a score and the fairness of a slot take of a supernode.
 type seat struct {
-	node   linnet.NodeID
-	weight uint64
-	prefix netip.Prefix
+	raw         []byte // its entry, signed
+	node        linnet.NodeID
+	weight      uint64
+	incarnation uint64
+	network     uint64 // its /24 or /48
+	account     uint32 // a hash of its user; 0: an operator's
+	expires     uint32 // of its certificate, minutes since 1970
+}
+
+// networkOf packs the /24 or /48 of an address into a number.
+func networkOf(addr netip.Addr) uint64 {
+	addr = addr.Unmap()
+	if addr.Is4() {
+		b := addr.As4()
+		return uint64(b[0])<<16 | uint64(b[1])<<8 | uint64(b[2])
+	}
+	b := addr.As16()
+	return 1<<63 | binary.BigEndian.Uint64(b[:8])>>16
+}
+
+// accountOf is what seat.account says of a user.
+func accountOf(user linnet.UserName) uint32 {
+	if user.IsNode() {
+		return 0
+	}
+	h := sha256.Sum256([]byte(user))
+	return binary.BigEndian.Uint32(h[:4]) | 1
+}
+
+// Slots are the slots as one node sees them. The zero value has no supernodes.
+type Slots struct {
+	Seats Seats
+
+	seats []*seat // in the order of their nodes
+	cache map[Slot]cachedSlot
+}
+
+// A cachedSlot stays true until a supernode comes or goes that scores floor or more.
+type cachedSlot struct {
+	members []linnet.NodeID
+	floor   uint64
 }
 
 // Add takes a supernode in, or notes its new address, and says whether that was news.
 func (s *Slots) Add(node linnet.NodeID, addr netip.Addr) bool {
-	bits := 24
-	if addr = addr.Unmap(); addr.Is6() {
-		bits = 48
-	}
-	prefix, _ := addr.Prefix(bits)
-	i, found := s.find(node)
+	return s.put(&seat{node: node, weight: weight(node), network: networkOf(addr)})
+}
+
+func (s *Slots) put(x *seat) bool {
+	i, found := s.find(x.node)
 	if found {
-		if s.seats[i].prefix == prefix {
+		old := s.seats[i]
+		s.seats[i] = x
+		if old.network == x.network && old.account == x.account {
 			return false
 		}
-		s.seats[i].prefix = prefix
 	} else {
-		s.seats = slices.Insert(s.seats, i, seat{node, weight(node), prefix})
+		s.seats = slices.Insert(s.seats, i, x)
 	}
-	clear(s.cache)
+	s.changed(x)
 	return true
 }
 
@@ -111,14 +158,23 @@ func (s *Slots) Add(node linnet.NodeID, addr netip.Addr) bool {
 func (s *Slots) Remove(node linnet.NodeID) bool {
 	i, found := s.find(node)
 	if found {
+		x := s.seats[i]
 		s.seats = slices.Delete(s.seats, i, i+1)
-		clear(s.cache)
+		s.changed(x)
 	}
 	return found
 }
 
+func (s *Slots) changed(x *seat) {
+	for slot, c := range s.cache {
+		if score(slot, x.weight) >= c.floor {
+			delete(s.cache, slot)
+		}
+	}
+}
+
 func (s *Slots) find(node linnet.NodeID) (int, bool) {
-	return slices.BinarySearchFunc(s.seats, node, func(x seat, n linnet.NodeID) int { return compareNodes(x.node, n) })
+	return slices.BinarySearchFunc(s.seats, node, func(x *seat, n linnet.NodeID) int { return compareNodes(x.node, n) })
 }
 
 // Len is how many supernodes there are.
@@ -127,42 +183,61 @@ func (s *Slots) Len() int { return len(s.seats) }
 // Members are the supernodes that hold the slot, the highest score first. The
 // caller must not change the slice.
 //
-// At most two of them share an IPv4 /24 or IPv6 /48, so that nobody fills a
-// slot out of one rack; where that would leave seats empty among the shortlist, it yields.
+// Of one network and of one account only so many have a seat as Seats says;
+// where that would leave seats empty, it yields.
 func (s *Slots) Members(slot Slot) []linnet.NodeID {
-	if m, ok := s.cache[slot]; ok {
-		return m
+	if c, ok := s.cache[slot]; ok {
+		return c.members
 	}
-	list := s.highest(slot, shortlist)
-	members := make([]linnet.NodeID, 0, min(SlotSize, len(list)))
+	s.Seats.defaults()
+	c := cachedSlot{members: make([]linnet.NodeID, 0, min(SlotSize, len(s.seats)))}
+	for n := shortlist; !s.fill(&c, slot, n); n *= 8 {
+		c.members = c.members[:0]
+	}
+	if s.cache == nil {
+		s.cache = make(map[Slot]cachedSlot)
+	}
+	s.cache[slot] = c
+	return c.members
+}
+
+// fill fills the seats of a slot from the n highest, and says whether those were enough.
+func (s *Slots) fill(c *cachedSlot, slot Slot, n int) bool {
+	list := s.highest(slot, n)
 	var crowded []linnet.NodeID
-	taken := make(map[netip.Prefix]int)
+	taken := make(map[uint64]int, SlotSize)
 	for _, x := range list {
-		if len(members) == SlotSize {
-			break
+		if len(c.members) == SlotSize {
+			return true
 		}
-		if taken[x.prefix]++; taken[x.prefix] > perPrefix {
+		account := 1<<62 | uint64(x.account)
+		if taken[x.network] >= s.Seats.PerNetwork || x.account != 0 && taken[account] >= s.Seats.PerAccount {
 			crowded = append(crowded, x.node)
 			continue
 		}
-		members = append(members, x.node)
+		taken[x.network]++
+		taken[account]++
+		c.members = append(c.members, x.node)
+		c.floor = score(slot, x.weight)
 	}
-	free := min(SlotSize, len(list)) - len(members)
-	members = append(members, crowded[:free]...)
-	if s.cache == nil {
-		s.cache = make(map[Slot][]linnet.NodeID)
+	if len(c.members) == SlotSize {
+		return true
 	}
-	s.cache[slot] = members
-	return members
+	if len(list) < len(s.seats) {
+		return false
+	}
+	c.members = append(c.members, crowded[:min(SlotSize, len(list))-len(c.members)]...)
+	c.floor = 0
+	return true
 }
 
 // highest are the n seats of the highest score; equal scores go by node.
-func (s *Slots) highest(slot Slot, n int) []seat {
+func (s *Slots) highest(slot Slot, n int) []*seat {
 	type scored struct {
-		seat
+		*seat
 		score uint64
 	}
-	var top []scored
+	top := make([]scored, 0, min(n, len(s.seats)))
 	for _, x := range s.seats {
 		c := scored{x, score(slot, x.weight)}
 		if len(top) == n {
@@ -179,7 +254,7 @@ func (s *Slots) highest(slot Slot, n int) []seat {
 		})
 		top = slices.Insert(top, i, c)
 	}
-	seats := make([]seat, len(top))
+	seats := make([]*seat, len(top))
 	for i := range top {
 		seats[i] = top[i].seat
 	}

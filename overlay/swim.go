@@ -1,7 +1,7 @@
 package overlay
 
 import (
-	"math/bits"
+	"math"
 	"slices"
 	"time"
 
@@ -20,12 +20,12 @@ const (
 	helpers    = 3
 	helpWait   = time.Second
 
-	fanout       = 3 // supernodes that are told news at once
-	spreadPause  = 300 * time.Millisecond
+	introduced   = 2  // supernodes that one that joins greets at once
 	piggyback    = 3  // rumours on a ping: more would not fit a datagram
+	mentions     = 3  // pings that a rumour travels with, besides what blocks are told
 	maxRumours   = 64 // in one message
 	maxHelped    = 256
-	maxNews      = 4096
+	maxNews      = 1024
 	refutePause  = time.Second
 	digestPause  = 10 * time.Second
 	strangerWait = 10 * time.Second
@@ -38,10 +38,13 @@ type swim struct {
 	seq       uint32
 	pings     map[linnet.NodeID]ping
 	helped    map[uint32]helped // pings for others
-	news      []news
-	spreading bool
+	news      []news            // for pings
+	toAll     []linnet.NodeID   // for all blocks, and for this one
+	toBlock   []linnet.NodeID
+	gathering bool
 	refuted   time.Time
 	greeted   Bucket // answers to supernodes that this one does not know
+	pages     Bucket // of digests
 }
 
 type ping struct {
@@ -65,31 +68,31 @@ func (m *Machine) startSwim(now time.Time) {
 	m.swim.pings = make(map[linnet.NodeID]ping)
 	m.swim.helped = make(map[uint32]helped)
 	m.swim.seq = m.o.Rand.Uint32()
-	m.after(now, m.jitter(period/2), m.round)
-	m.after(now, m.jitter(digestPause), m.compare)
-	m.after(now, m.jitter(strangerWait), m.greetStranger)
-	m.after(now, time.Minute, m.sweepMembers)
+	m.whileServing(now, m.jitter(period/2), m.round)
+	m.whileServing(now, m.jitter(digestPause), m.compare)
+	m.whileServing(now, m.jitter(strangerWait), m.greetStranger)
+	m.whileServing(now, time.Minute, m.sweepMembers)
 }
 
 // join greets supernodes until one is known. Who is the first of its network
 // goes on asking, ever more rarely, and serves meanwhile.
 func (m *Machine) join(now time.Time, wait time.Duration) {
-	if m.table.slots.Len() > 1 || m.leaving {
+	if m.table.slots.Len() > 1 {
 		return
 	}
-	for _, node := range pick(m.o.Rand, fanout, m.strangers()) {
+	for _, node := range pick(m.o.Rand, introduced, m.strangers()) {
 		m.greet(now, node)
 	}
-	m.after(now, m.jitter(wait), func(now time.Time) { m.join(now, min(2*wait, joinMost)) })
+	m.whileServing(now, m.jitter(wait), func(now time.Time) { m.join(now, min(2*wait, joinMost)) })
 }
 
 // strangers are supernodes that there are or were, and that do not count here:
 // the dead, and first supernodes and hosts that this one lost sight of.
 func (m *Machine) strangers() []linnet.NodeID {
 	var nodes []linnet.NodeID
-	for _, x := range m.table.members {
-		if x.state == Dead {
-			nodes = append(nodes, x.Node)
+	for i := range m.table.members {
+		if x := &m.table.members[i]; x.state == Dead {
+			nodes = append(nodes, x.node)
 		}
 	}
 	unknown := func(h *cachedHost) {
@@ -111,7 +114,7 @@ func (m *Machine) strangers() []linnet.NodeID {
 // greet introduces this supernode to another one, tells it what is believed of
 // it here, and asks for what it knows.
 func (m *Machine) greet(_ time.Time, node linnet.NodeID) {
-	updates := []message.Rumour{m.self().rumour()}
+	updates := []message.Rumour{m.self().introduction()}
 	if x := m.table.get(node); x != nil {
 		updates = append(updates, x.rumour())
 	}
@@ -121,30 +124,24 @@ func (m *Machine) greet(_ time.Time, node linnet.NodeID) {
 
 // greetStranger heals networks that were divided, or began in two places.
 func (m *Machine) greetStranger(now time.Time) {
-	if m.leaving {
-		return
-	}
 	for _, node := range pick(m.o.Rand, 1, m.strangers()) {
 		m.greet(now, node)
 	}
-	m.after(now, m.jitter(strangerWait), m.greetStranger)
+	m.whileServing(now, m.jitter(strangerWait), m.greetStranger)
 }
 
 // round pings the successors and a stray. Fixed successors bound the time until
 // a death is noticed, which chance alone does not; and they keep the sessions
 // that a supernode needs few, however many others there are.
 func (m *Machine) round(now time.Time) {
-	if m.leaving {
-		return
-	}
 	targets := m.successors()
-	for _, x := range m.table.random(m.o.Rand, strays, func(x *member) bool { return m.isOther(x) && !slices.Contains(targets, x.Node) }) {
-		targets = append(targets, x.Node)
+	for _, x := range m.table.random(m.o.Rand, strays, func(x *member) bool { return m.isOther(x) && !slices.Contains(targets, x.node) }) {
+		targets = append(targets, x.node)
 	}
 	for _, node := range targets {
 		m.ping(now, node)
 	}
-	m.after(now, period, m.round)
+	m.whileServing(now, period, m.round)
 }
 
 func (m *Machine) successors() []linnet.NodeID {
@@ -152,8 +149,8 @@ func (m *Machine) successors() []linnet.NodeID {
 	at, _ := m.table.find(m.o.Self.Node)
 	all := m.table.members
 	for i := 1; i < len(all) && len(nodes) < successors; i++ {
-		if x := all[(at+i)%len(all)]; m.isOther(x) {
-			nodes = append(nodes, x.Node)
+		if x := &all[(at+i)%len(all)]; m.isOther(x) {
+			nodes = append(nodes, x.node)
 		}
 	}
 	return nodes
@@ -161,7 +158,7 @@ func (m *Machine) successors() []linnet.NodeID {
 
 // pingSoon looks after a supernode that somebody has reason to doubt.
 func (m *Machine) pingSoon(now time.Time, node linnet.NodeID) {
-	if x := m.table.get(node); m.serving() && !m.leaving && x != nil && m.isOther(x) {
+	if x := m.table.get(node); m.serving() && x != nil && m.isOther(x) {
 		m.ping(now, node)
 	}
 }
@@ -174,14 +171,14 @@ func (m *Machine) ping(now time.Time, node linnet.NodeID) {
 	seq := m.swim.seq
 	m.swim.pings[node] = ping{seq, now}
 	m.emit(Send{node, &message.Ping{Seq: seq, Target: node, Updates: m.updatesFor(node)}})
-	m.after(now, pingWait, func(now time.Time) {
+	m.whileServing(now, pingWait, func(now time.Time) {
 		if m.swim.pings[node].seq != seq {
 			return
 		}
-		for _, x := range m.table.random(m.o.Rand, helpers, func(x *member) bool { return m.isOther(x) && x.Node != node }) {
-			m.emit(Send{x.Node, &message.PingRequest{Seq: seq, Target: node}})
+		for _, x := range m.table.random(m.o.Rand, helpers, func(x *member) bool { return m.isOther(x) && x.node != node }) {
+			m.emit(Send{x.node, &message.PingRequest{Seq: seq, Target: node}})
 		}
-		m.after(now, helpWait, func(now time.Time) {
+		m.whileServing(now, helpWait, func(now time.Time) {
 			if m.swim.pings[node].seq == seq {
 				delete(m.swim.pings, node)
 				m.suspect(now, node)
@@ -194,46 +191,48 @@ func (m *Machine) ping(now time.Time, node linnet.NodeID) {
 // does not count here has to introduce itself before anything else it says is heard.
 func (m *Machine) receivedSwim(now time.Time, from linnet.NodeID, msg message.Message) {
 	var updates []message.Rumour
+	inside := false
 	switch msg := msg.(type) {
 	case *message.Ping:
 		updates = msg.Updates
 	case *message.Pong:
 		updates = msg.Updates
 	case *message.Rumours:
-		updates = msg.Updates
+		updates, inside = msg.Updates, msg.Inside
 	case *message.Differ:
 		updates = msg.Updates
 	}
 	updates = updates[:min(len(updates), maxRumours)]
-	if !m.IsSupernode(from) {
-		// All that counts is who it is, and what it believes of this node: in a
-		// network that was divided, each half buried the other one.
-		for _, r := range updates[:min(len(updates), piggyback)] {
-			e, err := m.o.Trust.OpenEntry(r.Entry, now)
-			if err != nil {
-				return
-			}
-			if e.Node == from || e.Node == m.o.Self.Node {
-				m.hear(now, from, r)
-			}
-		}
-	}
-	if !m.IsSupernode(from) {
+	if !m.IsSupernode(from) && !m.introduce(now, from, updates) {
 		if ping, ok := msg.(*message.Ping); ok && ping.Target == m.o.Self.Node {
 			m.emit(Send{from, &message.Pong{Seq: ping.Seq, Target: ping.Target}}) // that this one lives is true for everybody
 		}
 		m.receivedStranger(now, from)
 		return
 	}
+	var learnt []linnet.NodeID
 	for _, r := range updates {
-		if m.hear(now, from, r) != nil {
+		news, err := m.hear(now, from, r)
+		if err != nil {
 			return // a forger
+		}
+		if news {
+			learnt = append(learnt, r.Node)
+		}
+	}
+	_, compared := msg.(*message.Differ)
+	for _, node := range learnt {
+		switch {
+		case inside:
+			m.tellBlock(now, node)
+		case compared && (m.table.slots.Len() <= fewMembers || len(learnt) >= divided && m.joined(now)):
+			m.publish(now, node)
 		}
 	}
 	switch msg := msg.(type) {
 	case *message.Ping:
 		if msg.Target == m.o.Self.Node {
-			m.emit(Send{from, &message.Pong{Seq: msg.Seq, Target: msg.Target, Updates: m.updatesFor(from)}})
+			m.emit(Send{from, &message.Pong{Seq: msg.Seq, Target: msg.Target, Updates: m.updatesFor(from), Load: m.load(now)}})
 		}
 	case *message.PingRequest:
 		m.help(now, from, msg)
@@ -246,10 +245,33 @@ func (m *Machine) receivedSwim(now time.Time, from linnet.NodeID, msg message.Me
 	}
 }
 
+// joined says that this supernode is no newcomer, who learns what everybody
+// knows; what it learns is news to its half of the network, too.
+func (m *Machine) joined(now time.Time) bool { return now.Sub(m.since) > settleAfter }
+
+// introduce hears a supernode that does not count here, and says whether it
+// does now. All that is heard is who it is, and what it believes of this node:
+// in a network that was divided, each half buried the other one.
+func (m *Machine) introduce(now time.Time, from linnet.NodeID, updates []message.Rumour) bool {
+	for _, r := range updates[:min(len(updates), piggyback)] {
+		if r.Node != from && r.Node != m.o.Self.Node {
+			continue
+		}
+		news, err := m.hear(now, from, r)
+		if err != nil {
+			return false
+		}
+		if news && r.Node == from {
+			m.publish(now, from)
+		}
+	}
+	return m.IsSupernode(from)
+}
+
 // receivedStranger answers one that takes itself for a supernode: it is told
 // that it was buried, so that it can refute, or asked who it is.
 func (m *Machine) receivedStranger(now time.Time, from linnet.NodeID) {
-	if x := m.table.get(from); x != nil && x.state == Left || m.leaving || !m.swim.greeted.Take(now, 10, 50) {
+	if x := m.table.get(from); x != nil && x.state == Left || !m.swim.greeted.Take(now, 10, 50) {
 		return
 	}
 	m.greet(now, from)
@@ -271,7 +293,8 @@ func (m *Machine) receivedPong(now time.Time, from linnet.NodeID, msg *message.P
 	if p, ok := m.swim.pings[msg.Target]; ok && p.seq == msg.Seq {
 		delete(m.swim.pings, msg.Target)
 		if x := m.table.get(from); from == msg.Target {
-			x.rtt = max(now.Sub(p.sent), time.Microsecond)
+			x.rtt = uint16(max(1, min(now.Sub(p.sent)/rttUnit, math.MaxUint16)))
+			x.load = uint8(min(msg.Load, 200))
 		}
 		return
 	}
@@ -281,50 +304,30 @@ func (m *Machine) receivedPong(now time.Time, from linnet.NodeID, msg *message.P
 	}
 }
 
-// spread begins to tell of a member, anew if something newer is known of it.
-func (m *Machine) spread(now time.Time, node linnet.NodeID) {
+// mention lets a node travel with the next pings, anew if something newer is
+// known of it.
+func (m *Machine) mention(node linnet.NodeID) {
 	m.swim.news = slices.DeleteFunc(m.swim.news, func(n news) bool { return n.node == node })
-	if len(m.swim.news) < maxNews { // beyond that, digests do it
+	if len(m.swim.news) < maxNews {
 		m.swim.news = append(m.swim.news, news{node: node})
 	}
-	if !m.swim.spreading {
-		m.swim.spreading = true
-		m.after(now, 0, m.tell)
-	}
-}
-
-// tell passes news on to a few, until it is old.
-func (m *Machine) tell(now time.Time) {
-	others := m.table.random(m.o.Rand, fanout, m.isOther)
-	if len(others) == 0 || len(m.swim.news) == 0 || m.leaving {
-		m.swim.spreading = false
-		m.swim.news = nil
-		return
-	}
-	for _, x := range others {
-		if updates := m.takeNews(maxRumours/4, x.Node); updates != nil {
-			m.emit(Send{x.Node, &message.Rumours{Updates: updates}})
-		}
-	}
-	m.after(now, spreadPause, m.tell)
 }
 
 // takeNews is what was told least so far, for one listener.
 func (m *Machine) takeNews(n int, listener linnet.NodeID) []message.Rumour {
-	old := 2*bits.Len(uint(m.table.slots.Len())) + fanout
-	slices.SortStableFunc(m.swim.news, func(a, b news) int { return a.told - b.told })
 	var updates []message.Rumour
-	for i := range m.swim.news {
-		item := &m.swim.news[i]
-		if len(updates) == n {
-			break
-		}
-		item.told++
-		if x := m.table.get(item.node); x != nil && item.node != listener {
+	kept := m.swim.news[:0]
+	for _, item := range m.swim.news { // the oldest first, of which all that are told enough go
+		x := m.table.get(item.node)
+		if x != nil && len(updates) < n && item.node != listener {
 			updates = append(updates, x.rumour())
+			item.told++
+		}
+		if x != nil && item.told < mentions {
+			kept = append(kept, item)
 		}
 	}
-	m.swim.news = slices.DeleteFunc(m.swim.news, func(item news) bool { return item.told >= old })
+	m.swim.news = kept
 	return updates
 }
 

@@ -18,6 +18,9 @@ type Trust struct {
 	// Admit says who may be a supernode or relay: the network's policy, such as
 	// Hosted. nil admits everybody.
 	Admit func(*suite.Certificate) bool
+	// Entry, if not nil, does the work of OpenEntry: a simulation of thousands of
+	// nodes checks the entry that they all have once.
+	Entry func(b []byte, now time.Time) (*Entry, error)
 }
 
 // TrustIn is the Trust that a network's descriptor gives.

@@ -137,6 +137,7 @@ type Node struct {
 	Identity overlay.Identity
 	Addr     netip.AddrPort
 	Role     linnet.Role
+	NAT      bool             // nobody gets in who was not asked
 	Machine  *overlay.Machine // nil while it does not run
 	Disk     map[string][]byte
 	Effects  []overlay.Effect // that the World had no part in
@@ -350,6 +351,8 @@ func (n *Node) do(part int, e overlay.Effect) {
 	switch e := e.(type) {
 	case overlay.Probe:
 		n.probe(e.Addr)
+	case overlay.Dial:
+		n.dial(e)
 	case overlay.Connect:
 		n.open(e.Host.Node)
 	case overlay.Disconnect:
@@ -371,6 +374,9 @@ func (n *Node) do(part int, e overlay.Effect) {
 		if _, ok := e.(overlay.HostCacheChanged); ok {
 			n.Disk["hosts"] = n.Machine.HostCache()
 		}
+		if _, ok := e.(overlay.HistoryChanged); ok {
+			n.Disk["history"] = n.Machine.History()
+		}
 		n.Effects = append(n.Effects, e)
 		for _, p := range n.parts {
 			p.Effect(w.Now, e)
@@ -391,10 +397,17 @@ func (n *Node) probe(addr netip.AddrPort) {
 	peer.on(there, func() {
 		answer := peer.Machine.Raw(n.w.Now, n.Addr, &message.Probe{})
 		if back, ok := n.w.travel(peer, n); ok && answer != nil {
-			_, accepted := answer.(*message.ProbeAccepted)
-			n.on(back, func() { n.Machine.Probed(n.w.Now, addr, n.w.Now.Sub(sent), accepted) })
+			n.on(back, func() { n.Machine.Probed(n.w.Now, addr, n.w.Now.Sub(sent), answer) })
 		}
 	})
+}
+
+func (n *Node) dial(e overlay.Dial) {
+	if peer := n.w.byAddr[e.Addr]; peer != nil && !peer.NAT {
+		if d, ok := n.w.travel(n, peer); ok {
+			peer.on(d, func() { peer.Machine.Raw(n.w.Now, n.Addr, e.Message) })
+		}
+	}
 }
 
 // open makes a session: a handshake there and back.

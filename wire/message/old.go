@@ -20,9 +20,6 @@ type SearchNewerResult struct {
 	Done uint32 `obj:"0/1"`
 }
 
-// Promote told a client to become a supernode (command 26).
-type Promote struct{}
-
 // ClientReport told a supernode about its client (command 37). ClientReportEnd
 // followed it (command 38).
 type ClientReport struct {

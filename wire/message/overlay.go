@@ -39,10 +39,43 @@ type Probe struct{}
 // ProbeAccepted says yes (command 28).
 type ProbeAccepted struct{}
 
-// ProbeRefused says no and names others (command 29).
+// ProbeRefused says no and names others that have room (command 29).
 type ProbeRefused struct {
-	Others []netip.AddrPort `obj:"2/3,opt"`
+	Others  []netip.AddrPort `obj:"2/3,opt"`
+	Entries [][]byte         `obj:"4/4000,opt"` // overlay.Entry of some of them
 }
+
+// BecomeSupernode asks a client that said it could to become a supernode
+// (command 26); Promotion answers.
+type BecomeSupernode struct {
+	Urgent bool `obj:"0/4000,opt"` // supernodes are full: a short uptime is enough
+}
+
+// Promotion answers BecomeSupernode.
+type Promotion struct {
+	Accepted bool `obj:"0/1"`
+}
+
+// DialBack asks the own supernode to have the sender's address tried by a
+// supernode that the sender never sent anything to.
+type DialBack struct {
+	Addr  netip.AddrPort `obj:"2/1"`
+	Nonce uint64         `obj:"1/2"`
+}
+
+// DialFor passes a DialBack on to the supernode that is to try.
+type DialFor struct {
+	Addr  netip.AddrPort `obj:"2/1"`
+	Nonce uint64         `obj:"1/2"`
+}
+
+// DialTest is the try: who receives it can be reached by anybody.
+type DialTest struct {
+	Nonce uint64 `obj:"1/2"`
+}
+
+// DialTested answers DialTest.
+type DialTested struct{}
 
 // Attach asks a supernode to take the sender as its client (command 30).
 type Attach struct {
@@ -53,6 +86,7 @@ type Attach struct {
 	StackVersion uint32 `obj:"0/b,opt"`
 
 	Others []linnet.NodeID `obj:"4/4001,opt"` // the client's other supernodes
+	Able   bool            `obj:"0/4002,opt"` // it could be a supernode
 }
 
 // Attached says that the supernode took the client (command 31).
@@ -83,6 +117,7 @@ type Detach struct {
 type KeepAlive struct {
 	PeerDown linnet.NodeID   `obj:"4/1,opt"`
 	Others   []linnet.NodeID `obj:"4/2,opt"` // from a client: its other supernodes, whose death it wants to hear of
+	Able     bool            `obj:"0/3,opt"` // from a client: it could be a supernode
 }
 
 // KeepAliveAck answers KeepAlive. Load travels with it, never as an event.
@@ -111,29 +146,37 @@ type Pong struct {
 	Seq     uint32        `obj:"0/1"`
 	Target  linnet.NodeID `obj:"4/1"`
 	Updates []Rumour      `obj:"5/2,opt"`
+	Load    uint32        `obj:"0/3,opt"` // percent of the answerer's limit
 }
 
-// Rumour is what one supernode says of another one.
+// Rumour is what one supernode says of another one. An accusation needs no
+// entry: who does not know the accused has nothing to bury.
 type Rumour struct {
-	State  uint32 `obj:"0/0"`     // overlay.State: alive, suspect, dead, left
-	Entry  []byte `obj:"4/1"`     // the newest entry known; its incarnation is the rumour's
-	Teller []byte `obj:"4/2,opt"` // for suspect and dead: NodeID of who found it
+	State       uint32        `obj:"0/0"`     // overlay.State: alive, suspect, dead, left
+	Entry       []byte        `obj:"4/1,opt"` // overlay.Entry, signed
+	Node        linnet.NodeID `obj:"4/3"`     // whose entry it is
+	Incarnation uint64        `obj:"1/4"`     // of that entry
 }
 
 // Rumours spreads membership news at once, besides what pings carry.
 type Rumours struct {
 	Updates []Rumour `obj:"5/2"`
+	Inside  bool     `obj:"0/3,opt"` // the receiver is to tell its block
 }
 
 // Digest compares membership tables: one hash per block that the sender knows
-// of, over entries older than 60 s.
+// of, over entries older than 60 s unless All is set.
 type Digest struct {
 	Blocks []uint32 `obj:"6/1"`
 	Hashes []byte   `obj:"4/2"` // 8 bytes for each of Blocks
+
+	After linnet.NodeID `obj:"4/3,opt"` // the page before ended here
+	All   bool          `obj:"0/4,opt"` // of a newcomer: over all entries, however young
 }
 
 // Differ answers Digest: the blocks whose hashes differ, and what the answerer knows there.
 type Differ struct {
-	Blocks  []uint32 `obj:"6/1,opt"`
-	Updates []Rumour `obj:"5/2,opt"`
+	Blocks  []uint32      `obj:"6/1,opt"`
+	Updates []Rumour      `obj:"5/2,opt"` // in the order of their nodes
+	After   linnet.NodeID `obj:"4/3,opt"` // of the Digest
 }

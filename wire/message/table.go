@@ -42,7 +42,7 @@ var Table = []Spec{
 	{15, "search result", Reply, Session, (*SearchResult)(nil)},
 	{18, "search newer", Request, Old, (*SearchNewer)(nil)},
 	{19, "search newer result", Reply, Old, (*SearchNewerResult)(nil)},
-	{26, "promote", Request, Old, (*Promote)(nil)},
+	{26, "become supernode", Request, Session, (*BecomeSupernode)(nil)},
 	{27, "probe", Request, Raw, (*Probe)(nil)},
 	{28, "probe accepted", Reply, Raw, (*ProbeAccepted)(nil)},
 	{29, "probe refused", Reply, Raw, (*ProbeRefused)(nil)},
@@ -96,6 +96,11 @@ var Table = []Spec{
 	{0x4106, "rumours", OneWay, Session, (*Rumours)(nil)},
 	{0x4107, "digest", OneWay, Session, (*Digest)(nil)},
 	{0x4108, "differ", OneWay, Session, (*Differ)(nil)},
+	{0x4109, "promotion", Reply, Session, (*Promotion)(nil)},
+	{0x410a, "dial back", OneWay, Session, (*DialBack)(nil)},
+	{0x410b, "dial for", OneWay, Session, (*DialFor)(nil)},
+	{0x410c, "dial test", Request, Raw, (*DialTest)(nil)},
+	{0x410d, "dial tested", Reply, Raw, (*DialTested)(nil)},
 
 	{0x4110, "stored", Reply, Session, (*Stored)(nil)},
 

@@ -24,9 +24,13 @@ const (
 )
 
 func (l *Link) readUDP() error {
+	room := maxBuffer
+	if l.trains {
+		room = netx.MaxTrain
+	}
 	in, out := make([]netx.Datagram, maxBatch), make([]netx.Datagram, 0, maxBatch)
 	for i := range in {
-		in[i].Data = make([]byte, 0, maxBuffer)
+		in[i].Data = make([]byte, 0, room)
 	}
 	for failures := 0; ; {
 		n, err := l.udp.ReadBatch(in)
@@ -39,9 +43,17 @@ func (l *Link) readUDP() error {
 		failures = 0
 		now := time.Now()
 		for _, d := range in[:n] {
-			l.count.udpIn.add(len(d.Data))
-			if !l.passOn(now, d, &out) {
-				l.datagram(d.Addr, d.Data)
+			for rest := d.Data; len(rest) > 0; {
+				size := len(rest)
+				if d.Train != 0 {
+					size = min(d.Train, size)
+				}
+				l.count.udpIn.add(size)
+				var mine bool
+				if out, mine = l.passOn(now, out, d.Addr, rest[:size]); !mine {
+					l.datagram(d.Addr, rest[:size:size])
+				}
+				rest = rest[size:]
 			}
 		}
 		l.flush(out)

@@ -1,6 +1,9 @@
 package link
 
 import (
+	"cmp"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet/netx"
@@ -9,23 +12,43 @@ import (
 
 // passOn takes a datagram that is for somebody else, and adds it to out if it
 // goes on as a datagram: the tag is changed in its place, nothing is copied.
-func (l *Link) passOn(now time.Time, d netx.Datagram, out *[]netx.Datagram) bool {
+func (l *Link) passOn(now time.Time, out []netx.Datagram, from netip.AddrPort, b []byte) (_ []netx.Datagram, mine bool) {
 	if l.o.Forward == nil {
-		return false
+		return out, false
 	}
-	tag, ok := frame.TagOf(d.Data)
+	tag, ok := frame.TagOf(b)
 	if !ok || l.bound(tag) != nil {
-		return false
+		return out, false
 	}
-	to, under, mine := l.o.Forward(now, Origin{Addr: d.Addr}, tag, len(d.Data)-frame.SessionSize)
+	to, under, mine := l.o.Forward(now, Origin{Addr: from}, tag, len(b)-frame.SessionSize)
 	switch {
 	case to.Stream != 0:
-		l.sendOn(to, under, d.Data[frame.SessionSize:])
+		l.sendOn(to, under, b[frame.SessionSize:])
 	case to.Addr.IsValid():
-		frame.SetTag(d.Data, under)
-		*out = append(*out, netx.Datagram{Addr: to.Addr, Data: d.Data})
+		frame.SetTag(b, under)
+		if l.trains && couple(out, to.Addr, b) {
+			break
+		}
+		out = append(out, netx.Datagram{Addr: to.Addr, Data: b})
 	}
-	return mine
+	return out, mine
+}
+
+// couple adds a datagram to the train that ends right before it in memory, if it
+// goes to the same address.
+func couple(out []netx.Datagram, to netip.AddrPort, b []byte) bool {
+	if len(out) == 0 {
+		return false
+	}
+	last := &out[len(out)-1]
+	n := len(last.Data)
+	size := cmp.Or(last.Train, n)
+	if last.Addr != to || n%size != 0 || len(b) > size || n == size*netx.MaxTrainCars || n+len(b) > netx.MaxTrain ||
+		n == cap(last.Data) || &last.Data[:n+1][n] != &b[0] {
+		return false
+	}
+	last.Data, last.Train = last.Data[:n+len(b)], size
+	return true
 }
 
 // passRecordOn does it for what came in a stream.
@@ -51,12 +74,35 @@ func (l *Link) flush(out []netx.Datagram) {
 	for len(out) > 0 {
 		n, err := l.udp.WriteBatch(out)
 		for _, d := range out[:n] {
-			l.count.udpOut.add(len(d.Data))
+			l.sent(d)
 		}
 		if err == nil {
 			return
 		}
-		l.count.drop(DropForward)
+		if d := out[n]; d.Train != 0 {
+			l.trains = false // of interfaces that cannot take them there may be no other
+			l.flush(cars(d))
+		} else {
+			l.count.drop(DropForward)
+		}
 		out = out[n+1:]
+	}
+}
+
+// cars takes a train apart.
+func cars(d netx.Datagram) (all []netx.Datagram) {
+	for b := range slices.Chunk(d.Data, d.Train) {
+		all = append(all, netx.Datagram{Addr: d.Addr, Data: b})
+	}
+	return all
+}
+
+func (l *Link) sent(d netx.Datagram) {
+	if d.Train == 0 {
+		l.count.udpOut.add(len(d.Data))
+		return
+	}
+	for b := range slices.Chunk(d.Data, d.Train) {
+		l.count.udpOut.add(len(b))
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/wire/frame"
 )
 
 // table is who is told what about packets for others.
@@ -109,6 +112,86 @@ func TestPassOn(t *testing.T) {
 	eventually(t, func() bool { return len(handlers[1].told().packets) == len(want)+1 })
 	if n := relay.Counters().Dropped[DropForward]; n != 1 {
 		t.Errorf("%d packets could not be passed on, want 1", n)
+	}
+}
+
+// TestPassTrainsOn sends a train in which packets for several receivers are
+// coupled, and one for the relay itself.
+func TestPassTrainsOn(t *testing.T) {
+	loopback := netip.MustParseAddrPort("127.0.0.1:0")
+	f := &table{to: make(map[uint32]Origin)}
+	relay, hr := start(t, Options{Listen: loopback, Forward: f.forward, Trains: true})
+	conn, err := netx.System{}.ListenUDP(t.Context(), loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sender := netx.Batched(conn)
+	if !sender.Trains() {
+		t.Skip("this system has no trains of datagrams")
+	}
+	var ends [2]*tester
+	for i := range ends {
+		var end *Link
+		end, ends[i] = start(t, Options{Listen: loopback, Trains: i == 1})
+		f.set(uint32(i), Origin{Addr: end.Addr()})
+	}
+	order := []uint32{0, 0, 0, 1, 7, 1, 1, 0, 1, 1}
+	var train []byte
+	var want [3][]string
+	for i, tag := range order {
+		body := fmt.Appendf(nil, "packet %d", i)
+		train = frame.Frame{Type: frame.Session, Tag: tag, Body: body}.Append(train)
+		if tag == 7 {
+			want[2] = append(want[2], fmt.Sprintf("7 %s", body))
+		} else {
+			want[tag] = append(want[tag], fmt.Sprintf("%x %s", tag+0x100+uint32(len(body)), body))
+		}
+	}
+	d := netx.Datagram{Addr: relay.Addr(), Data: train, Train: len(train) / len(order)}
+	if _, err := sender.WriteBatch([]netx.Datagram{d}); err != nil {
+		t.Fatal(err)
+	}
+	for i, h := range []*tester{ends[0], ends[1], hr} {
+		eventually(t, func() bool { return len(h.told().packets) == len(want[i]) })
+		if got := h.told().packets; !slices.Equal(got, want[i]) {
+			t.Errorf("%d got %q, want %q", i, got, want[i])
+		}
+	}
+	if c := relay.Counters(); c.UDPReceived.Packets != uint64(len(order)) || c.UDPSent.Packets != uint64(len(order)-1) {
+		t.Errorf("counted %+v", c)
+	}
+}
+
+func TestCouple(t *testing.T) {
+	a, b := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:1")
+	memory := make([]byte, 2*netx.MaxTrain)
+	part := func(from, to int) []byte { return memory[from:to] }
+	tests := []struct {
+		name string
+		last netx.Datagram
+		to   netip.AddrPort
+		b    []byte
+		ok   bool
+	}{
+		{"second", netx.Datagram{Addr: a, Data: part(0, 100)}, a, part(100, 200), true},
+		{"shorter end", netx.Datagram{Addr: a, Data: part(0, 200), Train: 100}, a, part(200, 250), true},
+		{"behind a shorter end", netx.Datagram{Addr: a, Data: part(0, 250), Train: 100}, a, part(250, 350), false},
+		{"longer", netx.Datagram{Addr: a, Data: part(0, 100)}, a, part(100, 201), false},
+		{"for another", netx.Datagram{Addr: a, Data: part(0, 100)}, b, part(100, 200), false},
+		{"elsewhere", netx.Datagram{Addr: a, Data: part(0, 100)}, a, part(101, 201), false},
+		{"other memory", netx.Datagram{Addr: a, Data: make([]byte, 100)}, a, part(100, 200), false},
+		{"too many", netx.Datagram{Addr: a, Data: part(0, 64*7), Train: 7}, a, part(64*7, 65*7), false},
+		{"too long", netx.Datagram{Addr: a, Data: part(0, 54*1200), Train: 1200}, a, part(54*1200, 55*1200), false},
+	}
+	for _, tt := range tests {
+		out := []netx.Datagram{tt.last}
+		if ok := couple(out, tt.to, tt.b); ok != tt.ok || len(out[0].Data) != len(tt.last.Data)+len(tt.b)*map[bool]int{true: 1}[ok] {
+			t.Errorf("%s: %v, %d bytes", tt.name, ok, len(out[0].Data))
+		}
+	}
+	if couple(nil, a, part(0, 1)) {
+		t.Error("coupled to nothing")
 	}
 }
 

@@ -73,6 +73,8 @@ type Options struct {
 	// under which tag; nowhere drops it. It is not mine to decide about others. It is
 	// called as a Handler's methods are, for packets whose tag nobody bound.
 	Forward func(now time.Time, from Origin, tag uint32, size int) (to Origin, out uint32, mine bool)
+	// Trains makes passing on trains of packets cheaper, for some MB of memory.
+	Trains bool
 }
 
 const (
@@ -102,6 +104,7 @@ type Link struct {
 	addr      netip.AddrPort
 	done      chan struct{} // closed when Run ends
 	count     counters
+	trains    bool // datagrams may come and go coupled; the reader's own
 	tags      tags
 	challenge challenger
 	buffers   sync.Pool // of *[]byte for datagrams to be sent
@@ -161,6 +164,7 @@ func (l *Link) listen() (err error) {
 			return err
 		}
 		l.udp, l.addr = netx.Batched(conn), conn.LocalAddr()
+		l.trains = l.o.Trains && l.udp.Trains()
 		l.tcp, err = l.o.Net.ListenTCP(ctx, netip.AddrPortFrom(l.o.Listen.Addr(), l.addr.Port()))
 		if err == nil {
 			return nil

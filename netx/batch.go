@@ -6,7 +6,17 @@ import "net/netip"
 type Datagram struct {
 	Addr netip.AddrPort // where it came from, or goes to
 	Data []byte
+	// Train, if not 0, says that Data is a train of datagrams of this size, of
+	// which the last may be shorter. Where Trains said no there are none.
+	Train int
 }
+
+// MaxTrain is how many bytes and datagrams a train has at most: what the kernel
+// takes.
+const (
+	MaxTrain     = 65507
+	MaxTrainCars = 64
+)
 
 // A BatchConn moves several datagrams in one call of the kernel. One goroutine
 // reads; any may write.
@@ -15,6 +25,10 @@ type BatchConn interface {
 	// ReadBatch waits for a datagram and takes those that are there with it, at
 	// most one for each of d: into the capacity of its Data, whose length it sets.
 	ReadBatch(d []Datagram) (n int, err error)
+	// Trains asks for datagrams of one sender and size that came together to be
+	// read as one, and says whether they can be, and be sent so (UDP GRO and GSO).
+	// Reading them needs room for MaxTrain bytes.
+	Trains() bool
 	// WriteBatch sends in order. If it fails, n were sent and the error is of
 	// d[n]; those behind it were not tried.
 	WriteBatch(d []Datagram) (n int, err error)
@@ -30,6 +44,8 @@ func Batched(c PacketConn) BatchConn {
 
 type singly struct{ PacketConn }
 
+func (singly) Trains() bool { return false }
+
 func (s singly) ReadBatch(d []Datagram) (int, error) {
 	if len(d) == 0 {
 		return 0, nil
@@ -39,7 +55,7 @@ func (s singly) ReadBatch(d []Datagram) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	d[0] = Datagram{from, b[:n]}
+	d[0] = Datagram{Addr: from, Data: b[:n]}
 	return 1, nil
 }
 

@@ -2,6 +2,9 @@
 
 package netx
 
+// Trains says no.
+func (c udpConn) Trains() bool { return false }
+
 // ReadBatch reads one.
 func (c udpConn) ReadBatch(d []Datagram) (int, error) { return singly{c}.ReadBatch(d) }
 

@@ -43,7 +43,7 @@ func testBatches(t *testing.T, local netip.AddrPort, wrap func(PacketConn) Packe
 	const count = 150 // more than a batch
 	var out []Datagram
 	for i := range count {
-		out = append(out, Datagram{atB, bytes.Repeat([]byte{byte(i)}, i+1)})
+		out = append(out, Datagram{Addr: atB, Data: bytes.Repeat([]byte{byte(i)}, i+1)})
 	}
 	if n, err := a.WriteBatch(out); n != count || err != nil {
 		t.Fatalf("sent %d: %v", n, err)
@@ -65,7 +65,7 @@ func testBatches(t *testing.T, local netip.AddrPort, wrap func(PacketConn) Packe
 		}
 	}
 
-	out = []Datagram{{atB, []byte("first")}, {atB, make([]byte, 100_000)}, {atB, []byte("last")}}
+	out = []Datagram{{Addr: atB, Data: []byte("first")}, {Addr: atB, Data: make([]byte, 100_000)}, {Addr: atB, Data: []byte("last")}}
 	if n, err := a.WriteBatch(out); n != 1 || err == nil {
 		t.Errorf("one that is too long: sent %d, %v", n, err)
 	}
@@ -87,6 +87,57 @@ func testBatches(t *testing.T, local netip.AddrPort, wrap func(PacketConn) Packe
 	}
 }
 
+// TestTrains sends a train to who wants trains, and to who does not.
+func TestTrains(t *testing.T) {
+	open := func() BatchConn {
+		c, err := System{}.ListenUDP(t.Context(), loopback)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return Batched(c)
+	}
+	from, whole, singly := open(), open(), open()
+	if !whole.Trains() {
+		t.Skip("this system has no trains of datagrams")
+	}
+	data := make([]byte, 10*100+30)
+	for i := range data {
+		data[i] = byte(i / 100)
+	}
+	for _, to := range []BatchConn{whole, singly} {
+		out := []Datagram{{Addr: to.LocalAddr(), Data: []byte("alone")}, {Addr: to.LocalAddr(), Data: data, Train: 100}}
+		if n, err := from.WriteBatch(out); n != 2 || err != nil {
+			t.Fatalf("sent %d, %v", n, err)
+		}
+		var got []byte
+		in := make([]Datagram, 20)
+		count := 0
+		for len(got) < len(data)+5 {
+			for i := range in {
+				in[i].Data = make([]byte, 0, MaxTrain)
+			}
+			n, err := to.ReadBatch(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range in[:n] {
+				count++
+				got = append(got, d.Data...)
+				if to == singly && (len(d.Data) > 100 || d.Train != 0) || to == whole && len(d.Data) > 5 && d.Train != 100 {
+					t.Errorf("%d bytes, train of %d", len(d.Data), d.Train)
+				}
+			}
+		}
+		if want := append([]byte("alone"), data...); !bytes.Equal(got, want) {
+			t.Error("other bytes than were sent")
+		}
+		if want := map[BatchConn]int{whole: 2, singly: 12}[to]; count != want {
+			t.Errorf("read %d datagrams, want %d", count, want)
+		}
+	}
+}
+
 func TestBatchesDoNotAllocate(t *testing.T) {
 	c, err := System{}.ListenUDP(t.Context(), loopback)
 	if err != nil {
@@ -94,7 +145,7 @@ func TestBatchesDoNotAllocate(t *testing.T) {
 	}
 	defer c.Close()
 	b, at := Batched(c), c.LocalAddr()
-	d := slices.Repeat([]Datagram{{at, make([]byte, 160)}}, 16)
+	d := slices.Repeat([]Datagram{{Addr: at, Data: make([]byte, 160)}}, 16)
 	in := make([]Datagram, 64)
 	for i := range in {
 		in[i].Data = make([]byte, 0, 200)
@@ -122,7 +173,7 @@ func BenchmarkBatch(b *testing.B) {
 	conn, at := Batched(c), c.LocalAddr()
 	for _, size := range []int{1, 8, 64} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			d := slices.Repeat([]Datagram{{at, make([]byte, 160)}}, size)
+			d := slices.Repeat([]Datagram{{Addr: at, Data: make([]byte, 160)}}, size)
 			in := make([]Datagram, size)
 			for i := range in {
 				in[i].Data = make([]byte, 0, 200)

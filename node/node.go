@@ -115,7 +115,8 @@ func (n *Node) open(ctx context.Context) (err error) {
 		}
 	}
 	n.link, err = link.Open(link.Options{
-		Net: n.opts.Net, Listen: n.opts.Listen, Handler: (*receiver)(n), Forward: n.relayPacket, FirstID: n.opts.FirstFrameID, Log: n.log,
+		Net: n.opts.Net, Listen: n.opts.Listen, Handler: (*receiver)(n), FirstID: n.opts.FirstFrameID, Log: n.log,
+		Forward: n.relayPacket, Trains: n.opts.Role&linnet.Relay != 0,
 	})
 	if err != nil {
 		return listenError(n.opts.Listen, err)

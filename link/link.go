@@ -69,6 +69,11 @@ type Options struct {
 	MaxStreams int            // 0 means 4096
 	Log        *slog.Logger   // nil discards
 
+	// Foreign takes connections that begin as no stream does, of which five bytes
+	// are read, and returns when it is done with one; the link closes it. It says
+	// false, and has read nothing, if they are not its own either. nil takes none.
+	Foreign func(begin []byte, conn net.Conn) bool
+
 	// Forward, if set, says where a packet goes on that is for somebody else, and
 	// under which tag; nowhere drops it. It is not mine to decide about others. It is
 	// called as a Handler's methods are, for packets whose tag nobody bound.

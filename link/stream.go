@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,7 @@ const (
 var (
 	errSlow    = errors.New("the peer does not read")
 	errOpening = errors.New("no opening in time")
+	errForeign = errors.New("no stream, and over")
 )
 
 // A stream is one TCP connection. One goroutine reads, one writes.
@@ -280,7 +282,7 @@ func (s *stream) serve(opened chan<- error) {
 	}
 	if opened != nil {
 		opened <- err
-	} else if err != nil {
+	} else if err != nil && err != errForeign {
 		l.count.drop(DropStreams)
 	}
 	if err != nil {
@@ -316,7 +318,14 @@ func (s *stream) open(dialled bool) (in, out *obfuscate.Stream, err error) {
 		word = uint16(rand.Uint32())
 	}
 	var theirs [obfuscate.OpeningSize]byte
-	if _, err := io.ReadFull(s.conn, theirs[:]); err != nil {
+	_, err = io.ReadFull(s.conn, theirs[:beginning])
+	if err == nil && !dialled && s.foreign(theirs[:beginning]) {
+		return nil, nil, errForeign
+	}
+	if err == nil {
+		_, err = io.ReadFull(s.conn, theirs[beginning:])
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errOpening, err)
 	}
 	if !dialled && s.link.classic.Load() && obfuscate.IsClientHello(theirs[:]) {
@@ -334,6 +343,17 @@ func (s *stream) open(dialled bool) (in, out *obfuscate.Stream, err error) {
 		}
 	}
 	return obfuscate.NewStream(theirSeed), obfuscate.NewStream(seed), nil
+}
+
+// beginning is how much of a connection tells what it is.
+const beginning = 5
+
+// foreign lets Options.Foreign have the connection, if it wants it.
+func (s *stream) foreign(begin []byte) bool {
+	if s.link.o.Foreign == nil || obfuscate.GoodSeed(binary.BigEndian.Uint32(begin)) {
+		return false
+	}
+	return s.link.o.Foreign(begin, s.conn)
 }
 
 const portTLS = 443

@@ -195,6 +195,47 @@ func TestStrangersOnTheListener(t *testing.T) {
 	})
 }
 
+// What begins as no stream does may be something else that this node speaks.
+func TestForeignConnections(t *testing.T) {
+	simulate(t, func(t *testing.T, in *netsim.Internet) {
+		b := in.Host(netsim.HostOptions{})
+		o := on(b)
+		var asked []string
+		o.Foreign = func(begin []byte, conn net.Conn) bool {
+			asked = append(asked, string(begin))
+			if string(begin) != "\x16\x03\x01\x00\x00" {
+				return false
+			}
+			rest := make([]byte, 2)
+			io.ReadFull(conn, rest)
+			conn.Write(append([]byte("heard "), rest...))
+			return true
+		}
+		l, h := start(t, o)
+		for _, tt := range []struct{ say, want string }{
+			{"\x16\x03\x01\x00\x00hi", "heard hi"},
+			{"GET / HTTP/1.1\r\n\r\n", ""},
+		} {
+			conn, err := in.Host(netsim.HostOptions{}).DialTCP(t.Context(), addr(b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.Write([]byte(tt.say))
+			if got, _ := io.ReadAll(conn); string(got) != tt.want {
+				t.Errorf("%q: heard %q, want %q", tt.say, got, tt.want)
+			}
+			conn.Close()
+		}
+		a, _ := start(t, on(in.Host(netsim.HostOptions{})))
+		if _, err := a.Dial(t.Context(), addr(b)); err != nil {
+			t.Errorf("a stream: %v", err)
+		}
+		if n := l.Counters(); len(asked) != 2 || n.Dropped[DropStreams] != 1 || h.told().closed != nil {
+			t.Errorf("asked about %q, counted %+v, told of %v", asked, n, h.told().closed)
+		}
+	})
+}
+
 // rawStream opens a stream without a link and hides what is written to it.
 func rawStream(t *testing.T, from *netsim.Host, to netip.AddrPort) (net.Conn, *obfuscate.Stream) {
 	t.Helper()

@@ -21,6 +21,7 @@ import (
 type Client struct {
 	Descriptor *suite.Descriptor
 	Exchange   Exchange
+	Dial       Dial             // for logins on classic networks
 	Now        func() time.Time // nil means time.Now
 	Rand       *random.Rand     // which server comes first; nil means at random
 }
@@ -157,13 +158,20 @@ func (a *attempt) run(ctx context.Context, body message.LoginBody) (*Grant, erro
 	if err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
+	if a.suite.Name() == suite.ClassicName {
+		reply, err := a.askClassic(ctx, sealed)
+		if err != nil {
+			return nil, &unanswered{err}
+		}
+		return a.read(reply, open, body)
+	}
 	m, err := a.client.Exchange(ctx, a.addr, &message.Login{Key: key.Day, Sealed: sealed})
 	if err != nil {
 		return nil, &unanswered{err}
 	}
 	switch m := m.(type) {
 	case *message.LoginReply:
-		return a.read(m, open, body)
+		return a.read(m.Sealed, open, body)
 	case *message.Failure:
 		if m.Code == message.FailureKey {
 			return a.again(ctx, body, errors.New(m.Text))
@@ -196,30 +204,30 @@ func (a *attempt) sign(body message.LoginBody) ([]byte, error) {
 	body.Time = uint64(a.client.now().UnixMilli())
 	body.Nonce = make([]byte, nonceSize)
 	rand.Read(body.Nonce)
-	request := message.LoginRequest{Signed: message.Marshal(&body)}
-	var err error
-	request.Signature, err = a.keys.Sign(suite.ForLogin, toSign(a.descriptor.Network, request.Signed))
+	request, err := formOf(a.suite).request(&body, func(signed []byte) ([]byte, error) {
+		return a.keys.Sign(suite.ForLogin, toSign(a.descriptor.Network, signed))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
-	return message.Marshal(&request), nil
+	return request, nil
 }
 
 // read opens an answer. Only the login servers can have sealed it.
-func (a *attempt) read(m *message.LoginReply, open func([]byte) ([]byte, error), body message.LoginBody) (*Grant, error) {
-	b, err := open(m.Sealed)
+func (a *attempt) read(sealed []byte, open func([]byte) ([]byte, error), body message.LoginBody) (*Grant, error) {
+	b, err := open(sealed)
 	if err != nil {
 		return nil, &unanswered{err}
 	}
-	var result message.LoginResult
-	if err := message.Unmarshal(b, &result); err != nil {
+	result, err := formOf(a.suite).readResult(b)
+	if err != nil {
 		return nil, &unanswered{err}
 	}
 	if result.Failure != nil {
 		if result.Failure.Code == message.FailureUnavailable {
 			return nil, &unanswered{errors.New(result.Failure.Text)}
 		}
-		return nil, explain(&result)
+		return nil, explain(result)
 	}
 	cert, err := a.descriptor.OpenCertificate(result.Certificate, a.client.now())
 	if err != nil {

@@ -16,7 +16,8 @@
 // comparison, one signature and a share of one write to disk for each. The
 // server keeps SHA-256(salt, verifier): a fast hash is enough for what came out
 // of a slow one, and who steals the database can neither log in with what he
-// finds nor guess a password for less than the full Argon2id.
+// finds nor guess a password for less than the full Argon2id. On classic
+// networks the client's part is fast, and so the server's is slow.
 //
 // # What is promised
 //
@@ -30,6 +31,7 @@ package login
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"time"
 
@@ -40,6 +42,9 @@ import (
 
 // An Exchange sends a message to a login server and returns its answer.
 type Exchange func(ctx context.Context, to netip.AddrPort, m message.Message) (message.Message, error)
+
+// Dial opens a TCP connection to a login server.
+type Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 
 // maxSkew is how far a client's clock may be off. It bounds how long a nonce
 // has to be remembered.

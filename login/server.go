@@ -37,6 +37,7 @@ type ServerOptions struct {
 type Server struct {
 	accounts *Accounts
 	suite    suite.Suite
+	form     form
 	policy   suite.Policy
 	network  linnet.NetworkID
 	options  ServerOptions
@@ -82,6 +83,7 @@ func NewServer(ctx context.Context, accounts *Accounts, authority *suite.Authori
 		accounts:    accounts,
 		authority:   authority,
 		suite:       cryptography,
+		form:        formOf(cryptography),
 		policy:      authority.Descriptor.Policy,
 		network:     authority.Descriptor.Network,
 		fingerprint: authority.Descriptor.Fingerprint(),
@@ -167,16 +169,27 @@ func (s *Server) Handle(ctx context.Context, from netip.Addr, m message.Message)
 	}
 	defer s.underway.Add(-1)
 	now := s.options.Now()
-	if err := s.refresh(ctx, now); err != nil {
-		s.options.Log.Error("refresh", "error", err) // what there is still serves
-	}
+	s.keepFresh(ctx, now)
 	switch m := m.(type) {
 	case *message.Login:
-		return s.login(ctx, from, now, m)
+		reply, failure := s.answer(ctx, from, now, m.Key, m.Sealed)
+		switch {
+		case failure != nil:
+			return failure
+		case reply == nil:
+			return nil
+		}
+		return &message.LoginReply{Sealed: reply}
 	case *message.AskDescriptor:
 		return s.describe(m)
 	}
 	return &message.Failure{Code: message.FailureInvalid, Text: "this is a login server: it takes login requests only"}
+}
+
+func (s *Server) keepFresh(ctx context.Context, now time.Time) {
+	if err := s.refresh(ctx, now); err != nil {
+		s.options.Log.Error("refresh", "error", err) // what there is still serves
+	}
 }
 
 func (s *Server) describe(m *message.AskDescriptor) message.Message {
@@ -188,15 +201,16 @@ func (s *Server) describe(m *message.AskDescriptor) message.Message {
 	return &message.DescriptorIs{Descriptor: s.descriptor, Head: s.head}
 }
 
-// login opens a request, has it decided and seals the answer.
-func (s *Server) login(ctx context.Context, from netip.Addr, now time.Time, m *message.Login) message.Message {
-	body, seal, failure := s.open(ctx, m)
+// answer opens a request, has it decided and seals the reply; there is none to a
+// request that is repeated.
+func (s *Server) answer(ctx context.Context, from netip.Addr, now time.Time, key uint32, sealed []byte) (reply []byte, failure *message.Failure) {
+	body, seal, failure := s.open(ctx, key, sealed)
 	if failure != nil {
-		return failure
+		return nil, failure
 	}
 	certificate, err := s.decide(ctx, from, now, body)
 	if errors.Is(err, errRepeated) {
-		return nil
+		return nil, nil
 	}
 	result := new(message.LoginResult)
 	if err == nil {
@@ -209,17 +223,17 @@ func (s *Server) login(ctx context.Context, from netip.Addr, now time.Time, m *m
 		s.options.Log.Error("login", "user", body.User, "error", err)
 		result.Failure = &message.Failure{Code: message.FailureUnavailable, Text: "the login server has a problem of its own"}
 	}
-	sealed, err := seal(message.Marshal(result))
+	reply, err = seal(s.form.result(result))
 	if err != nil {
 		s.options.Log.Error("seal", "error", err)
-		return &message.Failure{Code: message.FailureUnavailable, Text: "the login server has a problem of its own"}
+		return nil, &message.Failure{Code: message.FailureUnavailable, Text: "the login server has a problem of its own"}
 	}
-	return &message.LoginReply{Sealed: sealed}
+	return reply, nil
 }
 
 // open is the expensive part that strangers can cause, so only Workers of them
 // run at a time.
-func (s *Server) open(ctx context.Context, m *message.Login) (*message.LoginBody, func([]byte) ([]byte, error), *message.Failure) {
+func (s *Server) open(ctx context.Context, key uint32, sealed []byte) (*message.LoginBody, func([]byte) ([]byte, error), *message.Failure) {
 	select {
 	case s.workers <- struct{}{}:
 		defer func() { <-s.workers }()
@@ -227,7 +241,7 @@ func (s *Server) open(ctx context.Context, m *message.Login) (*message.LoginBody
 		return nil, nil, &message.Failure{Code: message.FailureUnavailable, Text: "the login server is closing"}
 	}
 	s.mu.RLock()
-	request, seal, err := s.authority.OpenRequest(m.Key, m.Sealed)
+	request, seal, err := s.authority.OpenRequest(key, sealed)
 	s.mu.RUnlock()
 	switch {
 	case errors.Is(err, suite.ErrExpired):
@@ -245,15 +259,11 @@ func (s *Server) open(ctx context.Context, m *message.Login) (*message.LoginBody
 // read reads what was sealed and verifies that the device whose keys are in it
 // made it for this network.
 func (s *Server) read(request []byte) (*message.LoginBody, error) {
-	var outer message.LoginRequest
-	if err := message.Unmarshal(request, &outer); err != nil {
+	body, signed, signature, err := s.form.readRequest(request)
+	if err != nil {
 		return nil, err
 	}
-	body := new(message.LoginBody)
-	if err := message.Unmarshal(outer.Signed, body); err != nil {
-		return nil, err
-	}
-	return body, s.suite.Verify(body.Signing, suite.ForLogin, toSign(s.network, outer.Signed), outer.Signature)
+	return body, s.suite.Verify(body.Signing, suite.ForLogin, toSign(s.network, signed), signature)
 }
 
 // errRepeated says that a request was answered before.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"text/tabwriter"
 
@@ -16,9 +17,17 @@ import (
 )
 
 type dissectCmd struct {
-	Input []string `arg:"" optional:"" help:"A capture (pcap or pcapng; - is standard input), or with --list the bytes of lists."`
+	Input []string `arg:"" optional:"" help:"A capture (pcap or pcapng; - is standard input). With --hex datagrams and with --list lists, in hexadecimal; without any the lines of standard input."`
 
-	List bool   `help:"Print object lists, which stand in hexadecimal as arguments or on the lines of standard input." group:"Single things"`
+	Hex     bool         `help:"Read datagrams in hexadecimal, each with its addresses before it or without: [SRC > DST] HEX."`
+	Public  []netip.Addr `help:"Addresses under which hosts of the capture are known outside their NAT." placeholder:"IP"`
+	Network string       `help:"Name the machines of this network: an invite, or the file of a descriptor. --home names those of a node's network." placeholder:"INVITE|FILE"`
+	Classic bool         `help:"The network is classic, where the capture does not show it."`
+	Port    []uint16     `help:"Print only what comes from or goes to one of these ports."`
+	Host    []netip.Addr `help:"Print only what comes from or goes to one of these addresses." placeholder:"IP"`
+	Limit   int          `help:"Stop after so many packets were printed; 0 is all." placeholder:"N"`
+
+	List bool   `help:"Print object lists, in hexadecimal." group:"Single things"`
 	Pack string `help:"With --list: print the bytes of each list in its plain (41) or packed (42) form." enum:"41,42," default:"" group:"Single things" placeholder:"41|42"`
 	Slot string `help:"Print the slot of a user." placeholder:"NAME" group:"Single things"`
 	CRC  string `help:"Print the CRC that a frame with these plain bytes has." name:"crc" placeholder:"HEX" group:"Single things"`
@@ -33,7 +42,7 @@ func (c *dissectCmd) Run(p *program) error {
 	case c.List || c.Pack != "":
 		return c.lists(p)
 	}
-	return &linnet.Error{Code: linnet.CodeUsage, Text: "nothing to dissect", Hint: "name a capture file, or see `linnet dissect --help`"}
+	return c.capture(p)
 }
 
 func (c *dissectCmd) slot(p *program) error {

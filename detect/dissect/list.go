@@ -29,23 +29,34 @@ type Field struct {
 	text string // the value as people see it
 }
 
-// maxInner is how many lists in blobs are read within one another.
-const maxInner = 4
+// Bounds of lists in blobs, which are read as far as they go.
+const (
+	maxInner  = 4    // within one another
+	maxFields = 4096 // in all of a command
+)
 
 // Fields explains a list of which nobody says what its objects mean.
-func Fields(l objlist.List) []Field { return fieldsOf(l, nil, 0) }
+func Fields(l objlist.List) []Field { return new(fieldReader).list(l, nil, 0) }
 
 // fieldsOf explains a list. names are those of the command that it is of, where
-// that is known. Blobs that are lists are read on, as far as inner goes.
-func fieldsOf(l objlist.List, names []message.Field, inner int) []Field {
+// that is known. Blobs that are lists themselves are read on.
+func fieldsOf(l objlist.List, names []message.Field) []Field {
+	r := fieldReader{left: maxFields}
+	return r.list(l, names, maxInner)
+}
+
+// fieldReader counts what is read of lists in blobs.
+type fieldReader struct{ left int }
+
+func (r *fieldReader) list(l objlist.List, names []message.Field, inner int) []Field {
 	fields := make([]Field, len(l))
 	for i := range l {
-		fields[i] = fieldOf(&l[i], names, inner)
+		fields[i] = r.field(&l[i], names, inner)
 	}
 	return fields
 }
 
-func fieldOf(o *objlist.Object, names []message.Field, inner int) Field {
+func (r *fieldReader) field(o *objlist.Object, names []message.Field, inner int) Field {
 	f := Field{Object: fmt.Sprintf("%d/%X", uint8(o.Kind), o.ID)}
 	known := message.FieldOf(names, o)
 	if known == nil {
@@ -65,19 +76,29 @@ func fieldOf(o *objlist.Object, names []message.Field, inner int) Field {
 	case objlist.KindAddr:
 		f.text = o.Addr.String()
 	case objlist.KindList:
-		f.Fields = fieldsOf(o.List, known.Fields, inner)
+		f.Fields = r.list(o.List, known.Fields, inner)
 	case objlist.KindBlob:
 		f.blob, f.text = len(o.Bytes), fmt.Sprintf("x%x", o.Bytes)
 		if addr, ok := o.Endpoint(); ok && known.Kind == objlist.KindAddr {
 			f.blob, f.text = 0, addr.String()
-		} else if l, err := ParseList(o.Bytes); err == nil && len(l) > 0 && inner > 0 {
-			f.Fields = fieldsOf(l, nil, inner-1)
+		} else if inner > 0 && r.left > 0 {
+			f.Fields = r.blob(o.Bytes, inner-1)
 		}
 	}
 	if f.Value == nil && f.text != "" {
 		f.Value = f.text
 	}
 	return f
+}
+
+// blob explains a blob that is a list, and nothing of others.
+func (r *fieldReader) blob(b []byte, inner int) []Field {
+	l, err := ParseList(b)
+	if err != nil || len(l) == 0 {
+		return nil
+	}
+	r.left -= len(l)
+	return r.list(l, nil, inner)
 }
 
 // Reason is what a person wants to know of a list that cannot be read.

@@ -12,6 +12,7 @@ import (
 	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/login"
 	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -74,6 +75,7 @@ func OpenLoginServer(ctx context.Context, opts LoginServerOptions) (*LoginServer
 	if err != nil {
 		return nil, errors.Join(err, s.accounts.Close())
 	}
+	s.link.SetClassic(authority.Descriptor.Suite == suite.ClassicName)
 	return s, nil
 }
 

@@ -46,6 +46,11 @@
 // that of its packet: each packet brings exactly one new frame, and none is
 // left out between two that are repeated.
 //
+// On classic networks it is SRTP with AES-256 in counter mode (RFC 6188) and no
+// tag at all: the old network encrypted its voice so, and nobody found a check of
+// it that a forger could not make as well. Reports, of which it had none, keep
+// the tag of 10 bytes that RFC 3711 demands.
+//
 // SRTCP travels beside SRTP (RFC 5761: packet types 192 to 223), as sender or
 // receiver reports without SDES (RFC 5506): the call says who is who.
 //

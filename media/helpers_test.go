@@ -35,7 +35,7 @@ func number(f Frame) int { return int(binary.BigEndian.Uint32(f.Data[1:])) }
 
 func newStream(t testing.TB, seed uint64) Stream {
 	t.Helper()
-	s, err := NewStream(Opus(), chacha(seed))
+	s, err := NewStream(Opus(), GCM, chacha(seed))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,7 +117,7 @@ func (l *Line) receiver(ssrc uint32) *Receiver {
 // and tests: whoever knows the address can cause one. It keeps nothing of b.
 func (l *Line) Packet(now time.Time, b []byte) error {
 	switch {
-	case len(b) < Overhead || len(b) > MaxPacket || b[0]>>6 != 2:
+	case len(b) < rtpHeader || len(b) > MaxPacket || b[0]>>6 != 2:
 		return fmt.Errorf("%w: neither RTP nor RTCP", ErrPayload)
 	case isRTCP(b):
 		return l.control(now, b)

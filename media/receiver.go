@@ -129,7 +129,7 @@ func (r *Receiver) Stream() Stream { return r.stream }
 
 // Packet takes an SRTP packet from the network. It keeps nothing of b.
 func (r *Receiver) Packet(now time.Time, b []byte) error {
-	if len(b) < Overhead || len(b) > MaxPacket {
+	if len(b) < rtpHeader+r.stream.Protection.tag() || len(b) > MaxPacket {
 		r.counts.unusable++
 		return fmt.Errorf("%w: %d bytes", ErrPayload, len(b))
 	}

@@ -14,7 +14,8 @@ const (
 	rtpHeader = 12
 	srtpTag   = 16
 
-	// Overhead is what a Sender adds to a coded frame that goes alone.
+	// Overhead is what a Sender adds to a coded frame that goes alone; with CTR it
+	// is the header only.
 	Overhead = rtpHeader + srtpTag
 
 	// MaxFrame is the largest coded frame that a Sender takes: an Opus frame of

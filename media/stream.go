@@ -22,7 +22,29 @@ type Stream struct {
 	Sequence    uint16 // of the first packet that the listener is to expect
 	Codec       Codec
 	PayloadType uint8
-	Redundancy  uint8 // payload type of RFC 2198 packets; 0 means that there are none
+	Redundancy  uint8      // payload type of RFC 2198 packets; 0 means that there are none
+	Protection  Protection // the network's; it is not handed over
+}
+
+// A Protection is how packets are protected. The network's suite decides it, so
+// that no listener can be talked into another one.
+type Protection uint8
+
+// The protections.
+const (
+	// GCM is AEAD_AES_256_GCM.
+	GCM Protection = iota
+	// CTR is AES-256 in counter mode without a tag, as on classic networks: whoever
+	// is on the way can change what is said, though not listen.
+	CTR
+)
+
+// tag is the length of what authenticates a packet.
+func (p Protection) tag() int {
+	if p == CTR {
+		return 0
+	}
+	return srtpTag
 }
 
 // ErrStream says that a stream that somebody handed over cannot be used.
@@ -30,11 +52,11 @@ var ErrStream = errors.New("media: bad stream")
 
 // NewStream draws the SSRC, key and first sequence number of a new source.
 // random nil means crypto/rand.
-func NewStream(c Codec, random io.Reader) (Stream, error) {
+func NewStream(c Codec, p Protection, random io.Reader) (Stream, error) {
 	if random == nil {
 		random = rand.Reader
 	}
-	s := Stream{Codec: c, PayloadType: c.PayloadType, Redundancy: c.Redundancy}
+	s := Stream{Codec: c, PayloadType: c.PayloadType, Redundancy: c.Redundancy, Protection: p}
 	var number [6]byte
 	for _, b := range [][]byte{number[:], s.Key[:], s.Salt[:]} {
 		if _, err := io.ReadFull(random, b); err != nil {
@@ -74,8 +96,8 @@ func (s Stream) Message() message.MediaStream {
 }
 
 // ParseStream checks a stream that another participant handed over.
-func ParseStream(m message.MediaStream) (Stream, error) {
-	s := Stream{SSRC: m.SSRC, ROC: m.ROC, Sequence: uint16(m.Sequence), PayloadType: uint8(m.PayloadType), Redundancy: uint8(m.Redundancy)}
+func ParseStream(m message.MediaStream, p Protection) (Stream, error) {
+	s := Stream{Protection: p, SSRC: m.SSRC, ROC: m.ROC, Sequence: uint16(m.Sequence), PayloadType: uint8(m.PayloadType), Redundancy: uint8(m.Redundancy)}
 	var err error
 	switch {
 	case copy(s.Key[:], m.Key) < len(s.Key) || len(m.Key) > len(s.Key):
@@ -106,8 +128,15 @@ func validPayloadType(t uint32) bool { return t < 64 || t > 95 && t < 128 }
 const replayWindow = 256
 
 func (s Stream) context() (*srtp.Context, error) {
-	c, err := srtp.CreateContext(s.Key[:], s.Salt[:], srtp.ProtectionProfileAeadAes256Gcm,
-		srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(replayWindow))
+	profile, salt := srtp.ProtectionProfileAeadAes256Gcm, s.Salt[:]
+	options := []srtp.ContextOption{srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(replayWindow)}
+	if s.Protection == CTR {
+		// Its salt has two bytes more, which are zero, as RFC 7714 has it where the
+		// same derivation makes its keys.
+		profile, salt = srtp.ProtectionProfileAes256CmHmacSha1_80, append(salt[:len(salt):len(salt)], 0, 0)
+		options = append(options, srtp.SRTPAuthenticationTagLength(0))
+	}
+	c, err := srtp.CreateContext(s.Key[:], salt, profile, options...)
 	if err != nil {
 		return nil, fmt.Errorf("media: %v: %w", s, err)
 	}

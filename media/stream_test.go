@@ -120,7 +120,7 @@ func TestPacketOnTheWire(t *testing.T) {
 func TestStreamMessage(t *testing.T) {
 	want := newStream(t, 2)
 	want.ROC = 3
-	got, err := ParseStream(want.Message())
+	got, err := ParseStream(want.Message(), GCM)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestStreamMessage(t *testing.T) {
 	} {
 		m := want.Message()
 		tt.change(&m)
-		if _, err := ParseStream(m); !errors.Is(err, ErrStream) {
+		if _, err := ParseStream(m, GCM); !errors.Is(err, ErrStream) {
 			t.Errorf("%s: %v, want ErrStream", tt.name, err)
 		}
 	}
@@ -151,8 +151,8 @@ func TestStreamMessage(t *testing.T) {
 
 func TestNewStreamIsFresh(t *testing.T) {
 	random := chacha(3)
-	a, errA := NewStream(Opus(), random)
-	b, errB := NewStream(Opus(), random)
+	a, errA := NewStream(Opus(), GCM, random)
+	b, errB := NewStream(Opus(), GCM, random)
 	if errA != nil || errB != nil {
 		t.Fatal(errA, errB)
 	}

@@ -88,7 +88,7 @@ func (n *Node) obtain(ctx context.Context, d *suite.Descriptor, kept, id *store.
 }
 
 func (n *Node) loginClient(d *suite.Descriptor) *login.Client {
-	return &login.Client{Descriptor: d, Exchange: n.exchange}
+	return &login.Client{Descriptor: d, Exchange: n.exchange, Dial: n.opts.Net.DialTCP}
 }
 
 // granted keeps a certificate and uses it.

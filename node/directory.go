@@ -30,7 +30,7 @@ func (s *station) startDirectory(ctx context.Context, now time.Time, self overla
 		return fmt.Errorf("setting %q: %w", settingSequence, err)
 	}
 	s.directory = directory.NewClient(directory.ClientOptions{
-		Self: self, Trust: s.trust, Overlay: s.overlay, Rand: random, Sequence: sequence,
+		Self: self, Trust: s.trust, Overlay: s.overlay, Rand: random, Sequence: sequence, SlotOf: s.node.slotOf(),
 	})
 	if !s.self.User.IsNode() {
 		s.directory.Publish(now, directory.Status{NAT: uint32(traverse.Unknown)})
@@ -46,7 +46,7 @@ func (s *station) startDirectory(ctx context.Context, now time.Time, self overla
 	for i, r := range records {
 		signed[i] = r.Bytes
 	}
-	s.member = directory.NewSupernode(directory.SupernodeOptions{Self: self, Trust: s.trust, Seats: s.overlay})
+	s.member = directory.NewSupernode(directory.SupernodeOptions{Self: self, Trust: s.trust, Seats: s.overlay, SlotOf: s.node.slotOf()})
 	s.member.Start(now, signed)
 	return nil
 }

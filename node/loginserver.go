@@ -55,6 +55,7 @@ func OpenLoginServer(ctx context.Context, opts LoginServerOptions) (*LoginServer
 	if err != nil {
 		return nil, err
 	}
+	classic := authority.Descriptor.Suite == suite.ClassicName
 	if !opts.Listen.IsValid() && len(authority.Descriptor.LoginServers) > 0 {
 		opts.Listen = everywhere(authority.Descriptor.LoginServers[0].Port())
 	}
@@ -67,15 +68,18 @@ func OpenLoginServer(ctx context.Context, opts LoginServerOptions) (*LoginServer
 		Log:  opts.Log,
 	})
 	if err == nil {
-		s.link, err = link.Open(link.Options{Net: opts.Net, Listen: opts.Listen, Handler: s, FirstID: opts.FirstFrameID, Log: opts.Log})
-		if err != nil {
+		o := link.Options{Net: opts.Net, Listen: opts.Listen, Handler: s, FirstID: opts.FirstFrameID, Log: opts.Log}
+		if classic {
+			o.Foreign = s.classicLogin
+		}
+		if s.link, err = link.Open(o); err != nil {
 			err = listenError(opts.Listen, err)
 		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.accounts.Close())
 	}
-	s.link.SetClassic(authority.Descriptor.Suite == suite.ClassicName)
+	s.link.SetClassic(classic)
 	return s, nil
 }
 

@@ -55,13 +55,13 @@ type phoneEvents struct {
 const maxSpans = 256
 
 // newPhone makes the phone of a call, with the stream that it will speak on.
-func newPhone(l *link.Link, log *slog.Logger, call linnet.CallID, peer linnet.NodeID, now time.Time, events phoneEvents) (*phone, error) {
+func newPhone(l *link.Link, log *slog.Logger, call linnet.CallID, peer linnet.NodeID, protection media.Protection, now time.Time, events phoneEvents) (*phone, error) {
 	p := &phone{
 		link: l, log: log, call: call, peer: peer, events: events, started: now,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 		line: media.NewLine(media.ReceiverOptions{}),
 	}
-	stream, err := media.NewStream(media.Opus(), nil)
+	stream, err := media.NewStream(media.Opus(), protection, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/relay"
 	"github.com/linnet-p2p/linnet/session"
-	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -22,7 +21,7 @@ const expireEvery = time.Second
 // startRelaying makes this node a relay for others.
 func (s *station) startRelaying(now time.Time) {
 	s.relaying = relaying{relay.NewServer(now, relay.ServerOptions{
-		Addr: s.node.advertised()[0], ShortTags: s.node.network.get().Suite == suite.ClassicName,
+		Addr: s.node.advertised()[0], ShortTags: s.node.classic(),
 	}), now.Add(expireEvery)}
 	s.node.relaying.Store(s.relaying.server)
 }

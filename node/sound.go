@@ -18,7 +18,7 @@ import (
 // startMedia makes the phone of an answered call and hands its key over.
 func (s *station) startMedia(now time.Time, e call.StartMedia) {
 	id, peer := e.Call, e.Node
-	p, err := newPhone(s.node.link, s.log, id, peer, now, phoneEvents{
+	p, err := newPhone(s.node.link, s.log, id, peer, s.node.protection(), now, phoneEvents{
 		heard: func() { s.node.post(func(now time.Time) { s.heard(now, id) }) },
 		played: func() {
 			s.node.beside(func(context.Context) { s.node.must(func(now time.Time) { s.played(now, id) }) })
@@ -98,7 +98,7 @@ func (s *station) peerKeys(now time.Time, e call.PeerKeys) {
 	}
 	streams := make([]media.Stream, 0, len(e.Streams))
 	for _, m := range e.Streams {
-		stream, err := media.ParseStream(m)
+		stream, err := media.ParseStream(m, s.node.protection())
 		if err != nil {
 			s.log.Warn("media keys", "from", e.Node.Short(), "err", err)
 			return

@@ -108,14 +108,14 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		media:        make(map[linnet.CallID]linnet.CallMedia),
 		receipts:     make(map[linnet.CallID]linnet.Receipt),
 	}
-	n.link.SetClassic(d.Suite == suite.ClassicName)
+	n.link.SetClassic(n.classic())
 	s.board = newSwitchboard(n.link)
 	if err := s.loadContacts(ctx); err != nil {
 		return nil, err
 	}
 	s.sessions = session.New(session.Options{
 		Suite: crypto, Network: d.Network, Node: s.id, Keys: keys, Certificate: id.Certificate,
-		OpenCertificate: d.OpenCertificate, ShortTags: d.Suite == suite.ClassicName,
+		OpenCertificate: d.OpenCertificate, ShortTags: n.classic(),
 		Early: func(c *suite.Certificate) bool { return s.contacts[c.User] },
 	})
 	self := overlay.Identity{Node: s.id, Certificate: id.Certificate, Keys: keys}

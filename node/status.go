@@ -2,7 +2,6 @@ package node
 
 import (
 	"github.com/linnet-p2p/linnet"
-	"github.com/linnet-p2p/linnet/overlay"
 )
 
 // status fills in what is known of a node that somebody is signed in on.
@@ -17,7 +16,7 @@ func (s *station) status(out *linnet.Status) {
 		}
 	}
 	out.Known = s.overlay.Supernodes()
-	slot := overlay.SlotOf(s.self.User)
+	slot := s.node.slotOf()(s.self.User)
 	out.Slot, out.Block = int(slot), int(slot.Block())
 	out.Clients = s.overlay.Clients()
 	if s.member != nil {

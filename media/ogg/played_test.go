@@ -19,7 +19,7 @@ var epoch = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // end is a line that sends one stream.
 func end(t *testing.T) (*media.Line, *media.Sender) {
 	t.Helper()
-	s, err := media.NewStream(media.Opus(), nil)
+	s, err := media.NewStream(media.Opus(), media.GCM, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

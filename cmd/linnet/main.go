@@ -47,7 +47,9 @@ type commands struct {
 	LoginServer loginServerCmd `cmd:"" help:"Run a login server (the authority of a network) and echo123."`
 	Supernode   supernodeCmd   `cmd:"" help:"Run a supernode: it keeps the directory, helps through NATs and relays."`
 
-	Dissect dissectCmd `cmd:"" help:"Explain captured traffic, and single lists and frames."`
+	Detect     detectCmd     `cmd:"" help:"Tell calls and signalling of the classic network from other traffic in captures."`
+	Synthesise synthesiseCmd `cmd:"" help:"Write a capture of made-up calls for linnet detect, and a label for each as JSON to stdout."`
+	Dissect    dissectCmd    `cmd:"" help:"Explain captured traffic, and single lists and frames."`
 
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

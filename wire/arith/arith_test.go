@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -525,7 +526,7 @@ var sample = objlist.List{
 	objlist.String(0x10, "echo123"),
 	objlist.String(0x14, "Zoë Müller, 10115 Berlin, DE"),
 	objlist.Numbers(0x21, []uint32{0, 0}),
-	objlist.Blob(0x4000, bytes.Repeat([]byte{0x5a}, 75)),
+	objlist.Blob(0x4000, bytes.Repeat([]byte{0x5a}, 78)),
 }
 
 // No input makes Decode panic, and what it reads is no more than the input can
@@ -563,27 +564,47 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// limit200 is what a list of 200 bytes may take to pack and to read.
+const limit200 = 10 * time.Microsecond
+
+func ofLimit(b *testing.B) {
+	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(limit200), "of-limit")
+}
+
+var benchLists = map[string]objlist.List{
+	"kinds": sample,
+	"text":  {objlist.String(1, strings.Repeat("The quick brown fox. ", 10)[:195])},
+}
+
 func BenchmarkAppend(b *testing.B) {
-	b.ReportAllocs()
-	wire := pack(b, sample)
-	b.SetBytes(int64(len(sample.Append(nil))))
-	for b.Loop() {
-		var err error
-		if wire, err = Append(wire[:0], sample); err != nil {
-			b.Fatal(err)
-		}
+	for name, l := range benchLists {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			wire := pack(b, l)
+			for b.Loop() {
+				var err error
+				if wire, err = Append(wire[:0], l); err != nil {
+					b.Fatal(err)
+				}
+			}
+			ofLimit(b)
+		})
 	}
 }
 
 func BenchmarkDecode(b *testing.B) {
-	b.ReportAllocs()
-	wire := pack(b, sample)
-	b.SetBytes(int64(len(sample.Append(nil))))
-	var d Decoder
-	for b.Loop() {
-		if _, err := d.Decode(wire); err != nil {
-			b.Fatal(err)
-		}
+	for name, l := range benchLists {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			wire := pack(b, l)
+			var d Decoder
+			for b.Loop() {
+				if _, err := d.Decode(wire); err != nil {
+					b.Fatal(err)
+				}
+			}
+			ofLimit(b)
+		})
 	}
 }
 

@@ -126,9 +126,17 @@ func TestDemo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
-	t.Parallel()
+	for _, name := range []string{suite.ModernName, suite.ClassicName} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testDemo(t, name)
+		})
+	}
+}
+
+func testDemo(t *testing.T, suiteName string) {
 	record, pcap := filepath.Join(t.TempDir(), "heard.ogg"), filepath.Join(t.TempDir(), "demo.pcap")
-	x := do(t, "demo", "--headless", "--json", "--seconds", "2", "--record", record, "--pcap", pcap).succeeds()
+	x := do(t, "demo", "--headless", "--json", "--seconds", "2", "--suite", suiteName, "--record", record, "--pcap", pcap).succeeds()
 	dec := json.NewDecoder(bytes.NewReader([]byte(x.stdout.String())))
 	var report map[string]any
 	if err := dec.Decode(&report); err != nil || dec.More() {

@@ -22,7 +22,7 @@ type demoCmd struct {
 	Play     string  `help:"Ogg/Opus file that alice plays to bob; default: a speech sample." placeholder:"FILE" type:"path"`
 	Record   string  `help:"Keep what bob hears in this file." placeholder:"FILE" type:"path"`
 	Seconds  float64 `help:"Hang up so long after the answer; 0 is at the end of the file." placeholder:"N"`
-	Suite    string  `help:"The network's cryptography." default:"modern"`
+	Suite    string  `help:"The network's cryptography: modern, or classic, as Skype had it." enum:"modern,classic" default:"modern"`
 	Pcap     string  `help:"Write every datagram and TCP segment of all nodes to this capture file." placeholder:"FILE" type:"path"`
 }
 
@@ -90,6 +90,7 @@ func (d *demo) run(c *demoCmd) error {
 	if err != nil {
 		return err
 	}
+	d.warnClassic(c.Suite)
 	if err := d.startNetwork(c.Suite); err != nil {
 		return err
 	}

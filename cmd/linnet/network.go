@@ -40,7 +40,22 @@ type networkCreateCmd struct {
 	Port         uint16 `help:"Port of the login server, UDP and TCP; supernodes have the next ones. Default: 33033, or free ones if it is taken." placeholder:"N"`
 	Supernodes   int    `help:"How many supernodes this machine runs; more than one is for trying things out." default:"1" placeholder:"N"`
 	Registration string `help:"Who may make an account: open (whoever has the link), invite (with a token of an invite), closed." enum:"open,invite,closed" default:"open"`
+	Suite        string `help:"The network's cryptography for good: modern, or classic, which is what Skype did and protects nobody." enum:"modern,classic" default:"modern"`
 	NoRun        bool   `help:"Only make it; do not run it now."`
+}
+
+// warnClassic says what a classic network is before anybody trusts it.
+func (p *program) warnClassic(name string) {
+	if name != suite.ClassicName {
+		return
+	}
+	p.tell(`
+WARNING: a classic network is for study and protects nobody. Its cryptography is
+what Skype used in 2006: whoever records a call can read it once he has the keys
+of the two devices, whoever is on the way can change what is said, and the
+operator learns passwords that are easy to guess. Use no password that you use
+elsewhere, and say nothing that is private. docs/security.md tells which attacks work.
+`)
 }
 
 // maxOwnSupernodes bounds how many the descriptor of a new network names.
@@ -54,7 +69,8 @@ func (c *networkCreateCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	opts := node.NetworkOptions{Name: c.Name, Registration: suite.Registration(c.Registration), LoginServer: login}
+	p.warnClassic(c.Suite)
+	opts := node.NetworkOptions{Name: c.Name, Suite: c.Suite, Registration: suite.Registration(c.Registration), LoginServer: login}
 	for i := range c.Supernodes {
 		opts.Supernodes = append(opts.Supernodes, netip.AddrPortFrom(login.Addr(), login.Port()+1+uint16(i)))
 	}

@@ -222,6 +222,20 @@ func TestNetworkOfOnesOwn(t *testing.T) {
 	}
 }
 
+// A classic network is made with a warning.
+func TestClassicNetwork(t *testing.T) {
+	t.Parallel()
+	made := do(t, "network", "create", "museum", "--suite", "classic", "--home", t.TempDir(), "--address", "127.0.0.1", "--port", freePorts(t, 2), "--no-run").succeeds()
+	if !strings.Contains(made.stderr.String(), "WARNING: a classic network is for study and protects nobody.") {
+		t.Errorf("no warning: %s", &made.stderr)
+	}
+	made = do(t, "network", "create", "birds", "--home", t.TempDir(), "--address", "127.0.0.1", "--port", freePorts(t, 2), "--no-run").succeeds()
+	if strings.Contains(made.stderr.String(), "WARNING") {
+		t.Errorf("a warning of a modern network: %s", &made.stderr)
+	}
+	do(t, "network", "create", "birds", "--suite", "rot13", "--home", t.TempDir()).fails(2, "suite", "modern")
+}
+
 // An operator adds a supernode elsewhere: its keys are made there.
 func TestTicket(t *testing.T) {
 	n := newNetwork(t, 1, suite.RegistrationOpen).run()

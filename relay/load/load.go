@@ -1,0 +1,136 @@
+// Package load measures what a relay costs: packets per second of one core, and
+// the time that it adds to each.
+//
+// The relay runs in a process of its own (Serve), with one core and the code that a
+// node relays with: package link between the sockets, relay.Server in it. Its
+// reservations are made here and not in sessions; no packet notices. Beside it,
+// in the same run, a plain forwarder with the same system calls shows the
+// machine's limit. Run generates the packets, receives them and compares.
+package load
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// A Kind is what relays.
+type Kind string
+
+// The kinds.
+const (
+	Relay    Kind = "relay"
+	Recvmmsg Kind = "recvmmsg" // a plain forwarder, in batches
+	Single   Kind = "single"   // a plain forwarder, a system call for each packet
+	direct   Kind = "direct"   // none: from the sender to the receiver, for comparison
+)
+
+// A plan is what the process that relays is told.
+type plan struct {
+	Kind  Kind              `json:"kind"`
+	Legs  int               `json:"legs"`
+	Sides [2]netip.AddrPort `json:"sides"` // leg i goes from port +i%sockets of the first to that of the second
+	Ports int               `json:"ports"`
+}
+
+// sockets is how many sockets a side has at most.
+const sockets = 64
+
+// A ready is its answer: where it relays, and the tag of each leg.
+type ready struct {
+	Addr netip.AddrPort `json:"addr"`
+	Tags []uint32       `json:"tags"`
+	Err  string         `json:"error,omitempty"`
+}
+
+// A usage is what it did until now; it is asked for by a line of any content.
+type usage struct {
+	Packets uint64        `json:"packets"` // passed on
+	CPU     time.Duration `json:"cpu_ns"`
+}
+
+// Options is a measurement.
+type Options struct {
+	Legs  int           // default 1000
+	Size  int           // bytes of a datagram; default 160
+	PPS   int           // packets per second offered, all legs together; 0: as many as can be sent
+	Time  time.Duration // of each turn; default 3 s
+	Turns int           // of everything, interleaved; default 3
+	Train bool          // packets of one leg follow each other, else of distinct legs
+
+	Baseline Kind // default Recvmmsg
+}
+
+// A Result is the median of the turns. Rates are packets per second of processor
+// time of the process that relays, so that others on the machine matter little.
+type Result struct {
+	Legs     int     `json:"legs"`
+	Size     int     `json:"size"`
+	Offered  float64 `json:"pps_offered"`
+	Relayed  float64 `json:"pps_relayed"` // per second of time
+	Loss     float64 `json:"loss"`
+	Added    Added   `json:"added_us"` // against no relay between the same sockets; only below saturation
+	CPU      float64 `json:"cpu_seconds"`
+	PerCore  float64 `json:"pps_per_core"`
+	Baseline float64 `json:"baseline_pps"` // of the plain forwarder, per core
+	Ratio    float64 `json:"ratio"`        // PerCore / Baseline
+}
+
+// Added is percentiles of a delay, in microseconds.
+type Added struct {
+	P50  float64 `json:"p50"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+}
+
+func added(with, without []time.Duration) Added {
+	us := func(p float64) float64 {
+		return float64(percentile(with, p)-percentile(without, p)) / float64(time.Microsecond)
+	}
+	return Added{us(.5), us(.99), us(.999)}
+}
+
+// percentile sorts d.
+func percentile(d []time.Duration, p float64) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	slices.Sort(d)
+	return d[min(int(p*float64(len(d))), len(d)-1)]
+}
+
+func median(f []float64) float64 {
+	if len(f) == 0 {
+		return 0
+	}
+	slices.Sort(f)
+	return f[len(f)/2]
+}
+
+func (o *Options) fill() error {
+	for _, d := range []struct {
+		v        *int
+		fallback int
+		min, max int
+		name     string
+	}{
+		{&o.Legs, 1000, 1, 100_000, "legs"},
+		{&o.Size, 160, minSize, 1452, "bytes"},
+		{&o.Turns, 3, 1, 100, "turns"},
+	} {
+		if *d.v == 0 {
+			*d.v = d.fallback
+		}
+		if *d.v < d.min || *d.v > d.max {
+			return fmt.Errorf("%d %s: give %d to %d", *d.v, d.name, d.min, d.max)
+		}
+	}
+	if o.Time == 0 {
+		o.Time = 3 * time.Second
+	}
+	if o.Baseline == "" {
+		o.Baseline = Recvmmsg
+	}
+	return nil
+}

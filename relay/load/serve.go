@@ -1,0 +1,190 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/linnet-p2p/linnet/link"
+	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/relay"
+	"github.com/linnet-p2p/linnet/wire/frame"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// Serve relays as it is told on r, on one core, until r ends. It answers on w.
+// Whoever tells it may have it send to any address: it is for measuring on a
+// network of one's own.
+func Serve(ctx context.Context, listen netip.Addr, r io.Reader, w io.Writer) error {
+	runtime.GOMAXPROCS(1)
+	lines, answers := bufio.NewScanner(r), json.NewEncoder(w)
+	if !lines.Scan() {
+		return lines.Err()
+	}
+	var p plan
+	if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
+		return fmt.Errorf("load: read the plan: %w", err)
+	}
+	if p.Legs < 1 || p.Ports < 1 || p.Ports > sockets {
+		return fmt.Errorf("load: a plan of %d legs and %d ports", p.Legs, p.Ports)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	start, ok := map[Kind]func(context.Context, netip.AddrPort, plan) (*server, error){
+		Relay: startRelay, Recvmmsg: startPlain, Single: startPlain,
+	}[p.Kind]
+	if !ok {
+		return fmt.Errorf("load: nothing is called %q", p.Kind)
+	}
+	s, err := start(ctx, netip.AddrPortFrom(listen, 0), p)
+	if err != nil {
+		return errors.Join(err, answers.Encode(ready{Err: err.Error()}))
+	}
+	defer func() { cancel(); <-s.done }()
+	if err := answers.Encode(ready{Addr: s.addr, Tags: s.tags}); err != nil {
+		return fmt.Errorf("load: answer: %w", err)
+	}
+	for lines.Scan() {
+		if err := answers.Encode(usage{Packets: s.packets(), CPU: cpu()}); err != nil {
+			return fmt.Errorf("load: answer: %w", err)
+		}
+	}
+	return lines.Err()
+}
+
+// A server is what relays in this process.
+type server struct {
+	addr    netip.AddrPort
+	tags    []uint32
+	packets func() uint64
+	done    chan struct{}
+}
+
+// ends are the addresses of a leg.
+func (p plan) ends(leg int) (from, to netip.AddrPort) {
+	at := func(a netip.AddrPort) netip.AddrPort {
+		return netip.AddrPortFrom(a.Addr(), a.Port()+uint16(leg%p.Ports))
+	}
+	return at(p.Sides[0]), at(p.Sides[1])
+}
+
+// nobody handles what is not for a leg.
+type nobody struct{}
+
+func (nobody) HandleCommand(link.Origin, message.Command) {}
+func (nobody) HandlePacket(link.Origin, uint32, []byte)   {}
+func (nobody) StreamClosed(uint64)                        {}
+
+// startRelay is a node's relay without the node.
+func startRelay(ctx context.Context, listen netip.AddrPort, p plan) (*server, error) {
+	r := relay.NewServer(time.Now(), relay.ServerOptions{
+		Addr: listen, Lifetime: 24 * time.Hour, Reservations: p.Legs, Packets: 1e8, Bytes: 1e12,
+	})
+	l, err := link.Open(link.Options{
+		Handler: nobody{}, Listen: listen, Trains: true,
+		Forward: func(now time.Time, from link.Origin, tag uint32, size int) (link.Origin, uint32, bool) {
+			to, out, mine := r.Forward(now, relay.Origin(from), tag, size)
+			return link.Origin(to), out, mine
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &server{addr: l.Addr(), packets: func() uint64 { return r.Stats().Packets }, done: make(chan struct{})}
+	for i := range p.Legs {
+		var who [2]relay.Sender
+		for k := range who {
+			binary.BigEndian.PutUint32(who[k].Node[:], uint32(2*i+k+1))
+		}
+		who[0].Origin.Addr, who[1].Origin.Addr = p.ends(i)
+		reply, _ := r.Handle(time.Now(), who[0], &message.RelayReserve{Session: uint32(i), Tag: 2})
+		first, ok := reply.(*message.RelayEstablished)
+		if !ok {
+			return nil, fmt.Errorf("load: reserve leg %d: %+v", i, reply)
+		}
+		reply, _ = r.Handle(time.Now(), who[1], &message.RelayJoin{Session: uint32(i), Relay: first.Relay, Tag: uint32(i+1) << 1})
+		if _, ok := reply.(*message.RelayEstablished); !ok {
+			return nil, fmt.Errorf("load: join leg %d: %+v", i, reply)
+		}
+		s.tags = append(s.tags, first.Tag)
+	}
+	go func() {
+		defer close(s.done)
+		l.Run(ctx)
+	}()
+	return s, nil
+}
+
+// startPlain is the least that a relay can do: look the leg up and send.
+func startPlain(ctx context.Context, listen netip.AddrPort, p plan) (*server, error) {
+	conn, err := netx.System{}.ListenUDP(ctx, listen)
+	if err != nil {
+		return nil, err
+	}
+	var packets atomic.Uint64
+	s := &server{addr: conn.LocalAddr(), packets: packets.Load, done: make(chan struct{})}
+	to := make([]netip.AddrPort, p.Legs)
+	for i := range to {
+		_, to[i] = p.ends(i)
+		s.tags = append(s.tags, uint32(i))
+	}
+	leg := func(b []byte) (netip.AddrPort, bool) {
+		if len(b) < frame.SessionSize {
+			return netip.AddrPort{}, false
+		}
+		i := binary.BigEndian.Uint32(b[3:])
+		return to[i%uint32(len(to))], true
+	}
+	context.AfterFunc(ctx, func() { conn.Close() })
+	go func() {
+		defer close(s.done)
+		if p.Kind == Single {
+			plainSingly(conn, leg, &packets)
+		} else {
+			plain(netx.Batched(conn), leg, &packets)
+		}
+	}()
+	return s, nil
+}
+
+func plainSingly(conn netx.PacketConn, leg func([]byte) (netip.AddrPort, bool), packets *atomic.Uint64) {
+	b := make([]byte, 2048)
+	for {
+		n, _, err := conn.ReadFrom(b)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if to, ok := leg(b[:n]); ok {
+			if _, err := conn.WriteTo(b[:n], to); err == nil {
+				packets.Add(1)
+			}
+		}
+	}
+}
+
+func plain(conn netx.BatchConn, leg func([]byte) (netip.AddrPort, bool), packets *atomic.Uint64) {
+	in := make([]netx.Datagram, 64)
+	for i := range in {
+		in[i].Data = make([]byte, 0, 2048)
+	}
+	for {
+		n, err := conn.ReadBatch(in)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		for i := range in[:n] {
+			in[i].Addr, _ = leg(in[i].Data)
+		}
+		n, _ = conn.WriteBatch(in[:n])
+		packets.Add(uint64(n))
+	}
+}

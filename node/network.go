@@ -116,12 +116,6 @@ func either(addrs []netip.AddrPort) string {
 	return strings.Join(names, " or ")
 }
 
-// Joined waits until the node has a network.
-func (n *Node) Joined(ctx context.Context) error {
-	_, err := n.network.wait(ctx)
-	return err
-}
-
 // refreshNetwork looks whether there is a newer descriptor.
 func (n *Node) refreshNetwork(ctx context.Context) error {
 	d := n.network.get()

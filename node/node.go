@@ -66,6 +66,7 @@ type Node struct {
 	life   context.Context          // ends with the loop
 	stop   context.CancelFunc       // ends life
 	group  errgroup.Group           // goroutines that the loop started; Run waits for them
+	ready  chan struct{}            // closed when join has nothing more to wait for
 
 	network  network                      // has its own lock
 	station  *station                     // nil: nobody is signed in; belongs to the loop
@@ -91,6 +92,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	n := &Node{
 		opts: opts, log: opts.Log, store: db,
 		events:  make(chan func(time.Time), 1024),
+		ready:   make(chan struct{}),
 		network: network{known: make(chan struct{})},
 	}
 	n.life, n.stop = context.WithCancel(context.Background())
@@ -166,7 +168,21 @@ func (n *Node) join(ctx context.Context) error {
 	if err := n.resume(ctx); err != nil {
 		return err
 	}
+	close(n.ready)
 	return n.maintain(ctx)
+}
+
+// Ready waits until a running node has joined the network of its invite, if it
+// has one, and who was signed in before is so again.
+func (n *Node) Ready(ctx context.Context) error {
+	select {
+	case <-n.ready:
+		return nil
+	case <-n.life.Done():
+		return errStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // beside runs f outside the loop, with a context that ends when the loop does;

@@ -182,6 +182,7 @@ func TestEveryNodeIsKilled(t *testing.T) {
 		n.startSupernode(i)
 	}
 	alice.start()
+	alice.up.says("Network test, signed in as alice.")
 	bob.start()
 	alice.online()
 	bob.online()

@@ -59,22 +59,20 @@ func (p *program) serve(flags socketFlags, opts node.Options) error {
 	group, ctx := errgroup.WithContext(p.ctx)
 	group.Go(func() error { return n.Run(ctx) })
 	group.Go(func() error { return http.Serve(ctx, p.socket(), n) })
-	group.Go(func() error { p.narrate(ctx, n, opts.Invite != nil); return nil })
+	group.Go(func() error { p.narrate(ctx, n); return nil })
 	return ignoreCancel(group.Wait())
 }
 
 // narrate tells the person at the terminal what happens to the node. Why a node
 // stopped is for Run to tell.
-func (p *program) narrate(ctx context.Context, n *node.Node, joining bool) {
+func (p *program) narrate(ctx context.Context, n *node.Node) {
 	events, err := n.Events(ctx)
 	if err != nil {
 		return
 	}
 	p.tell("Listening on %s. Ctrl-C stops.", n.Addr())
-	if joining {
-		if err := n.Joined(ctx); err != nil {
-			return
-		}
+	if err := n.Ready(ctx); err != nil {
+		return
 	}
 	s, err := n.Status(ctx)
 	if err != nil {

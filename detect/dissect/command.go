@@ -96,7 +96,9 @@ func (d *Dissector) command(p *capture.Packet, b []byte, again bool) (c Command,
 		return c, rest
 	}
 	c.List, c.Fields = l.String(), fieldsOf(l, names)
-	d.meaning(uint16(c.Number), kind, l, &c)
+	if !again {
+		d.meaning(uint16(c.Number), kind, l, &c)
+	}
 	return c, rest
 }
 
@@ -142,7 +144,8 @@ func (d *Dissector) meaning(number uint16, kind message.Kind, l objlist.List, c 
 	case numberHello:
 		switch n := len(blob(0)); {
 		case d.classic:
-			note("handshake, message 1 (%d bytes)", n)
+			note("visible: the caller's session id, a challenge, and a nonce under raw RSA with the receiver's key (%d bytes in all)", n)
+			note("sealed: who calls, and first commands")
 		case n > noiseKey+noiseSealedKey:
 			note("Noise IK, message 1: visible is the ephemeral key (%d bytes)", noiseKey)
 			note("sealed to the receiver: the caller's key (%d), then certificate, tag and first commands (%d)", noiseSealedKey, n-noiseKey-noiseSealedKey)
@@ -150,7 +153,7 @@ func (d *Dissector) meaning(number uint16, kind message.Kind, l objlist.List, c 
 	case numberHelloReply:
 		switch n := len(blob(0)); {
 		case d.classic:
-			note("handshake, message 2 (%d bytes)", n)
+			note("visible: the receiver's session id, a nonce under raw RSA with the caller's key, the signed challenge (%d bytes in all)", n)
 		case n > noiseKey:
 			note("Noise IK, message 2: visible is the ephemeral key (%d bytes); sealed are tag and commands (%d)", noiseKey, n-noiseKey)
 		}

@@ -177,17 +177,17 @@ func (d *Dissector) packet(tag uint32, body []byte) (kind string, counter *uint6
 	if tag&1 == 1 {
 		return KindMedia, nil, mediaOf(body)
 	}
-	if !d.classic && len(body) >= counterSize+sealSize {
+	if len(body) >= counterSize+minSeal {
 		n := binary.BigEndian.Uint64(body)
 		counter = &n
 	}
 	return KindSession, counter, nil
 }
 
-// Of a modern session packet.
+// Of a session packet, in either suite.
 const (
-	counterSize = 8
-	sealSize    = 16
+	counterSize = 8 // in the clear
+	minSeal     = 4 // what sealing adds at the least: two CRCs of 16 bits
 )
 
 // mediaOf reads the header of RTP, or of RTCP beside it (RFC 5761).

@@ -57,7 +57,7 @@ type Frame struct {
 	Part      int        `json:"part,omitempty"`      // fragment
 	Last      bool       `json:"last,omitempty"`      // fragment
 	Tag       string     `json:"tag,omitempty"`       // session, media
-	Counter   *uint64    `json:"counter,omitempty"`   // session packet of a modern network
+	Counter   *uint64    `json:"counter,omitempty"`   // session packet: its number
 
 	Seed   string     `json:"seed,omitempty"`    // of RC4, where it was found
 	Key    string     `json:"key,omitempty"`     // what the seed was made of
@@ -84,6 +84,12 @@ type Segment struct {
 	Records    []Record `json:"records,omitempty"`
 	Waiting    int      `json:"waiting,omitempty"` // bytes of a record that is not complete
 }
+
+// Values of Segment.From.
+const (
+	fromClient = "client"
+	fromServer = "server"
+)
 
 // Opening is the first 14 bytes of a direction.
 type Opening struct {

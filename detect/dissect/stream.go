@@ -132,10 +132,10 @@ func (d *Dissector) segment(p *capture.Packet) {
 	x := Explanation{
 		Number: p.Number, Time: p.Time, Protocol: p.Protocol.String(), Kind: KindConnection,
 		Src: p.Src, Dst: p.Dst, Bytes: p.Length,
-		Stream: &Segment{Connection: s.number, Offset: h.offset, From: "server"},
+		Stream: &Segment{Connection: s.number, Offset: h.offset, From: fromServer},
 	}
 	if from == s.client {
-		x.Stream.From = "client"
+		x.Stream.From = fromClient
 	}
 	payload, seq := p.Payload, p.Seq
 	if p.Flags&capture.SYN != 0 {
@@ -262,7 +262,7 @@ func (d *Dissector) step(p *capture.Packet, s *stream, h *half, x *Explanation) 
 	case records:
 		return d.record(p, s, h, x)
 	case loginRecords:
-		return d.loginRecord(p, h, x)
+		return d.loginRecord(h, x)
 	}
 	return false
 }

@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -32,13 +33,29 @@ func (m *Machine) Forward(now time.Time, via linnet.NodeID, target message.Locat
 		m.route(now, m.o.Self.Node, f)
 		return true
 	}
-	for _, node := range m.Attachments() {
-		if via.IsZero() || via == node {
-			m.emit(Send{node, f})
-			return true
+	ours := m.Attachments()
+	if via.IsZero() {
+		via = m.toward(target, ours)
+	}
+	if !slices.Contains(ours, via) {
+		return false
+	}
+	m.emit(Send{via, f})
+	return true
+}
+
+// toward is the best of ours for a target: one that serves both ends saves a
+// hop, unless it owes us an answer.
+func (m *Machine) toward(target message.Location, ours []linnet.NodeID) (via linnet.NodeID) {
+	for _, node := range ours {
+		if slices.Contains(target.Supernodes, node) && !m.attach.find(node).doubtful {
+			return node
 		}
 	}
-	return false
+	if len(ours) > 0 {
+		via = ours[0]
+	}
+	return via
 }
 
 func (m *Machine) receivedForward(now time.Time, from linnet.NodeID, f *message.Forward) {

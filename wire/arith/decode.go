@@ -75,10 +75,9 @@ func (r *reader) fail(err error) {
 		return
 	}
 	if err == objlist.ErrTruncated || !r.decided() {
-		r.err, r.pos = objlist.ErrTruncated, len(r.in)
-		return
+		err, r.pos = objlist.ErrTruncated, len(r.in)
 	}
-	r.err = err
+	r.err, r.width = err, 0 // no symbol passes ready any more
 }
 
 // decided says whether the coded bytes decide all that was read, whatever
@@ -99,7 +98,7 @@ func (r *reader) bits31() uint32 {
 // spare is how many bytes are neither known to be coded ones nor raw.
 func (r *reader) spare() int { return len(r.in) - r.raw - r.pos - 1 }
 
-// ready makes the interval wide enough for the next symbol.
+// ready makes an interval that is too narrow wide enough for the next symbol.
 func (r *reader) ready() bool {
 	for r.err == nil && r.width <= bottom {
 		if r.spare() == 0 {
@@ -114,7 +113,7 @@ func (r *reader) ready() bool {
 }
 
 func (r *reader) symbol(t table) int {
-	if !r.ready() {
+	if r.width <= bottom && !r.ready() {
 		return 0
 	}
 	unit := r.width >> scale
@@ -135,7 +134,7 @@ func (r *reader) symbol(t table) int {
 
 // chunk reads n bits that are all alike, at most maxChunk.
 func (r *reader) chunk(n int) uint32 {
-	if !r.ready() {
+	if r.width <= bottom && !r.ready() {
 		return 0
 	}
 	unit := r.width >> n

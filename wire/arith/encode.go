@@ -54,7 +54,7 @@ func (w *writer) carry() {
 	}
 }
 
-// ready makes the interval wide enough for the next symbol.
+// ready makes an interval that is too narrow wide enough for the next symbol.
 func (w *writer) ready() {
 	for w.width <= bottom {
 		w.carry()

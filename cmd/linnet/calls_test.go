@@ -164,6 +164,7 @@ func testDemo(t *testing.T, suiteName string) {
 	if packets, err := opusPackets(record); err != nil || len(packets) < 90 {
 		t.Errorf("the recording has %d packets: %v", len(packets), err)
 	}
+	explained(t, pcap, suiteName)
 }
 
 // Without --headless the demo runs on, and what it prints can be typed.

@@ -87,14 +87,14 @@ func (c *dissectCmd) lists(p *program) error {
 		count++
 		v, err := c.list(line)
 		if v.unpackable {
-			p.tell("linnet: list %d has no packed form: an id is lower than the one before, or a value does not fit", count)
+			p.tell("list %d has no packed form: an id is lower than the one before, or a value does not fit", count)
 		}
 		if err != nil {
 			broken++
 			reason = dissect.Reason(err)
 			v.Error = reason
 			if len(c.Input) != 1 {
-				p.tell("linnet: list %d: %s", count, reason)
+				p.tell("list %d: %s", count, reason)
 			}
 		}
 		switch {

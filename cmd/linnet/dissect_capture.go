@@ -92,7 +92,7 @@ func (c *dissectCmd) datagrams(p *program, d *dissect.Dissector, show func([]dis
 		packet, err := dissect.ParseLine(line, count)
 		if err != nil {
 			broken++
-			p.tell("linnet: datagram %d: %v", count, err)
+			p.tell("datagram %d: %v", count, err)
 			return nil
 		}
 		return show(d.Packet(packet))
@@ -113,7 +113,7 @@ func (c *dissectCmd) options(p *program) (dissect.Options, error) {
 	if home := p.flags.Home; home != "" {
 		d, err := networkOf(p, home)
 		if err != nil {
-			p.tell("linnet: machines have no names: %v", err)
+			p.tell("machines have no names: %v", err)
 		} else {
 			add(d)
 		}

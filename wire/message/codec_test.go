@@ -3,16 +3,19 @@ package message
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/wire/arith"
 	"github.com/linnet-p2p/linnet/wire/objlist"
 )
 
@@ -149,6 +152,45 @@ func TestAppendPadded(t *testing.T) {
 		if c, _, err := Parse(got, Raw|Session); err != nil || !reflect.DeepEqual(c, tt.cmd) {
 			t.Errorf("Parse = %+v, %v, want %+v", c, err, tt.cmd)
 		}
+	}
+}
+
+// What a newer node adds and what is too much are the same in both forms.
+func TestBothForms(t *testing.T) {
+	deep := func(n int) (l objlist.List) {
+		for range n {
+			l = objlist.List{objlist.Nested(0xa, l)}
+		}
+		return append(objlist.List{objlist.Number(9, 42)}, l...)
+	}
+	tests := []struct {
+		name string
+		list objlist.List
+		err  error
+	}{
+		{"unknown ids", objlist.List{objlist.Number(8, 1), objlist.Number(9, 42), objlist.String(9, "old"), objlist.Nested(0x4001, deep(2))}, nil},
+		{"first of two", objlist.List{objlist.Number(9, 42), objlist.Number(9, 43)}, nil},
+		{"field missing", objlist.List{objlist.Number(8, 42)}, ErrMissing},
+		{"8 deep", deep(objlist.MaxDepth - 1), nil},
+		{"4097 objects", append(objlist.List{objlist.Number(9, 42)}, slices.Repeat(objlist.List{objlist.Number(10, 1)}, objlist.MaxObjects)...), objlist.ErrTooMany},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			packed, err := arith.Append(nil, tt.list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, list := range [][]byte{tt.list.Append(nil), packed} {
+				wire := append(binary.AppendUvarint(nil, uint64(len(list))), 11<<kindBits|byte(OneWay))
+				c, _, err := Parse(append(wire, list...), Session)
+				if !errors.Is(err, tt.err) {
+					t.Errorf("Parse %02x..: %v, want %v", list[0], err, tt.err)
+				}
+				if want := (&NetworkStats{UsersOnline: 42}); tt.err == nil && !reflect.DeepEqual(c.Body, want) {
+					t.Errorf("Parse %02x.. = %+v, want %+v", list[0], c.Body, want)
+				}
+			}
+		})
 	}
 }
 

@@ -4,7 +4,7 @@
 // It knows bytes only: it opens no socket, reads no clock and gives no meaning
 // to an id. What id 0x07 says in a search request is the business of package
 // message. Unknown ids survive a round trip: an old node passes on what is new.
-// Packed lists (0x42) are another encoding of the same List and not read here.
+// Packed lists (0x42) are another encoding of the same List: see package arith.
 //
 // # Wire form
 //

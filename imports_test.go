@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"overlay/overlaytest"},
 	{"directory"},
 	{"traverse", "relay", "login", "media"},
-	{"media/ogg"},
+	{"media/ogg", "relay/load"},
 	{"media/sample"},
 	{"presence", "call", "chat"},
 	{"store"},

@@ -51,6 +51,8 @@ type commands struct {
 	Synthesise synthesiseCmd `cmd:"" help:"Write a capture of made-up calls for linnet detect, and a label for each as JSON to stdout."`
 	Dissect    dissectCmd    `cmd:"" help:"Explain captured traffic, and single lists and frames."`
 
+	Bench benchCmd `cmd:"" help:"Measure this machine and program."`
+
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -30,8 +30,9 @@ const (
 type plan struct {
 	Kind  Kind              `json:"kind"`
 	Legs  int               `json:"legs"`
-	Sides [2]netip.AddrPort `json:"sides"` // leg i goes from port +i%sockets of the first to that of the second
-	Ports int               `json:"ports"`
+	Sides [2]netip.AddrPort `json:"sides"` // the first address of each
+	Ports int               `json:"ports"` // how many follow it
+	Train bool              `json:"train"` // packets of one leg come after one another
 }
 
 // sockets is how many sockets a side has at most.

@@ -181,7 +181,7 @@ func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Co
 		}
 		defer p.Close()
 		in, out := json.NewDecoder(bufio.NewReader(p)), json.NewEncoder(p)
-		if err := out.Encode(plan{Kind: kind, Legs: g.o.Legs, Sides: g.sides, Ports: len(g.from)}); err != nil {
+		if err := out.Encode(plan{Kind: kind, Legs: g.o.Legs, Sides: g.sides, Ports: len(g.from), Train: g.o.Train}); err != nil {
 			return turn{}, fmt.Errorf("load: tell the plan: %w", err)
 		}
 		var r ready

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -21,11 +20,11 @@ import (
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
-// Serve relays as it is told on r, on one core, until r ends. It answers on w.
+// Serve relays as it is told on r, until r ends, and answers on w. The process
+// should have one core.
 // Whoever tells it may have it send to any address: it is for measuring on a
 // network of one's own.
 func Serve(ctx context.Context, listen netip.Addr, r io.Reader, w io.Writer) error {
-	runtime.GOMAXPROCS(1)
 	lines, answers := bufio.NewScanner(r), json.NewEncoder(w)
 	if !lines.Scan() {
 		return lines.Err()
@@ -69,12 +68,13 @@ type server struct {
 	done    chan struct{}
 }
 
-// ends are the addresses of a leg.
+// ends are the addresses of a leg. Those that share a sender have receivers of
+// their own.
 func (p plan) ends(leg int) (from, to netip.AddrPort) {
-	at := func(a netip.AddrPort) netip.AddrPort {
-		return netip.AddrPortFrom(a.Addr(), a.Port()+uint16(leg%p.Ports))
+	at := func(a netip.AddrPort, i int) netip.AddrPort {
+		return netip.AddrPortFrom(a.Addr(), a.Port()+uint16(i%p.Ports))
 	}
-	return at(p.Sides[0]), at(p.Sides[1])
+	return at(p.Sides[0], leg), at(p.Sides[1], leg+leg/p.Ports)
 }
 
 // nobody handles what is not for a leg.
@@ -90,7 +90,7 @@ func startRelay(ctx context.Context, listen netip.AddrPort, p plan) (*server, er
 		Addr: listen, Lifetime: 24 * time.Hour, Reservations: p.Legs, Packets: 1e8, Bytes: 1e12,
 	})
 	l, err := link.Open(link.Options{
-		Handler: nobody{}, Listen: listen, Trains: true,
+		Handler: nobody{}, Listen: listen, Trains: p.Train,
 		Forward: func(now time.Time, from link.Origin, tag uint32, size int) (link.Origin, uint32, bool) {
 			to, out, mine := r.Forward(now, relay.Origin(from), tag, size)
 			return link.Origin(to), out, mine

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"text/tabwriter"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/relay/load"
+)
+
+type benchCmd struct {
+	Relay benchRelayCmd `cmd:"" help:"Measure how much a relay carries, and what it adds to a packet's time."`
+}
+
+type benchRelayCmd struct {
+	Legs     int        `default:"1000" help:"Calls, one way each."`
+	Size     int        `default:"160" help:"Bytes of a datagram."`
+	PPS      int        `default:"0" help:"Packets per second, all legs together. 0 is as many as go: the rate is measured then, else the delay."`
+	Seconds  int        `default:"3" help:"Length of each turn."`
+	Turns    int        `default:"3" help:"Turns of relay and baseline, one after the other; the median counts."`
+	Train    bool       `help:"Send the packets of a leg after one another, as video does."`
+	Baseline load.Kind  `default:"recvmmsg" enum:"recvmmsg,single" help:"The plain forwarder to compare with: in batches, or a system call a packet."`
+	Peer     string     `placeholder:"ADDR" help:"Use the relay that runs there: the same command with --serve."`
+	Local    netip.Addr `default:"127.0.0.1" help:"Address to send from and receive at."`
+	Serve    string     `placeholder:"ADDR" help:"Relay for whoever connects to this TCP address, and measure nothing. Only on a network of your own: it sends where it is told to."`
+	Pipe     bool       `hidden:""`
+}
+
+func (c *benchRelayCmd) Run(p *program) error {
+	switch {
+	case c.Pipe:
+		runtime.GOMAXPROCS(1)
+		return load.Serve(p.ctx, c.Local, p.stdin, p.stdout)
+	case c.Serve != "":
+		return c.serve(p)
+	}
+	o := load.Options{
+		Legs: c.Legs, Size: c.Size, PPS: c.PPS, Time: time.Duration(c.Seconds) * time.Second,
+		Turns: c.Turns, Train: c.Train, Baseline: c.Baseline,
+	}
+	dial := c.ownProcess
+	if c.Peer != "" {
+		dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", c.Peer)
+		}
+	}
+	r, err := load.Run(p.ctx, o, c.Local, dial, func(done, all int) { p.tell("turn %d of %d", done, all) })
+	if err != nil {
+		return &linnet.Error{Code: linnet.CodeFailed, Text: err.Error()}
+	}
+	return p.print(r, func(w *tabwriter.Writer) {
+		fmt.Fprintf(w, "%d legs, %d bytes, packets per second\n", r.Legs, r.Size)
+		fmt.Fprintf(w, "  offered\t%.0f\n  relayed\t%.0f\tlost %.2f %%\n", r.Offered, r.Relayed, 100*r.Loss)
+		fmt.Fprintf(w, "  of one core\t%.0f\t%.2f of a plain forwarder's %.0f (%s)\n", r.PerCore, r.Ratio, r.Baseline, c.Baseline)
+		if c.PPS > 0 {
+			fmt.Fprintf(w, "  added delay\t%.0f us\tp99 %.0f us, p99.9 %.0f us\n", r.Added.P50, r.Added.P99, r.Added.P999)
+		}
+	})
+}
+
+// ownProcess starts this program once more to relay.
+func (c *benchRelayCmd) ownProcess(ctx context.Context) (io.ReadWriteCloser, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, exe, "bench", "relay", "--pipe", "--local", c.Local.String())
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	return child{in, out, cmd}, cmd.Start()
+}
+
+// A child ends when its input does.
+type child struct {
+	io.WriteCloser
+	io.Reader
+	cmd *exec.Cmd
+}
+
+func (c child) Close() error {
+	c.WriteCloser.Close()
+	return c.cmd.Wait()
+}
+
+// serve relays for one connection after the other.
+func (c *benchRelayCmd) serve(p *program) error {
+	l, err := net.Listen("tcp", c.Serve)
+	if err != nil {
+		return &linnet.Error{Code: linnet.CodeUsage, Text: err.Error(), Hint: "give an address of this machine and a free port"}
+	}
+	stop := context.AfterFunc(p.ctx, func() { l.Close() })
+	defer stop()
+	runtime.GOMAXPROCS(1)
+	p.tell("Relaying for `linnet bench relay --peer %v`. Stop with Ctrl-C.", l.Addr())
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return p.ctx.Err()
+		}
+		if err := load.Serve(p.ctx, c.Local, bufio.NewReader(conn), conn); err != nil {
+			p.tell("%v: %v", conn.RemoteAddr(), err)
+		}
+		conn.Close()
+	}
+}

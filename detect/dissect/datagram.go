@@ -77,7 +77,7 @@ func (d *Dissector) hidden(p *capture.Packet, f frame.Frame, x *Explanation) {
 	}
 	o, ok := d.opener.open(p, f)
 	if !ok {
-		x.note("hidden: no known pair of public addresses opens it (%d bytes of commands)", len(f.Body))
+		x.note("hidden: no addresses that are known open it (%d bytes of commands)", len(f.Body))
 		return
 	}
 	d.prove(p)

@@ -66,20 +66,27 @@ const (
 
 // sealed explains what is under the cipher.
 func (r *Record) sealed(body []byte, request bool) {
-	what := "whether it is granted, and the certificate"
-	if request {
-		what = "user, secret (MD5 of name and password), the modulus of the device's RSA key, its version"
-	}
 	if len(body) <= checkSize {
 		r.note("too short to hold anything")
 		return
 	}
-	r.note("sealed, %d bytes of AES-256 in counter mode: %s", len(body)-checkSize, what)
-	// The check is the CRC of the sealed bytes XOR the index, which is 0 here.
+	// The check is the CRC of the sealed bytes XOR the record's index.
 	end := len(body) - checkSize
-	if binary.LittleEndian.Uint16(body[end:]) == uint16(obfuscate.CRC(body[:end])) {
-		r.note("its last two bytes are the CRC of the sealed bytes, and fit; whoever changes those can correct it")
+	index := binary.LittleEndian.Uint16(body[end:]) ^ uint16(obfuscate.CRC(body[:end]))
+	what := "whether it is granted, and the certificate"
+	switch {
+	case 0 < index && index < maxLoginRecords:
+		what = "it goes on"
+	case request:
+		what = "user, secret (MD5 of name and password), the modulus of the device's RSA key, its version"
+	}
+	r.note("sealed, %d bytes of AES-256 in counter mode: %s", end, what)
+	if index < maxLoginRecords {
+		r.note("its last two bytes are the CRC of the sealed ones (record %d of its direction): whoever changes those can correct it", index)
 	} else {
-		r.note("its last two bytes are not the CRC of the sealed bytes")
+		r.note("its last two bytes are not the CRC of the sealed ones")
 	}
 }
+
+// maxLoginRecords is more than a login has, and few enough for a wrong CRC to be noticed.
+const maxLoginRecords = 64

@@ -77,18 +77,18 @@ func Published(threshold float64) ChiSquared {
 	return ChiSquared{Random: b, High: b, Low: b, Fixed: b, Padding: true}
 }
 
-var published = Published(150)
-
-// corrected has bounds that follow the number of messages. One fixed bit
-// gives n + 14, which passes the printed 150 only from some 150 messages on.
-// Of 14 to 16 random groups the largest stays below 45 in 99 % of flows of any
-// length, and the smallest above 1.8 in 99.9 %.
-var corrected = ChiSquared{
-	Random: Bound{Fixed: 45},
-	Even:   1.8,
-	High:   Bound{PerMessage: 0.6},
-	Low:    Bound{PerMessage: 5},
-	Fixed:  Bound{PerMessage: 10},
+// Corrected has bounds that follow the number of messages. One fixed bit gives
+// n + 14, which passes the printed 150 only from some 150 messages on. Of 14 to
+// 16 random groups the largest stays below random in 99 % of flows of any
+// length where random is 45, and the smallest above 1.8 in 99.9 %.
+func Corrected(random float64) ChiSquared {
+	return ChiSquared{
+		Random: Bound{Fixed: random},
+		Even:   1.8,
+		High:   Bound{PerMessage: 0.6},
+		Low:    Bound{PerMessage: 5},
+		Fixed:  Bound{PerMessage: 10},
+	}
 }
 
 // Classify judges a UDP or a TCP flow of n messages, and says why it is in no

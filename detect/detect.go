@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/linnet-p2p/linnet/detect/capture"
@@ -57,24 +58,14 @@ type Detector struct {
 // packets when it ends or has to make room, an endpoint of enough packets and
 // peers at the end.
 func New(o Options, found func(*Result)) *Detector {
-	if o.Belief == 0 {
-		o.Belief = minBelief
-	}
-	if o.MinPackets == 0 {
-		o.MinPackets = 100
-	}
-	if o.MaxMemory == 0 {
-		o.MaxMemory = 16 << 20
-	}
-	d := &Detector{options: o, found: found, chi2: corrected, udp: share(correctedUDP), tcp: share(correctedTCP)}
+	o.Belief = cmp.Or(o.Belief, minBelief)
+	o.MinPackets = cmp.Or(o.MinPackets, 100)
+	o.MaxMemory = cmp.Or(o.MaxMemory, 16<<20)
+	d := &Detector{options: o, found: found}
 	if o.AsPublished {
-		d.chi2, d.udp, d.tcp = published, share(publishedBayes), share(publishedBayes)
-	}
-	if o.Chi2 != 0 {
-		d.chi2.Random = Bound{Fixed: o.Chi2}
-		if o.AsPublished {
-			d.chi2 = Published(o.Chi2)
-		}
+		d.chi2, d.udp, d.tcp = Published(cmp.Or(o.Chi2, 150)), share(publishedBayes), share(publishedBayes)
+	} else {
+		d.chi2, d.udp, d.tcp = Corrected(cmp.Or(o.Chi2, 45)), share(correctedUDP), share(correctedTCP)
 	}
 	d.flows.limit, d.flows.evicted = o.MaxMemory*3/4, d.ended
 	d.endpoints.limit, d.endpoints.evicted = o.MaxMemory/4, d.judgeEndpoint

@@ -357,6 +357,25 @@ func TestNotCalls(t *testing.T) {
 	}
 }
 
+// A capture of two interfaces, or of both ends, has every message twice.
+func TestCapturedTwice(t *testing.T) {
+	x := newTraffic(7)
+	for range 200 {
+		m := x.bytes(32)
+		m[2] = m[2]&0x70 | 0x0d
+		x.send(addr(1, 1), addr(2, 2), m)
+		again := x.packets[len(x.packets)-1]
+		again.Time = again.Time.Add(time.Millisecond)
+		x.packets = append(x.packets, again)
+	}
+	if r := x.results(detect.Options{}); len(r) != 1 || r[0].Verdict != detect.Voice {
+		t.Errorf("%+v", r[0])
+	}
+	if r := x.results(detect.Options{AsPublished: true}); len(r) != 1 || r[0].Packets != 400 {
+		t.Errorf("as published: %+v", r[0])
+	}
+}
+
 // A flow ends with 20 s of silence; what comes then is another one.
 func TestSilence(t *testing.T) {
 	x := newTraffic(5)

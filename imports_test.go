@@ -36,6 +36,7 @@ var layers = [][]string{
 	{"media/ogg", "relay/load"},
 	{"media/sample"},
 	{"presence", "call", "chat"},
+	{"sim"},
 	{"store"},
 	{"node"},
 	{"api/http"},

@@ -225,7 +225,8 @@ func (c *Client) storeFailed(now time.Time, err error) {
 }
 
 const (
-	askNext    = time.Second             // then the second supernode is asked, too
+	askNext    = time.Second             // then the next supernode is asked, too
+	maxAsked   = 5                       // the own ones, and others that this node heard of
 	askWait    = 2500 * time.Millisecond // for one supernode
 	maxLookups = 256
 )
@@ -255,6 +256,15 @@ func (c *Client) Lookup(now time.Time, user linnet.UserName, fresh bool) Lookup 
 		best: make(map[linnet.NodeID]*Record), absent: make(map[linnet.NodeID]bool),
 	}
 	s.left = s.left[:min(len(s.left), 2)]
+	if len(s.left) > 0 {
+		for range maxAsked - len(s.left) { // both of its own may lie
+			if hosts := c.o.Overlay.Hosts(); len(hosts) > 0 {
+				if node := hosts[c.o.Rand.IntN(len(hosts))]; node != c.o.Self.Node && !slices.Contains(s.left, node) {
+					s.left = append(s.left, node)
+				}
+			}
+		}
+	}
 	switch {
 	case len(c.lookups) >= maxLookups:
 		c.emit(Found{Lookup: id, User: user, Err: ErrBusy})
@@ -263,13 +273,19 @@ func (c *Client) Lookup(now time.Time, user linnet.UserName, fresh bool) Lookup 
 	default:
 		c.lookups[id] = s
 		c.ask(now, id, s)
-		c.after(now, askNext, func(now time.Time) {
-			if c.lookups[id] == s {
-				c.ask(now, id, s)
-			}
-		})
+		c.goOn(now, id, s)
 	}
 	return id
+}
+
+// goOn asks one more as long as there is no good answer.
+func (c *Client) goOn(now time.Time, id Lookup, s *search) {
+	c.after(now, askNext, func(now time.Time) {
+		if c.lookups[id] == s && len(s.left) > 0 {
+			c.ask(now, id, s)
+			c.goOn(now, id, s)
+		}
+	})
 }
 
 // ask asks the next supernode, if there is one left.

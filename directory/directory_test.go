@@ -439,7 +439,7 @@ func TestOnlyOwnRecordsOfClients(t *testing.T) {
 		{"another's record", alice.ID(), &message.StoreRecord{Record: record}, message.FailureInvalid},
 		{"a stranger's store", stranger, &message.StoreRecord{Record: record}, message.FailureDenied},
 		{"a client as member", bob.ID(), &message.StoreRecord{Record: record, Member: true}, message.FailureDenied},
-		{"a stranger's search", stranger, &message.Search{Terms: []message.Term{{Text: "bob", Field: message.FieldUser}}}, message.FailureDenied},
+		{"a stranger's search as member", stranger, &message.Search{Terms: []message.Term{{Text: "bob", Field: message.FieldUser}}, Member: true}, message.FailureDenied},
 		{"a search for anything", alice.ID(), &message.Search{Terms: []message.Term{{Text: "Paris", Field: 99}}}, message.FailureInvalid},
 		{"no record", bob.ID(), &message.StoreRecord{Record: []byte("A")}, message.FailureInvalid},
 	} {

@@ -53,8 +53,8 @@ func (s *Supernode) receivedSearch(now time.Time, from linnet.NodeID, id uint16,
 		return
 	}
 	switch {
-	case msg.Member || !s.mine(from):
-		s.refuse(from, id, message.FailureDenied, "you are not attached here")
+	case msg.Member:
+		s.refuse(from, id, message.FailureDenied, "you are no supernode")
 	case !s.allow(now, from):
 		s.refuse(from, id, message.FailureTooMany, "too many requests")
 	default:

@@ -69,6 +69,7 @@ type attaching struct {
 	short   int     // rounds in a row that did not find enough
 	tried   int     // hosts probed in this round
 	blind   bool    // in this round, hosts that answered no probe were connected to
+	heard   bool    // in this round, a probe was answered: UDP gets through
 	probes  map[netip.AddrPort]*cachedHost
 	ready   []*cachedHost // said yes and are not needed yet
 	next    time.Time     // for the next probes
@@ -132,7 +133,7 @@ func (m *Machine) seek(now time.Time) {
 	if a.seeking || a.missing() <= 0 || m.serving() || m.leaving {
 		return
 	}
-	a.seeking, a.tried, a.blind, a.ready, a.next = true, 0, false, nil, now
+	a.seeking, a.tried, a.blind, a.heard, a.ready, a.next = true, 0, false, false, nil, now
 	a.round++
 	a.probes = make(map[netip.AddrPort]*cachedHost)
 	m.step(now)
@@ -161,7 +162,7 @@ func (m *Machine) step(now time.Time) {
 	if a.underWay() {
 		return
 	}
-	if !a.blind {
+	if !a.blind && !a.heard {
 		// Where UDP is blocked no probe is ever answered; a session's ladder gets through.
 		a.blind = true
 		for range a.missing() {
@@ -215,6 +216,7 @@ func (m *Machine) Probed(now time.Time, addr netip.AddrPort, rtt time.Duration, 
 		return
 	}
 	delete(a.probes, addr)
+	a.heard = a.heard || answer != nil
 	h.rtt = uint32(max(1, min(rtt.Microseconds(), math.MaxUint32)))
 	switch answer := answer.(type) {
 	case *message.ProbeAccepted:

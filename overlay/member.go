@@ -167,6 +167,22 @@ func (m *Machine) announce(now time.Time, incarnation uint64) error {
 	return nil
 }
 
+// remember begins with the supernodes that were known before. Who has gone since
+// will be found out like any other death.
+func (m *Machine) remember(now time.Time) {
+	for _, b := range m.o.Members {
+		e, err := m.o.Trust.OpenEntry(b, now)
+		if err != nil || !e.Serves() || len(m.table.members) >= m.o.Limits.Members {
+			continue
+		}
+		if x := m.table.get(e.Node); x == nil || x.incarnation < e.Incarnation {
+			m.table.put(e.seat).since = 0
+			m.table.slots.put(e.seat)
+		}
+	}
+	m.o.Members = nil
+}
+
 // enter puts what is now believed of a supernode into the table.
 func (m *Machine) enter(now time.Time, e *seat, s State) {
 	x := m.table.put(e)

@@ -55,8 +55,9 @@ type Options struct {
 	Role  linnet.Role      // Supernode or not
 	Addrs []netip.AddrPort // of a supernode, best first: what its entry says
 
-	Bootstrap []Host // the descriptor's first supernodes
-	HostCache []byte // what Machine.HostCache gave before
+	Bootstrap []Host   // the descriptor's first supernodes
+	HostCache []byte   // what Machine.HostCache gave before
+	Members   [][]byte // entries of supernodes, for one that starts again and knew the network before
 
 	KeepAlive time.Duration // of the mapping to a supernode, 15 to 120 s; zero means 30 s
 	Limits    Limits
@@ -167,9 +168,12 @@ func (m *Machine) serve(now time.Time) error {
 	m.reign++
 	m.since = now
 	m.clients = make(map[linnet.NodeID]*client)
-	if err := m.announce(now, max(m.incarnation()+1, uint64(now.UnixMilli()))); err != nil {
-		m.o.Role &^= linnet.Supernode
-		return err
+	m.remember(now)
+	if m.incarnation() != uint64(now.UnixMilli()) { // else the entry that is known is this one
+		if err := m.announce(now, max(m.incarnation()+1, uint64(now.UnixMilli()))); err != nil {
+			m.o.Role &^= linnet.Supernode
+			return err
+		}
 	}
 	m.join(now, joinFirst)
 	m.startSwim(now)

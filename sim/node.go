@@ -1,0 +1,373 @@
+package sim
+
+import (
+	"bytes"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// A part is one of the machines of a node.
+type part uint8
+
+const (
+	ofOverlay part = iota
+	ofClient
+	ofMember
+)
+
+// A node is one computer of the run: the real machines, and in place of sockets
+// and sessions only what they would do.
+type node struct {
+	index   uint32
+	account uint32
+	id      linnet.NodeID
+	addr    netip.AddrPort
+	cert    *suite.Certificate
+	place   place
+
+	supernode bool // by its owner's will: an operator's
+	volunteer bool // can be reached, and its owner agreed
+	liar      bool
+	doomed    bool // it crashes again and again, and is not counted
+
+	// While it runs.
+	machine *overlay.Machine
+	client  *directory.Client
+	member  *directory.Supernode
+	life    uint32
+	online  int64 // since when it publishes
+	links   int   // attachments
+	wake    int64
+	pumping bool
+
+	sessions map[uint32]uint32 // peer -> its life when the session was made
+	opening  []opening
+	asked    []asked
+	nextID   uint16
+	looking  []looking
+
+	// On its disk.
+	hosts, history []byte
+	sequence       uint64
+	shelf          shelf // of a supernode
+
+	// The processor of a supernode.
+	busy      int64 // until when it has work
+	used      int64 // nanoseconds of work in this second
+	overdue   int64 // since when it is hopelessly behind; 0: it is not
+	processor int64 // nanoseconds that a handshake takes; 0: nothing takes any time
+}
+
+// A shelf is the records that a supernode has on its disk.
+type shelf map[linnet.NodeID][]byte
+
+func (s *shelf) put(node linnet.NodeID, record []byte) {
+	if *s == nil {
+		*s = make(shelf)
+	}
+	(*s)[node] = record
+}
+
+func (s *shelf) remove(node linnet.NodeID) { delete(*s, node) }
+
+func (s shelf) records() [][]byte {
+	var list [][]byte
+	for _, node := range slices.SortedFunc(maps.Keys(s), func(a, b linnet.NodeID) int { return bytes.Compare(a[:], b[:]) }) {
+		list = append(list, s[node])
+	}
+	return list
+}
+
+type opening struct {
+	peer  uint32
+	since int64
+	wait  []outgoing
+}
+
+type outgoing struct {
+	msg   message.Message
+	reply bool
+	part  part
+	id    uint16
+	token overlay.Token
+}
+
+type asked struct {
+	id    uint16
+	part  part
+	peer  uint32
+	token overlay.Token
+	until int64
+}
+
+type looking struct {
+	id     directory.Lookup
+	target uint32
+	since  int64
+}
+
+const maxQueue = 16 // commands that wait for a session
+
+func (n *node) up() bool { return n.machine != nil }
+
+func (n *node) serves() bool { return n.member != nil }
+
+func (w *world) identity(n *node) overlay.Identity {
+	expires := epoch.AddDate(0, 0, 30)
+	return overlay.Identity{Node: n.id, Certificate: certify(n.index, n.account, expires), Keys: keys(n.index)}
+}
+
+// start starts a node from what it has on its disk.
+func (w *world) start(n *node) {
+	if n.up() {
+		return
+	}
+	n.life++
+	n.wake, n.links, n.online, n.busy, n.used, n.overdue = 0, 0, 0, 0, 0, 0
+	n.sessions = make(map[uint32]uint32)
+	n.opening, n.asked, n.looking = nil, nil, nil
+	o := overlay.Options{
+		Self: w.identity(n), Trust: w.trust, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), uint64(n.index))),
+		HostCache: n.hosts, Bootstrap: w.bootstrap(n), KeepAlive: keepAlive, Limits: w.limits(n), Naive: w.o.Naive,
+	}
+	n.hosts = nil
+	if n.supernode {
+		o.Role, o.Addrs = linnet.Supernode, []netip.AddrPort{n.addr}
+		o.Members = w.known
+	}
+	if n.volunteer {
+		o.Volunteer = overlay.Volunteer{Conditions: overlay.Conditions{Agreed: true, Upstream: 5_000_000, CPU: 10}, History: n.history}
+	}
+	n.machine = overlay.New(o)
+	if n.supernode {
+		w.serve(n)
+	} else if !n.doomed {
+		w.online(n, 1)
+	}
+	if err := n.machine.Start(w.time()); err != nil {
+		w.fail("%s does not start: %v", n.id.Short(), err)
+	}
+	if !n.supernode {
+		n.client = directory.NewClient(directory.ClientOptions{
+			Self: w.identity(n), Trust: w.trust, Overlay: n.machine, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), uint64(n.index))), Sequence: n.sequence,
+		})
+		n.client.Publish(w.time(), directory.Status{})
+	}
+	w.pump(n)
+}
+
+// serve gives a node that is a supernode now its shelf.
+func (w *world) serve(n *node) {
+	n.member = directory.NewSupernode(directory.SupernodeOptions{Self: w.identity(n), Trust: w.trust, Seats: n.machine})
+	n.member.Start(w.time(), n.shelf.records())
+	n.processor = w.handshake
+	w.supernodes++
+}
+
+// stop ends a node: told tells its supernodes before, as whoever shuts down does,
+// else it crashes.
+func (w *world) stop(n *node, told bool) {
+	if !n.up() {
+		return
+	}
+	if told {
+		n.machine.Leave(w.time())
+		w.pump(n)
+	}
+	if n.serves() {
+		w.supernodes--
+		if !told {
+			w.died(n)
+		}
+	}
+	if !n.supernode && n.client != nil {
+		if !n.doomed && !n.serves() {
+			w.online(n, -1)
+			w.count(n, n.links, 0)
+		}
+		n.hosts, n.history = n.machine.HostCache(), n.machine.History()
+	}
+	for _, l := range n.looking {
+		w.lookups.abandoned(l)
+	}
+	n.machine, n.client, n.member, n.sessions, n.opening, n.asked, n.looking = nil, nil, nil, nil, nil, nil, nil
+	n.links, n.processor = 0, 0
+}
+
+// pump does what the machines want until they want nothing more.
+func (w *world) pump(n *node) {
+	if n.pumping {
+		return
+	}
+	n.pumping = true
+	for again := true; again && n.up(); {
+		again = false
+		for _, e := range n.machine.Take() {
+			again = true
+			w.effect(n, ofOverlay, e)
+		}
+		if n.client != nil {
+			for _, e := range n.client.Take() {
+				again = true
+				w.effect(n, ofClient, e)
+			}
+		}
+		if n.member != nil {
+			for _, e := range n.member.Take() {
+				again = true
+				w.effect(n, ofMember, e)
+			}
+		}
+	}
+	n.pumping = false
+	if !n.up() {
+		return
+	}
+	next := n.machine.Deadline()
+	for _, p := range [2]interface{ Deadline() time.Time }{n.client, n.member} {
+		if p == (*directory.Client)(nil) || p == (*directory.Supernode)(nil) {
+			continue
+		}
+		if d := p.Deadline(); !d.IsZero() && (next.IsZero() || d.Before(next)) {
+			next = d
+		}
+	}
+	if next.IsZero() {
+		return
+	}
+	at := max(int64(next.Sub(epoch)), w.now)
+	if n.wake != 0 && n.wake <= at {
+		return
+	}
+	n.wake = at
+	e := w.queue.make(wake, at, n.index)
+	e.life = n.life
+	w.queue.push(e)
+}
+
+func (w *world) tick(n *node) {
+	now := w.time()
+	n.machine.Tick(now)
+	if n.client != nil {
+		n.client.Tick(now)
+	}
+	if n.member != nil {
+		n.member.Tick(now)
+	}
+}
+
+// effect does one thing that a machine wants.
+func (w *world) effect(n *node, p part, e overlay.Effect) {
+	switch e := e.(type) {
+	case overlay.Send:
+		w.send(n, e.To, outgoing{msg: e.Message, part: p})
+	case overlay.Request:
+		n.nextID++
+		if len(n.asked) >= 64 && len(n.asked)%64 == 0 {
+			n.asked = slices.DeleteFunc(n.asked, func(a asked) bool { return a.until < w.now })
+		}
+		peer, ok := w.byID[e.To]
+		if !ok {
+			return
+		}
+		n.asked = append(n.asked, asked{n.nextID, p, peer, e.Token, w.now + int64(e.Wait)})
+		w.send(n, e.To, outgoing{msg: e.Message, part: p, id: n.nextID, token: e.Token})
+	case overlay.Respond:
+		w.send(n, e.To, outgoing{msg: e.Message, reply: true, id: e.ID})
+	case overlay.Probe:
+		w.probe(n, e.Addr)
+	case overlay.Dial:
+		if peer, ok := w.byAddr[e.Addr]; ok && w.nodes[peer].volunteer {
+			w.fly(dialled, n, w.nodes[peer], e.Message)
+		}
+	case overlay.Connect:
+		w.open(n, w.byID[e.Host.Node])
+	case overlay.Disconnect:
+		if peer, ok := w.byID[e.Node]; ok {
+			delete(n.sessions, peer)
+			w.fly(ended, n, w.nodes[peer], nil)
+		}
+	case overlay.Attached:
+		n.links++
+		w.count(n, n.links-1, n.links)
+		if n.client != nil {
+			n.client.AttachmentsChanged(w.time())
+		}
+	case overlay.Detached:
+		n.links--
+		w.count(n, n.links+1, n.links)
+		if n.client != nil {
+			n.client.AttachmentsChanged(w.time())
+		}
+	case overlay.MembersChanged:
+		if n.member != nil {
+			n.member.MembersChanged(w.time())
+		}
+	case overlay.RoleChanged:
+		w.changeRole(n, e.Role)
+	case directory.Persist:
+		n.shelf.put(e.Node, e.Record)
+	case directory.Forget:
+		n.shelf.remove(e.Node)
+	case directory.Unanswered:
+		n.machine.Doubt(w.time(), e.Node)
+	case directory.Published:
+		n.sequence = e.Sequence
+		if n.online == 0 {
+			n.online = w.now
+			w.reachable(n)
+		}
+	case directory.Found:
+		w.found(n, e)
+	}
+}
+
+// count notes that a client has so many attachments now.
+func (w *world) count(n *node, before, after int) {
+	if n.supernode || n.doomed || before > 0 == (after > 0) {
+		return
+	}
+	if after > 0 {
+		w.attached++
+	} else {
+		w.attached--
+	}
+}
+
+// changeRole follows a volunteer who became a supernode, or is one no longer. As
+// a user of its own it is not looked at meanwhile.
+func (w *world) changeRole(n *node, r linnet.Role) {
+	if r&linnet.Supernode != 0 {
+		w.promotions++
+		w.serve(n)
+		w.online(n, -1)
+		return
+	}
+	w.demotions++
+	w.online(n, 1)
+	w.supernodes--
+	n.member, n.processor = nil, 0
+}
+
+// bootstrap are the supernodes that a node knows of without having been online before.
+func (w *world) bootstrap(n *node) []overlay.Host {
+	if n.supernode || w.o.Scenario == "flash-crowd" {
+		return w.first
+	}
+	hosts := make([]overlay.Host, 0, known)
+	for range known {
+		hosts = append(hosts, w.hosts[w.rand.IntN(len(w.hosts))])
+	}
+	return hosts
+}
+
+const known = 4 // hosts that a node of an old network begins with

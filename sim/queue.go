@@ -1,0 +1,119 @@
+package sim
+
+import (
+	"net/netip"
+
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// A kind is what an event does.
+type kind uint8
+
+const (
+	wake    kind = iota // a node's alarm
+	arrive              // a command over a session
+	hello               // a handshake begins
+	welcome             // its answer
+	timeout             // a handshake, or what was sent over a session that is no more
+	ended               // a session was closed by the other end
+	probe               // raw request
+	probed              // and its answer
+	dialled
+	script // of the scenario
+)
+
+// An event is something that happens to a node. They are kept by the million,
+// so there is one struct for all kinds.
+type event struct {
+	at   int64 // nanoseconds since the run began
+	seq  uint64
+	kind kind
+
+	reply  bool
+	queued bool // it has waited for the processor
+	part   part // of a command: whose request it is, or was
+	id     uint16
+	life   uint32 // of the node, when the event was made: an event of an earlier life is void
+	peer   uint32 // the other node
+	node   uint32
+	extra  int64 // token, life of the peer, or time sent
+	msg    message.Message
+}
+
+func (e *event) token() overlay.Token { return overlay.Token(e.extra) }
+
+// A queue is the events to come, the first on top of a heap of four branches.
+type queue struct {
+	heap []*event
+	seq  uint64
+	free []*event
+}
+
+func (q *queue) before(a, b *event) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
+
+// make gives an event to fill in.
+func (q *queue) make(k kind, at int64, node uint32) *event {
+	var e *event
+	if n := len(q.free); n > 0 {
+		e, q.free = q.free[n-1], q.free[:n-1]
+	} else {
+		e = new(event)
+	}
+	*e = event{kind: k, at: at, node: node}
+	return e
+}
+
+func (q *queue) push(e *event) {
+	q.seq++
+	e.seq = q.seq
+	q.heap = append(q.heap, e)
+	for i := len(q.heap) - 1; i > 0; {
+		up := (i - 1) / 4
+		if !q.before(e, q.heap[up]) {
+			break
+		}
+		q.heap[i], q.heap[up] = q.heap[up], e
+		i = up
+	}
+}
+
+func (q *queue) pop() *event {
+	first, last := q.heap[0], q.heap[len(q.heap)-1]
+	q.heap[len(q.heap)-1] = nil
+	q.heap = q.heap[:len(q.heap)-1]
+	n := len(q.heap)
+	if n == 0 {
+		return first
+	}
+	i := 0
+	for {
+		least, child := -1, 4*i+1
+		for c := child; c < min(child+4, n); c++ {
+			if least < 0 || q.before(q.heap[c], q.heap[least]) {
+				least = c
+			}
+		}
+		if least < 0 || !q.before(q.heap[least], last) {
+			break
+		}
+		q.heap[i] = q.heap[least]
+		i = least
+	}
+	q.heap[i] = last
+	return first
+}
+
+// done gives an event back.
+func (q *queue) done(e *event) {
+	e.msg = nil
+	if len(q.free) < 1<<16 {
+		q.free = append(q.free, e)
+	}
+}
+
+// addrOf is the address of a node: each fills its own /24, unless the scenario
+// puts it elsewhere.
+func addrOf(n uint32) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(11 + n>>16), byte(n >> 8), byte(n), 1}), 33033)
+}

@@ -1,0 +1,97 @@
+package sim
+
+import (
+	"slices"
+	"time"
+)
+
+// A Report is how a run went. Its JSON is what `linnet sim --json` prints.
+type Report struct {
+	Scenario   string  `json:"scenario"`
+	Nodes      int     `json:"nodes"`
+	Supernodes int     `json:"supernodes"`
+	Seed       uint64  `json:"seed"`
+	Virtual    float64 `json:"virtual_seconds"`
+	Wall       float64 `json:"wall_seconds"`
+
+	Lookup struct {
+		Count    int     `json:"count"`
+		Success  float64 `json:"success"` // 0 to 1
+		P50      float64 `json:"p50_ms"`
+		P99      float64 `json:"p99_ms"`
+		Messages float64 `json:"messages_mean"` // requests and answers, at all nodes
+		Wrong    int     `json:"wrong"`         // answers that are not true
+	} `json:"lookup"`
+	Attached struct {
+		Min       float64 `json:"min"` // fraction of the clients that run
+		Final     float64 `json:"final"`
+		Recovered float64 `json:"recovered_99_s"` // after the blow; 0: it never fell below
+	} `json:"attached_fraction"`
+	Load struct {
+		Mean  float64 `json:"mean"` // clients
+		P99   float64 `json:"p99"`
+		Max   float64 `json:"max"`
+		Limit int     `json:"limit"`
+	} `json:"supernode_load"`
+
+	Lost          int     `json:"supernodes_lost_to_load"`
+	Bytes         float64 `json:"bytes_per_node_per_s"`                 // of a client, both directions, headers included
+	Detection     float64 `json:"detection_p99_s"`                      // of a supernode's death by anybody
+	Dissemination float64 `json:"dissemination_p99_s"`                  // until all others know
+	Membership    float64 `json:"membership_bytes_per_supernode_per_s"` // sent
+	Promotions    int     `json:"promotions"`
+	Seats         int     `json:"seats_seized"`
+	Events        int64   `json:"events"`
+
+	Failed []string `json:"failed"` // what was not as the scenario wants it; empty: survived
+
+	series []sample
+	about  string
+	naive  bool
+}
+
+func (w *world) report(wall time.Duration) *Report {
+	w.sample()
+	r := &Report{
+		Scenario: w.o.Scenario, Nodes: w.o.Nodes, Supernodes: w.o.Supernodes, Seed: w.o.Seed,
+		Virtual: time.Duration(w.now).Seconds(), Wall: wall.Seconds(), Lost: w.lost, Promotions: w.promotions, Seats: w.seized, Events: w.events,
+		Failed: []string{}, series: w.series, about: w.scenario.about, naive: w.o.Naive,
+	}
+	c := &w.lookups
+	r.Lookup.Count, r.Lookup.Wrong = c.count, c.wrong
+	if c.count > 0 {
+		r.Lookup.Success = float64(c.success) / float64(c.count)
+		r.Lookup.Messages = float64(w.searches) / float64(c.count+c.cut)
+	}
+	r.Lookup.P50, r.Lookup.P99 = percentile(c.took, 50), percentile(c.took, 99)
+	r.Attached.Min, r.Attached.Final, r.Attached.Recovered = w.attachMin, w.fraction(), w.recovered.Seconds()
+	r.Load.P99, r.Load.Max, r.Load.Limit = float64(w.loadP99), float64(w.loadMax), w.limit
+	if w.loadCount > 0 {
+		r.Load.Mean = float64(w.loadSum) / float64(w.loadCount)
+	}
+	measured := (time.Duration(w.now) - warmUp).Seconds()
+	r.Bytes = float64(w.clientBytes) / float64(max(w.up, 1)) / measured
+	r.Membership = float64(w.memberBytes) / float64(max(w.supernodes, 1)) / measured
+	r.Detection, r.Dissemination = percentile(seconds(w.detected), 99), percentile(seconds(w.told), 99)
+	if w.scenario.judge != nil && w.failure == nil {
+		r.Failed = append(r.Failed, w.scenario.judge(w, r)...)
+	}
+	return r
+}
+
+func seconds(list []time.Duration) []float64 {
+	s := make([]float64, len(list))
+	for i, d := range list {
+		s[i] = d.Seconds()
+	}
+	return s
+}
+
+// percentile of a list, which it sorts; 0 if that is empty.
+func percentile(list []float64, p int) float64 {
+	if len(list) == 0 {
+		return 0
+	}
+	slices.Sort(list)
+	return list[min(len(list)*p/100, len(list)-1)]
+}

@@ -1,0 +1,227 @@
+// Package sim runs the supernode network in one process, on virtual time: the
+// real machines of packages overlay and directory, a hundred thousand of them
+// or a million, and scenarios that they have to survive.
+//
+// It stands in for what the machines do not do themselves: packets take as long
+// as between real places, some are lost, sessions have to be opened and die
+// silently, computers come and go as those of the old network did, and the
+// processor of a supernode does only so much a second. Signatures are cheap here,
+// and none is skipped. There is no socket, no goroutine and no clock, and the
+// same options give the same run.
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// Options say what to run. A zero field means the scenario's default.
+type Options struct {
+	Scenario   string
+	Nodes      int
+	Supernodes int
+	Seed       uint64
+	Duration   time.Duration // of virtual time, after everybody is there
+	Loss       float64       // of packets; negative: none
+	Naive      bool          // for study: supernodes do not shed and clients do not back off
+	Wire       bool          // send every command as its bytes; ten times slower, and the outcome is the same
+
+	Progress io.Writer // a line now and then; nil: none
+}
+
+var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// keepAlive is that of nodes whose NAT keeps mappings for 60 s, which 95 % of
+// the old network's did.
+const keepAlive = 55 * time.Second
+
+// warmUp is how long everybody has to come online before a scenario begins.
+const warmUp = 4 * time.Minute
+
+// A world is one run.
+type world struct {
+	o      Options
+	now    int64 // nanoseconds since epoch
+	rand   *rand.Rand
+	queue  queue
+	trust  overlay.Trust
+	nodes  []*node
+	byID   map[linnet.NodeID]uint32
+	byAddr map[netip.AddrPort]uint32
+	first  []overlay.Host // the descriptor's supernodes
+	hosts  []overlay.Host // of all operators' supernodes
+	known  [][]byte       // their entries, known to one another from before
+
+	cut       func(a, b *node) bool
+	lie       func(n *node, msg message.Message) message.Message // nil: nothing is said
+	handshake int64                                              // work of a supernode for one; 0: none
+	limit     int                                                // clients of a supernode
+
+	supernodes, up, attached int
+	promotions, demotions    int
+	lost                     int // supernodes that died of their load
+	dropped                  int // packets that a processor had no time for
+	loginBusy                int64
+	authorityDown            bool
+	targets                  []overlay.Slot // that an attacker wants
+	seized                   int            // seats of one of them that he had at most
+	measure
+	scenario scenario
+	failure  error
+}
+
+func (w *world) time() time.Time { return epoch.Add(time.Duration(w.now)) }
+
+// fail ends the run: something happened that must never happen.
+func (w *world) fail(format string, args ...any) {
+	if w.failure == nil {
+		w.failure = fmt.Errorf("at %v: "+format, append([]any{time.Duration(w.now)}, args...)...)
+	}
+}
+
+// at plans something.
+func (w *world) at(d time.Duration, do func()) {
+	e := w.queue.make(script, w.now+int64(d), 0)
+	e.msg = do
+	w.queue.push(e)
+}
+
+// every plans something again and again.
+func (w *world) every(d time.Duration, do func()) {
+	w.at(d, func() {
+		do()
+		w.every(d, do)
+	})
+}
+
+// Run runs a scenario. An error says that the options make no sense, or that an
+// invariant broke; whether the scenario was survived says Report.Failed.
+func Run(o Options) (*Report, error) {
+	s, ok := scenarios[o.Scenario]
+	if !ok {
+		return nil, fmt.Errorf("sim: there is no scenario %q", o.Scenario)
+	}
+	defaults(&o, s)
+	if o.Nodes < 10 || o.Supernodes < 1 || o.Nodes > 1<<22 || o.Supernodes > 1<<15 {
+		return nil, fmt.Errorf("sim: %d nodes and %d supernodes are too few or too many", o.Nodes, o.Supernodes)
+	}
+	began := time.Now()
+	w := &world{o: o, scenario: s, rand: rand.New(rand.NewPCG(o.Seed, 0x6c696e6e6574))}
+	w.limit = max(int(float64(2*o.Nodes)/float64(o.Supernodes)/fullLoad), 20)
+	w.build()
+	w.sampling()
+	s.play(w)
+	w.run(int64(warmUp + o.Duration))
+	r := w.report(time.Since(began))
+	if w.failure != nil {
+		return r, fmt.Errorf("sim: %s, seed %d: %w", o.Scenario, o.Seed, w.failure)
+	}
+	return r, nil
+}
+
+func (w *world) run(end int64) {
+	next, began := int64(0), time.Now()
+	for len(w.queue.heap) > 0 && w.failure == nil {
+		e := w.queue.pop()
+		if e.at > end {
+			break
+		}
+		w.now = e.at
+		w.events++
+		w.handle(e)
+		w.queue.done(e)
+		if w.o.Progress != nil && w.now >= next {
+			next = w.now + int64(5*time.Second)
+			fmt.Fprintf(w.o.Progress, "\r%s: %v of %v, %d supernodes, %d of %d nodes attached, %d lookups, %.1f M events, %v  ", w.o.Scenario,
+				time.Duration(w.now).Truncate(time.Second), time.Duration(end), w.supernodes, w.attached, w.up, w.lookups.count,
+				float64(w.events)/1e6, time.Since(began).Truncate(time.Second))
+		}
+	}
+	w.now = end
+	if w.o.Progress != nil {
+		fmt.Fprintln(w.o.Progress)
+	}
+}
+
+// fullLoad is what of their limit supernodes have to do before a scenario begins.
+const fullLoad = 0.70
+
+// build makes all nodes and plans their coming online.
+func (w *world) build() {
+	o := w.o
+	w.trust = w.newTrust()
+	total := o.Supernodes + o.Nodes
+	w.nodes = make([]*node, 0, total+w.scenario.extra(o))
+	w.byID = make(map[linnet.NodeID]uint32, total)
+	w.byAddr = make(map[netip.AddrPort]uint32, total)
+	for i := range o.Supernodes {
+		n := w.add(operator|uint32(i), addrOf(uint32(i)))
+		n.supernode, n.volunteer = true, true
+	}
+	for i := range o.Nodes {
+		n := w.add(uint32(i), addrOf(uint32(o.Supernodes+i)))
+		n.volunteer = w.scenario.volunteers > 0 && w.rand.Float64() < w.scenario.volunteers
+	}
+	started := o.Supernodes
+	if w.scenario.begin > 0 {
+		started = w.scenario.begin
+	}
+	for _, n := range w.nodes[:o.Supernodes] {
+		h := overlay.Host{Node: n.id, Agreement: keys(n.index).Public().Agreement, Addrs: []netip.AddrPort{n.addr}}
+		if len(w.first) < 3 {
+			w.first = append(w.first, h)
+		}
+		if int(n.index) < started {
+			w.hosts = append(w.hosts, h)
+			entry := overlay.Entry{
+				Certificate: w.identity(n).Certificate, Addrs: h.Addrs, Roles: linnet.Supernode, Incarnation: uint64(epoch.UnixMilli()),
+			}
+			b, err := entry.Sign(keys(n.index))
+			if err != nil {
+				w.fail("entry: %v", err)
+			}
+			w.known = append(w.known, b)
+		}
+	}
+	slices.SortFunc(w.known, func(a, b []byte) int { // as in the tables: it is quicker
+		x, _ := w.trust.OpenEntry(a, epoch)
+		y, _ := w.trust.OpenEntry(b, epoch)
+		return bytes.Compare(x.Node[:], y.Node[:])
+	})
+	for _, n := range w.nodes[:started] {
+		w.start(n)
+	}
+	if w.scenario.begin == 0 {
+		for _, n := range w.nodes[o.Supernodes:] {
+			w.at(time.Duration(w.rand.Int64N(int64(warmUp/4))), func() { w.start(n) })
+		}
+	}
+	w.known = nil // who starts later asks the others
+}
+
+func (w *world) add(account uint32, addr netip.AddrPort) *node {
+	n := &node{index: uint32(len(w.nodes)), account: account, addr: addr, place: w.somewhere()}
+	w.nodes = append(w.nodes, n)
+	cert, err := w.trust.Certificate(certify(n.index, account, epoch.AddDate(0, 0, 30)), epoch)
+	if err != nil {
+		w.fail("certificate: %v", err)
+		return n
+	}
+	n.id = cert.NodeID()
+	w.byID[n.id], w.byAddr[addr] = n.index, n.index
+	return n
+}
+
+func (w *world) limits(n *node) overlay.Limits {
+	// Two thirds of what its processor can do, see measured.
+	return overlay.Limits{Clients: w.limit, Invitations: max(float64(w.limit)/100, 1)}
+}

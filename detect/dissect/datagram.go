@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 
 	"github.com/linnet-p2p/linnet/detect/capture"
 	"github.com/linnet-p2p/linnet/wire/frame"
@@ -100,13 +101,8 @@ func (d *Dissector) hidden(p *capture.Packet, f frame.Frame, x *Explanation) {
 		// Requests are waited for one by one; of the others a confirm is due.
 		sent.expected = x.Commands[0].Kind == kindOneWay
 	}
-	if x.Answers != nil && (x.Answers.how == "answers") {
-		for i := range x.Commands {
-			if x.Commands[i].Answers != nil {
-				x.Answers = nil // said there
-				break
-			}
-		}
+	if slices.ContainsFunc(x.Commands, func(c Command) bool { return c.Answers != nil }) && f.Type != frame.Resend {
+		x.Answers = nil // the command says so
 	}
 }
 

@@ -105,7 +105,7 @@ func TestProbeBehindNAT(t *testing.T) {
 	if resend.Kind != KindResend || resend.Frame.Seed != hex32(0x83b08656^0x7f4e) || resend.Answers == nil || resend.Answers.Number != 2 {
 		t.Errorf("resend: %+v, frame %+v, answers %+v", resend, resend.Frame, resend.Answers)
 	}
-	if c := only(t, resend); c.Answers == nil || c.Answers.Number != 1 || c.Answers.Copies != 2 {
+	if c := only(t, resend); c.Answers == nil || c.Answers.Number != 1 || c.Answers.Sent != 2 {
 		t.Errorf("resent command: %+v", c.Answers)
 	}
 	c := only(t, reply)

@@ -89,12 +89,12 @@ func within(a, b time.Time, d time.Duration) bool {
 }
 
 func (e *exchange) link(p *capture.Packet, how string) *Link {
-	l := &Link{Number: e.number, What: e.name, how: how}
+	l := &Link{How: how, Number: e.number, What: e.name}
 	if !p.Time.IsZero() && !e.time.IsZero() {
 		l.MS = float64(p.Time.Sub(e.time).Microseconds()) / 1000
 	}
 	if e.sent > 1 {
-		l.Copies = e.sent
+		l.Sent = e.sent
 	}
 	return l
 }

@@ -114,10 +114,9 @@ type Record struct {
 
 // A Link points to an earlier packet.
 type Link struct {
+	How    string  `json:"how"` // answers, confirms, could not open, repeats, repeats the challenge of, acknowledges
 	Number int64   `json:"number"`
 	MS     float64 `json:"ms"`             // since then
-	What   string  `json:"what,omitempty"` // command that is answered
-	Copies int     `json:"sent,omitempty"` // how often it was sent until now, if more than once
-
-	how string // answers, resends, ...
+	What   string  `json:"what,omitempty"` // the command there
+	Sent   int     `json:"sent,omitempty"` // how often it was sent until now, if more than once
 }

@@ -186,15 +186,15 @@ func (m *Media) String() string {
 
 // String says what was answered, and after how long.
 func (l *Link) String() string {
-	s := fmt.Sprintf("%s %d", l.how, l.Number)
+	s := fmt.Sprintf("%s %d", l.How, l.Number)
 	if l.What != "" {
 		s += " (" + l.What + ")"
 	}
 	if l.MS != 0 {
 		s += fmt.Sprintf(" after %.1f ms", l.MS)
 	}
-	if l.Copies > 1 {
-		s += fmt.Sprintf(", sent %d times", l.Copies)
+	if l.Sent > 1 {
+		s += fmt.Sprintf(", sent %d times", l.Sent)
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/linnet-p2p/linnet/detect/dissect"
+	"github.com/linnet-p2p/linnet/node"
 	"github.com/linnet-p2p/linnet/suite"
 )
 
@@ -72,9 +73,49 @@ func TestDissectHex(t *testing.T) {
 	if !strings.Contains(x.stderr.String(), "datagram 3: byte 0: ") {
 		t.Errorf("stderr: %s", &x.stderr)
 	}
-	for _, want := range []string{"command", "hidden: no known pair", "nack", "could not open 1", "I see you as 82.124.72.51"} {
+	for _, want := range []string{"command", "hidden: no addresses that are known", "nack", "could not open 1", "I see you as 82.124.72.51"} {
 		if !strings.Contains(x.stdout.String(), want) {
 			t.Errorf("stdout does not say %q:\n%s", want, &x.stdout)
+		}
+	}
+}
+
+// Machines are named by the network of a home, by an invite, and else by what the capture shows.
+func TestDissectNames(t *testing.T) {
+	n := newNetwork(t, 1, suite.RegistrationOpen)
+	line := "10.0.0.5:40000 > " + n.opts.Supernodes[0].String() + " 0001 1d\n"
+	for _, tt := range []struct {
+		want string
+		args []string
+	}{
+		{" > supernode ", []string{"--home", n.home}},
+		{" > supernode ", []string{"--home", node.SupernodePath(n.home, 0)}},
+		{" > bootstrap-", []string{"--network", n.invite.String()}},
+		{" > 127.0.0.1:", nil},
+	} {
+		x := withInput(t, line, append([]string{"dissect", "--hex"}, tt.args...)...)
+		if x.code != 0 || !strings.Contains(x.stdout.String(), tt.want) {
+			t.Errorf("%q: exit %d, stdout %s, stderr %s", tt.args, x.code, &x.stdout, &x.stderr)
+		}
+	}
+}
+
+func TestDissectFilters(t *testing.T) {
+	lines := "10.0.0.5:1 > 10.0.0.6:2 0001 1d\n10.0.0.7:1 > 10.0.0.6:3 0002 1d\n10.0.0.6:2 > 10.0.0.5:1 0003 1d\n"
+	for _, tt := range []struct {
+		args []string
+		want int
+	}{
+		{nil, 3},
+		{[]string{"--port", "2"}, 2},
+		{[]string{"--port", "2", "--port", "3"}, 3},
+		{[]string{"--host", "10.0.0.7"}, 1},
+		{[]string{"--host", "10.0.0.7", "--port", "2"}, 0},
+		{[]string{"--limit", "2"}, 2},
+	} {
+		x := withInput(t, lines, append([]string{"dissect", "--hex"}, tt.args...)...)
+		if got := strings.Count(x.stdout.String(), "keep-alive"); got != tt.want || x.code != 0 {
+			t.Errorf("%q: %d packets, want %d; exit %d", tt.args, got, tt.want, x.code)
 		}
 	}
 }

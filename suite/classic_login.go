@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"bytes"
 	"crypto/md5"
 	"fmt"
 	"io"
@@ -8,7 +9,6 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/wire/frame"
-	"github.com/linnet-p2p/linnet/wire/message"
 	"github.com/linnet-p2p/linnet/wire/objlist"
 	"golang.org/x/crypto/argon2"
 )
@@ -98,8 +98,8 @@ func (c classic) OpenRequest(private, sealed []byte) ([]byte, func([]byte) ([]by
 		return bad(ErrMalformed)
 	}
 	var keys classicKeyBody
-	if err := message.Unmarshal(r.Body, &keys); err != nil {
-		return bad(fmt.Errorf("%w: %w", ErrMalformed, err))
+	if err := unmarshal(r.Body, &keys); err != nil {
+		return bad(err)
 	}
 	number, err := login.rsa.private(keys.Key)
 	if err != nil {
@@ -121,7 +121,7 @@ func (c classic) OpenRequest(private, sealed []byte) ([]byte, func([]byte) ([]by
 }
 
 func appendLoginData(b []byte, key *[32]byte, salt uint32, plain []byte) []byte {
-	sealed := protect(aesClassic(key), salt, 0, append([]byte(nil), plain...))
+	sealed := protect(aesClassic(key), salt, 0, bytes.Clone(plain))
 	return frame.LoginRecord{Kind: frame.LoginData, Body: sealed}.Append(b)
 }
 
@@ -130,6 +130,6 @@ func openLoginData(key *[32]byte, salt uint32, b []byte) (plain, rest []byte, er
 	if err != nil || n > len(b) || r.Kind != frame.LoginData {
 		return nil, nil, ErrMalformed
 	}
-	plain, err = unprotect(aesClassic(key), salt, 0, append([]byte(nil), r.Body...))
+	plain, err = unprotect(aesClassic(key), salt, 0, bytes.Clone(r.Body))
 	return plain, b[n:], err
 }

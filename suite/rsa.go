@@ -9,7 +9,7 @@ import (
 
 // Raw RSA: a number to the power of the exponent, and nothing else. crypto/rsa
 // makes the keys, but it does nothing without the padding that the old network
-// did without, for good reason: see the table at classic. Nor does this run in
+// did without, to its cost: see the table at Classic. Nor does this run in
 // constant time, as crypto/rsa would.
 
 // rsaExponent is the public exponent of all keys.

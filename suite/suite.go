@@ -11,7 +11,8 @@
 // packages travel as {4/0 body, 4/1 signature}. The body is an object list,
 // whose ids stand at the structs of this package, and the signature is over
 // its exact bytes. The outer list must be in its shortest form, so that a
-// signed thing has one form only.
+// signed thing has one form only. Certificates of the classic suite are the
+// exception: their form is the old network's.
 //
 //	invite ──fingerprint──▶ root key ──▶ descriptor ──▶ login key ──▶ certificates, heads, keys of the day
 //	                                                                      └──▶ device key ──▶ records

@@ -6,7 +6,7 @@
 CREATE TABLE accounts (
     user_name TEXT   PRIMARY KEY,
     salt      BYTEA,            -- 16 bytes; NULL: no password, certified by the owner alone
-    verifier  BYTEA,            -- SHA-256(salt, suite.Verifier)
+    verifier  BYTEA,            -- suite.Lock of salt and suite.Verifier
     created   BIGINT NOT NULL
 );
 

@@ -35,7 +35,8 @@ type Options struct {
 	Naive      bool          // for study: supernodes do not shed and clients do not back off
 	Wire       bool          // send every command as its bytes; ten times slower, and the outcome is the same
 
-	Progress io.Writer // a line now and then; nil: none
+	Progress io.Writer       // a line now and then; nil: none
+	Stop     <-chan struct{} // closed: the run ends here, and its report says what there is; nil: never
 }
 
 var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -129,26 +130,42 @@ func Run(o Options) (*Report, error) {
 }
 
 func (w *world) run(end int64) {
-	next, began := int64(0), time.Now()
+	began := time.Now()
+	var told time.Duration
 	for len(w.queue.heap) > 0 && w.failure == nil {
 		e := w.queue.pop()
-		if e.at > end {
+		if e.at > end || w.events&0x3fff == 0 && w.stopped() {
 			break
 		}
 		w.now = e.at
 		w.events++
 		w.handle(e)
 		w.queue.done(e)
-		if w.o.Progress != nil && w.now >= next {
-			next = w.now + int64(5*time.Second)
-			fmt.Fprintf(w.o.Progress, "\r%s: %v of %v, %d supernodes, %d of %d nodes attached, %d lookups, %.1f M events, %v  ", w.o.Scenario,
-				time.Duration(w.now).Truncate(time.Second), time.Duration(end), w.supernodes, w.attached, w.up, w.lookups.count,
-				float64(w.events)/1e6, time.Since(began).Truncate(time.Second))
+		if w.o.Progress != nil && w.events&0x3fff == 0 && time.Since(began)-told > time.Second/2 {
+			told = time.Since(began)
+			w.tell(end, told, "\r")
 		}
 	}
-	w.now = end
+	if !w.stopped() && w.failure == nil {
+		w.now = end
+	}
 	if w.o.Progress != nil {
-		fmt.Fprintln(w.o.Progress)
+		w.tell(end, time.Since(began), "\n")
+	}
+}
+
+func (w *world) tell(end int64, took time.Duration, ending string) {
+	fmt.Fprintf(w.o.Progress, "%s: %v of %v, %d supernodes, %d of %d nodes attached, %d lookups, %.1f M events, %v   %s", w.o.Scenario,
+		time.Duration(w.now).Truncate(time.Second), time.Duration(end), w.supernodes, w.attached, w.up, w.lookups.count,
+		float64(w.events)/1e6, took.Truncate(time.Second), ending)
+}
+
+func (w *world) stopped() bool {
+	select {
+	case <-w.o.Stop:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -53,6 +53,20 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// Without shedding and back-off both outages knock the network over: they are as
+// hard as they are meant to be.
+func TestNaiveNetworksCollapse(t *testing.T) {
+	for _, name := range []string{"outage-2007", "outage-2010"} {
+		t.Run(name, func(t *testing.T) {
+			o := short[name]
+			o.Scenario, o.Seed, o.Naive = name, 1, true
+			if r := run(t, o); r.Lost == 0 || r.Attached.Final > 0.5 {
+				t.Errorf("%d supernodes lost, %.2f attached in the end", r.Lost, r.Attached.Final)
+			}
+		})
+	}
+}
+
 // The same options give the same run, and what travels as bytes the same as what
 // travels as structs.
 func TestSameSeedSameRun(t *testing.T) {

@@ -53,6 +53,8 @@ type commands struct {
 
 	Bench benchCmd `cmd:"" help:"Measure this machine and program."`
 
+	Sim simCmd `cmd:"" help:"Simulate a network of up to a million nodes, and the outages of 2007 and 2010."`
+
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -81,6 +83,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Name("linnet"),
 		kong.Description("An open peer-to-peer telephone network. Exit codes and examples: docs/operating.md."),
 		kong.DefaultEnvars("LINNET"),
+		kong.Vars{"scenarios": scenarioNames()},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(c int) { exited = c }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),

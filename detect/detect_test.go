@@ -433,8 +433,8 @@ func TestFlood(t *testing.T) {
 }
 
 func FuzzDetector(f *testing.F) {
-	f.Add(generated(f, synth.Options{Calls: 1, Messages: 120, Class: detect.EndToEnd}), true)
-	f.Add(generated(f, synth.Options{Calls: 1, Messages: 110, Class: detect.OverTCP}), false)
+	f.Add(generated(f, synth.Options{Calls: 1, Messages: 35, Class: detect.EndToEnd}), true)
+	f.Add(generated(f, synth.Options{Calls: 1, Messages: 35, Class: detect.OverTCP}), false)
 	f.Fuzz(func(t *testing.T, b []byte, published bool) {
 		packets, err := capture.NewReader(bytes.NewReader(b))
 		if err != nil {

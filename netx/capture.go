@@ -25,7 +25,7 @@ type Capture struct {
 	Network
 
 	mu    sync.Mutex // all of below
-	file  pcapWriter
+	file  *PcapWriter
 	err   error
 	addrs []netip.Addr
 }
@@ -33,8 +33,8 @@ type Capture struct {
 // NewCapture records what goes through n to w. Every packet is handed to w at
 // once and whole, so that the file of a killed process can be read.
 func NewCapture(n Network, w io.Writer) *Capture {
-	c := &Capture{Network: n, file: pcapWriter{out: w}}
-	c.write(c.file.fileHeader)
+	c := &Capture{Network: n, file: NewPcapWriter(w)}
+	c.write(c.file.Header)
 	return c
 }
 
@@ -175,12 +175,12 @@ func (t *capturedTCP) Close() error {
 }
 
 func (t *capturedTCP) out(flags byte, payload []byte) {
-	t.c.segment(t.local, t.remote, segment{flags, t.sent, t.received}, payload)
+	t.c.segment(t.local, t.remote, Segment{flags, t.sent, t.received}, payload)
 	t.sent += span(flags, payload)
 }
 
 func (t *capturedTCP) in(flags byte, payload []byte) {
-	t.c.segment(t.remote, t.local, segment{flags, t.received, t.sent}, payload)
+	t.c.segment(t.remote, t.local, Segment{flags, t.received, t.sent}, payload)
 	t.received += span(flags, payload)
 }
 
@@ -200,11 +200,11 @@ func (c *Capture) datagram(from, to netip.AddrPort, payload []byte) {
 	if from.Addr().Is4() != to.Addr().Is4() || len(payload) > maxSegment {
 		return // the socket will not send it
 	}
-	c.write(func() error { return c.file.datagram(time.Now(), from, to, payload) })
+	c.write(func() error { return c.file.Datagram(time.Now(), from, to, payload) })
 }
 
-func (c *Capture) segment(from, to netip.AddrPort, s segment, payload []byte) {
-	c.write(func() error { return c.file.segment(time.Now(), from, to, s, payload) })
+func (c *Capture) segment(from, to netip.AddrPort, s Segment, payload []byte) {
+	c.write(func() error { return c.file.Segment(time.Now(), from, to, s, payload) })
 }
 
 // write adds to the file unless that failed before.

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// A pcapWriter writes IP packets to a capture file. Writing a few headers is
+// A PcapWriter writes IP packets to a capture file. Writing a few headers is
 // little, and gopacket's layers take as long to build as much of the program;
 // the tests read our files with them.
 //
 //	file     magic 4 | version 2 2 | 0 4 | 0 4 | longest packet 4 | link type 4     pcap's header, in our byte order
 //	packet   seconds 4 | nanoseconds 4 | kept 4 | length 4 | IP header | UDP or TCP header | payload
-type pcapWriter struct {
+type PcapWriter struct {
 	out io.Writer // gets each packet with one Write
 	buf []byte
 }
@@ -31,7 +31,12 @@ const (
 	protocolUDP = 17
 )
 
-func (w *pcapWriter) fileHeader() error {
+// NewPcapWriter makes a writer that hands each packet to w at once and whole.
+// Header comes first.
+func NewPcapWriter(w io.Writer) *PcapWriter { return &PcapWriter{out: w} }
+
+// Header writes the header of the file.
+func (w *PcapWriter) Header() error {
 	b := binary.LittleEndian.AppendUint32(nil, pcapNanoseconds)
 	b = binary.LittleEndian.AppendUint16(b, 2)
 	b = binary.LittleEndian.AppendUint16(b, 4)
@@ -42,18 +47,18 @@ func (w *pcapWriter) fileHeader() error {
 	return err
 }
 
-// datagram writes a UDP datagram of at most maxSegment bytes.
-func (w *pcapWriter) datagram(now time.Time, from, to netip.AddrPort, payload []byte) error {
+// Datagram writes a UDP datagram of at most maxSegment bytes.
+func (w *PcapWriter) Datagram(now time.Time, from, to netip.AddrPort, payload []byte) error {
 	h := binary.BigEndian.AppendUint16(nil, from.Port())
 	h = binary.BigEndian.AppendUint16(h, to.Port())
 	h = binary.BigEndian.AppendUint16(h, uint16(8+len(payload)))
 	return w.packet(now, from.Addr(), to.Addr(), protocolUDP, append(h, 0, 0), 6, payload)
 }
 
-// A segment is what matters of a TCP header.
-type segment struct {
-	flags    byte
-	seq, ack uint32
+// A Segment is what matters of a TCP header.
+type Segment struct {
+	Flags    byte
+	Seq, Ack uint32
 }
 
 // TCP flags.
@@ -65,20 +70,20 @@ const (
 	flagACK
 )
 
-// segment writes a TCP segment of at most maxSegment bytes.
-func (w *pcapWriter) segment(now time.Time, from, to netip.AddrPort, s segment, payload []byte) error {
+// Segment writes a TCP segment of at most maxSegment bytes.
+func (w *PcapWriter) Segment(now time.Time, from, to netip.AddrPort, s Segment, payload []byte) error {
 	h := binary.BigEndian.AppendUint16(nil, from.Port())
 	h = binary.BigEndian.AppendUint16(h, to.Port())
-	h = binary.BigEndian.AppendUint32(h, s.seq)
-	h = binary.BigEndian.AppendUint32(h, s.ack)
-	h = append(h, 5<<4, s.flags) // five words of header
+	h = binary.BigEndian.AppendUint32(h, s.Seq)
+	h = binary.BigEndian.AppendUint32(h, s.Ack)
+	h = append(h, 5<<4, s.Flags) // five words of header
 	h = binary.BigEndian.AppendUint16(h, math.MaxUint16)
 	return w.packet(now, from.Addr(), to.Addr(), protocolTCP, append(h, 0, 0, 0, 0), 16, payload)
 }
 
 // packet writes a transport header and its payload, and fills in the checksum
 // at an offset of the header.
-func (w *pcapWriter) packet(now time.Time, from, to netip.Addr, protocol byte, header []byte, checksumAt int, payload []byte) error {
+func (w *PcapWriter) packet(now time.Time, from, to netip.Addr, protocol byte, header []byte, checksumAt int, payload []byte) error {
 	length := len(header) + len(payload)
 	src, dst := from.AsSlice(), to.AsSlice()
 

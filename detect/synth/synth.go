@@ -22,11 +22,9 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
-
 	"github.com/linnet-p2p/linnet/detect"
+	"github.com/linnet-p2p/linnet/detect/capture"
+	"github.com/linnet-p2p/linnet/netx"
 )
 
 // Options say what to make. The zero value is 30 perfect calls of 500 messages
@@ -73,8 +71,8 @@ func Write(w io.Writer, o Options) ([]Call, error) {
 	if o.Messages == 0 {
 		o.Messages = 500
 	}
-	out := &writer{pcap: pcapgo.NewWriterNanos(w), buf: gopacket.NewSerializeBuffer()}
-	if err := out.pcap.WriteFileHeader(0xffff, layers.LinkTypeRaw); err != nil {
+	out := netx.NewPcapWriter(w)
+	if err := out.Header(); err != nil {
 		return nil, fmt.Errorf("synth: %w", err)
 	}
 	var calls []Call
@@ -89,7 +87,7 @@ func Write(w io.Writer, o Options) ([]Call, error) {
 			next = next.Add(time.Duration(c.random.IntN(1000)) * time.Millisecond)
 		}
 		s := active[0]
-		if err := out.write(s); err != nil {
+		if err := write(out, s); err != nil {
 			return nil, fmt.Errorf("synth: %w", err)
 		}
 		if s.at.After(next) {
@@ -265,25 +263,11 @@ func (s *streams) Pop() any {
 	return last
 }
 
-type writer struct {
-	pcap *pcapgo.Writer
-	buf  gopacket.SerializeBuffer
-}
-
-func (w *writer) write(s *stream) error {
-	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: s.src.Addr().AsSlice(), DstIP: s.dst.Addr().AsSlice()}
-	udp := &layers.UDP{SrcPort: layers.UDPPort(s.src.Port()), DstPort: layers.UDPPort(s.dst.Port())}
-	tcp := &layers.TCP{SrcPort: layers.TCPPort(s.src.Port()), DstPort: layers.TCPPort(s.dst.Port()), Seq: s.seq, PSH: true, Window: 0xffff}
-	udp.SetNetworkLayerForChecksum(ip)
-	tcp.SetNetworkLayerForChecksum(ip)
-	var transport gopacket.SerializableLayer = udp
-	if s.call.Call.Class == detect.OverTCP {
-		ip.Protocol, transport = layers.IPProtocolTCP, tcp
+// write writes the packet that a stream is at.
+func write(w *netx.PcapWriter, s *stream) error {
+	if s.call.Call.Class != detect.OverTCP {
+		return w.Datagram(s.at, s.src, s.dst, s.payload)
 	}
-	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	if err := gopacket.SerializeLayers(w.buf, options, ip, transport, gopacket.Payload(s.payload)); err != nil {
-		return err
-	}
-	n := len(w.buf.Bytes())
-	return w.pcap.WritePacket(gopacket.CaptureInfo{Timestamp: s.at, CaptureLength: n, Length: n}, w.buf.Bytes())
+	segment := netx.Segment{Flags: byte(capture.PSH), Seq: s.seq}
+	return w.Segment(s.at, s.src, s.dst, segment, s.payload)
 }

@@ -95,7 +95,7 @@ func (m *Machine) answerSupernodes(ask *message.AskSupernodes) *message.SlotInfo
 		if addrs := x.addrs(); addrs != nil {
 			named.Addrs = append(named.Addrs, addrs[0])
 		}
-		info.Entries = append(info.Entries, x.raw)
+		info.Entries = append(info.Entries, []byte(x.raw))
 	}
 	info.Slots = []message.SlotMembers{named}
 	return info
@@ -108,10 +108,10 @@ func (m *Machine) namedEntries(n int) [][]byte {
 	}
 	var entries [][]byte
 	if self := m.self(); self != nil && self.serves() {
-		entries = append(entries, self.raw)
+		entries = append(entries, []byte(self.raw))
 	}
 	for _, x := range m.table.random(m.o.Rand, n-len(entries), m.isOther) {
-		entries = append(entries, x.raw)
+		entries = append(entries, []byte(x.raw))
 	}
 	return entries
 }
@@ -120,11 +120,11 @@ func (m *Machine) namedEntries(n int) [][]byte {
 func (m *Machine) roomyEntries(n int) [][]byte {
 	var entries [][]byte
 	for _, x := range m.table.random(m.o.Rand, n, m.roomy) {
-		entries = append(entries, x.raw)
+		entries = append(entries, []byte(x.raw))
 	}
 	if entries == nil {
 		for _, x := range m.table.random(m.o.Rand, n, m.isOther) {
-			entries = append(entries, x.raw)
+			entries = append(entries, []byte(x.raw))
 		}
 	}
 	return entries

@@ -1,7 +1,6 @@
 package overlay
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -91,7 +90,6 @@ func (t Trust) openEntry(b []byte, now time.Time) (*Entry, error) {
 	if len(b) > MaxEntry {
 		return nil, ErrEntrySize
 	}
-	b = bytes.Clone(b)
 	var body entryBody
 	cert, err := t.Open(b, now, suite.ForEntry, &body, func() []byte { return body.Certificate })
 	if err != nil {
@@ -112,7 +110,7 @@ func (t Trust) openEntry(b []byte, now time.Time) (*Entry, error) {
 		Node: node, User: cert.User, Agreement: cert.Agreement, Expires: cert.Expires, cert: cert,
 		host: &Host{Node: node, Agreement: cert.Agreement, Addrs: body.Addrs},
 		seat: &seat{
-			raw: b, node: node, weight: weight(node), incarnation: body.Incarnation,
+			raw: string(b), node: node, weight: weight(node), incarnation: body.Incarnation,
 			network: networkOf(body.Addrs[0].Addr()), account: accountOf(cert.User), expires: uint32(cert.Expires.Unix() / 60),
 		},
 	}, nil
@@ -120,7 +118,7 @@ func (t Trust) openEntry(b []byte, now time.Time) (*Entry, error) {
 
 // reopen reads the entry of a seat, which was checked when it was opened.
 func (t Trust) reopen(x *seat) *Entry {
-	e, err := t.OpenEntry(x.raw, time.Unix(int64(x.expires)*60-1, 0))
+	e, err := t.OpenEntry([]byte(x.raw), time.Unix(int64(x.expires)*60-1, 0))
 	if err != nil {
 		return nil // the rules of the network have changed since
 	}
@@ -130,7 +128,7 @@ func (t Trust) reopen(x *seat) *Entry {
 // addrs are the addresses of the entry of a seat.
 func (x *seat) addrs() []netip.AddrPort {
 	var body entryBody
-	s, err := suite.ParseSigned(x.raw)
+	s, err := suite.ParseSigned([]byte(x.raw))
 	if err != nil || message.Unmarshal(s.Body, &body) != nil {
 		return nil
 	}

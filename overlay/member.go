@@ -56,7 +56,7 @@ func (x *member) serves() bool { return x.state <= Suspect }
 func (x *member) rumour() message.Rumour {
 	r := message.Rumour{State: uint32(x.state), Node: x.node, Incarnation: x.incarnation}
 	if x.state == Alive || x.state == Left {
-		r.Entry = x.raw
+		r.Entry = []byte(x.raw)
 	}
 	return r
 }
@@ -64,7 +64,7 @@ func (x *member) rumour() message.Rumour {
 // introduction is its rumour for somebody who may not know it.
 func (x *member) introduction() message.Rumour {
 	r := x.rumour()
-	r.Entry = x.raw
+	r.Entry = []byte(x.raw)
 	return r
 }
 
@@ -332,7 +332,7 @@ const rttUnit = 100 * time.Microsecond // of member.rtt
 // Entry is this supernode's own entry, signed; nil if it serves not.
 func (m *Machine) Entry() []byte {
 	if self := m.self(); self != nil && self.serves() {
-		return self.raw
+		return []byte(self.raw)
 	}
 	return nil
 }

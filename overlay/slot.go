@@ -91,7 +91,7 @@ func (s *Seats) defaults() {
 
 // A seat is what a score and the fairness of a slot take of a supernode.
 type seat struct {
-	raw         []byte // its entry, signed
+	raw         string // its entry, signed
 	node        linnet.NodeID
 	weight      uint64
 	incarnation uint64

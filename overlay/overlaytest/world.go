@@ -204,6 +204,9 @@ func (w *World) User(name linnet.UserName) *Node {
 	return node
 }
 
+// Rename is told when a node was given another Identity.
+func (w *World) Rename(n *Node) { w.byID[n.Identity.Node] = n }
+
 // ByID finds a node.
 func (w *World) ByID(id linnet.NodeID) *Node { return w.byID[id] }
 

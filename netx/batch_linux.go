@@ -17,11 +17,11 @@ import (
 // dozens the call itself costs nothing any more.
 const maxBatch = 64
 
-// A message is what recvmmsg and sendmmsg take an array of.
+// A message is what recvmmsg and sendmmsg take an array of: struct mmsghdr, which
+// ends with its size but for what the alignment of the platform adds.
 type message struct {
 	header unix.Msghdr
 	size   uint32
-	_      [4]byte
 }
 
 // A batch is the memory of one recvmmsg or sendmmsg. It stays at its place

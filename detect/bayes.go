@@ -11,7 +11,8 @@ const Window = 30
 
 const (
 	minBelief    = -5    // of a voice flow; -8 to -3 is useful
-	leastDensity = 1e-25 // no single message may decide
+	leastDensity = 1e-25 // of a single message, and of gaps
+	softDensity  = 1e-12 // of a message in the corrected method: a report among the voice is no outrage
 	maxSize      = 1500  // bytes; larger messages are no voice
 	worstWindow  = -10   // in the corrected method: a lost window costs this much and not 57
 )
@@ -69,6 +70,7 @@ const gapSigma = 1 // ms
 //	size = (rate*time + header)*redundancy + start
 type bayes struct {
 	robust  bool     // corrected: no single window and no single gap decides
+	least   float64  // logarithm of the least density
 	sizes   [][]span // by size, the columns in which it has more than the least density
 	columns []int    // of codec i: columns[i] to columns[i+1]
 	sum     []float32
@@ -83,7 +85,10 @@ type span struct {
 
 // newBayes tabulates the working points. headers and starts are in bytes.
 func newBayes(robust bool, headers, starts []float64) *bayes {
-	b := &bayes{robust: robust, sizes: make([][]span, maxSize+1), columns: []int{0}}
+	b := &bayes{robust: robust, least: math.Log(leastDensity), sizes: make([][]span, maxSize+1), columns: []int{0}}
+	if robust {
+		b.least = math.Log(softDensity)
+	}
 	for _, c := range Codecs {
 		points := c.points(headers, starts)
 		first := b.columns[len(b.columns)-1]
@@ -91,7 +96,7 @@ func newBayes(robust bool, headers, starts []float64) *bayes {
 		for size := range b.sizes {
 			s := span{}
 			for i, mu := range points { // ascending, so that these are neighbours
-				above := float32(logDensity(float64(size), mu, c.Sigma) - logLeast)
+				above := float32(logDensity(float64(size), mu, c.Sigma) - b.least)
 				if above > 0 && s.above == nil {
 					s.from = first + i
 				}
@@ -182,7 +187,7 @@ func (b *bayes) add(sums *beliefs, window []sample, gaps []float64) {
 	sums.windows++
 	for i := range Codecs {
 		best := slices.Max(b.sum[b.columns[i]:b.columns[i+1]])
-		b.say(sums, i, logLeast+float64(best)/float64(len(window)))
+		b.say(sums, i, b.least+float64(best)/float64(len(window)))
 	}
 	first, last := window[0].time, window[len(window)-1].time
 	span := float64(last-first) / 1e6

@@ -22,9 +22,9 @@ import (
 type detectCmd struct {
 	Captures    []string `arg:"" help:"pcap and pcapng files; - is stdin."`
 	AsPublished bool     `help:"The method as published in 2007, with its printed thresholds."`
-	Chi2        float64  `help:"Most chi-squared of a random nibble; default 45, as published 150 for all thresholds." placeholder:"N"`
-	Belief      float64  `default:"-5" help:"Least belief of voice, -8 to -3." placeholder:"B"`
-	MinPackets  int      `default:"100" help:"Judge flows of this many packets and more, at least 80." placeholder:"N"`
+	Chi2        float64  `name:"chi2" env:"LINNET_CHI2" help:"Most chi-squared of a random nibble; default 45, as published 150 for all thresholds." placeholder:"N"`
+	Belief      float64  `default:"-5" help:"Least belief of voice, -8 to -3; default -5." placeholder:"B"`
+	MinPackets  int      `default:"100" help:"Judge flows of this many packets and more, at least 80; default 100." placeholder:"N"`
 	Report      string   `help:"Write a page with charts to this file." placeholder:"FILE.html"`
 }
 

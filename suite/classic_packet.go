@@ -108,13 +108,16 @@ func (classic) PacketOverhead() int { return counterSize + crc16Size + checkSize
 func (*classicAEAD) NonceSize() int { return nonceSize }
 func (*classicAEAD) Overhead() int  { return crc16Size + checkSize }
 
-// index is the packet's, out of a nonce of packet.go.
-func (*classicAEAD) index(nonce []byte) uint64 {
-	return binary.BigEndian.Uint64(nonce[nonceSize-counterSize:]) & (1<<48 - 1)
+// classicCounters is how many counters of packets there are: an index has 48 bits.
+const classicCounters = 1 << 48
+
+// counter is the packet's, out of a nonce of packet.go.
+func (*classicAEAD) counter(nonce []byte) uint64 {
+	return binary.BigEndian.Uint64(nonce[nonceSize-counterSize:])
 }
 
 func (a *classicAEAD) Seal(dst, nonce, plain, _ []byte) []byte {
-	index := a.index(nonce) // before dst is written to: its room may hold the nonce
+	index := a.counter(nonce) // before dst is written to: its room may hold the nonce
 	start := len(dst)
 	dst = append(slices.Grow(dst, len(plain)+a.Overhead()), plain...)
 	dst = binary.BigEndian.AppendUint16(dst, frame.CRC16(dst[start:]))
@@ -122,9 +125,11 @@ func (a *classicAEAD) Seal(dst, nonce, plain, _ []byte) []byte {
 }
 
 func (a *classicAEAD) Open(dst, nonce, sealed, _ []byte) ([]byte, error) {
-	index := a.index(nonce)
+	index := a.counter(nonce)
 	ciphertext, ok := checked(sealed, index)
-	if !ok || len(ciphertext) < crc16Size {
+	// A counter with more bits is another one to a replay window, and the same
+	// index to the cipher: an old packet would be good again, and those to come none.
+	if !ok || len(ciphertext) < crc16Size || index >= classicCounters {
 		return nil, ErrForged
 	}
 	start := len(dst)

@@ -121,6 +121,25 @@ func TestClassicPacketIsMalleable(t *testing.T) {
 	}
 }
 
+// Only 48 bits of a counter reach the cipher. The others must not make a packet
+// that was seen into one that was not.
+func TestClassicCounterIsNoLongerThanTheIndex(t *testing.T) {
+	aead := classicAEADOf(t, [32]byte{1, 2, 3}, 7)
+	for _, counter := range []uint64{0, 5, classicCounters - 1} {
+		packet := SealPacket(nil, aead, counter, []byte("hello"))
+		if _, got, err := OpenPacket(nil, aead, packet); err != nil || got != counter {
+			t.Errorf("counter %x: %x, %v", counter, got, err)
+		}
+		for bit := range 16 {
+			again := bytes.Clone(packet)
+			again[bit/8] ^= 1 << (bit % 8)
+			if plain, got, err := OpenPacket(nil, aead, again); err == nil {
+				t.Errorf("counter %x is good as %x: %q", counter, got, plain)
+			}
+		}
+	}
+}
+
 func FuzzClassicOpenPacket(f *testing.F) {
 	aead := classicAEADOf(f, [32]byte{1, 2, 3}, 7)
 	f.Add(SealPacket(nil, aead, 5, []byte("hello")))

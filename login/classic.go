@@ -148,11 +148,6 @@ func IsClassic(begin []byte) bool { return string(begin) == string(classicAsk) }
 // ServeClassic answers the login on a connection of which the first record is
 // read. The caller closes it.
 func (s *Server) ServeClassic(ctx context.Context, conn net.Conn) {
-	if s.underway.Add(1) > int64(s.options.Queue) {
-		s.underway.Add(-1)
-		return
-	}
-	defer s.underway.Add(-1)
 	ctx, cancel := context.WithTimeout(ctx, classicTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
@@ -167,6 +162,12 @@ func (s *Server) ServeClassic(ctx context.Context, conn net.Conn) {
 		}
 		sealed = append(sealed, record...)
 	}
+	// Not before: whoever connects and says no more would take a place of those who do.
+	if s.underway.Add(1) > int64(s.options.Queue) {
+		s.underway.Add(-1)
+		return
+	}
+	defer s.underway.Add(-1)
 	now := s.options.Now()
 	s.keepFresh(ctx, now)
 	reply, failure := s.answer(ctx, netx.AddrPort(conn.RemoteAddr()).Addr(), now, 0, sealed)

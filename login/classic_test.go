@@ -301,6 +301,28 @@ func TestClassicServerCloses(t *testing.T) {
 	}
 }
 
+// A place in the queue is for a request, and not for a connection on which there
+// may come one.
+func TestClassicSilenceTakesNoPlace(t *testing.T) {
+	n := newClassic(t, suite.RegistrationOpen, ServerOptions{Queue: 1})
+	for range 3 {
+		conn, err := n.dial(nil)(t.Context(), netip.AddrPort{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write(classicAsk); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readRecord(conn); err != nil {
+			t.Fatalf("the server is not ready: %v", err)
+		}
+	}
+	if _, err := n.classicClient().Register(t.Context(), who("alice", "secret"), classicKeys(t)); err != nil {
+		t.Errorf("beside silent ones: %v", err)
+	}
+}
+
 // A busy server has no words for it, and a server that speaks something else is
 // none.
 func TestClassicUnanswered(t *testing.T) {

@@ -28,7 +28,7 @@ func TestCall(t *testing.T) {
 	if mine.Outcome != linnet.OutcomeCompleted || mine.Path != linnet.DirectUDP || mine.PacketsSent < 140 || mine.Peer != "bob" || mine.Incoming {
 		t.Errorf("alice's record: %+v", mine)
 	}
-	if same, err := samePackets(play, record); err != nil || same < 140 {
+	if same, _, err := samePackets(play, record); err != nil || same < 140 {
 		t.Errorf("bob heard %d packets of what alice played: %v", same, err)
 	}
 	theirs := bob.history()[0]

@@ -211,9 +211,12 @@ func (d *demo) callBob(play, record string, seconds float64) error {
 	if err := d.show(&d.report.Call.CallRecord); err != nil {
 		return err
 	}
-	same, err := samePackets(play, record)
+	same, pauses, err := samePackets(play, record)
 	if err != nil {
 		return err
+	}
+	if pauses > 0 {
+		d.tell("this machine stood still for a while: bob's recording has a pause of %d packets", pauses)
 	}
 	d.tell("bob heard %d Opus packets, bit for bit what alice played", same)
 	return nil

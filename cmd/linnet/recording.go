@@ -11,25 +11,31 @@ import (
 )
 
 // samePackets compares the recording of a call with what was played: the same
-// Opus packets in the same order, as far as the call went.
-func samePackets(play, record string) (int, error) {
+// Opus packets in the same order, as far as the call went. Packets without
+// content, which fill the gap that a machine leaves that stood still, are pauses.
+func samePackets(play, record string) (same, pauses int, err error) {
 	played, err := opusPackets(play)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	heard, err := opusPackets(record)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if len(heard) == 0 || len(heard) > len(played) {
-		return 0, linnet.Errorf(linnet.CodeFailed, "bob recorded %d packets of %d", len(heard), len(played))
-	}
-	for i := range heard {
-		if !bytes.Equal(heard[i], played[i]) {
-			return 0, linnet.Errorf(linnet.CodeFailed, "packet %d of bob's recording is not what alice played", i)
+	for i, packet := range heard {
+		switch {
+		case same < len(played) && bytes.Equal(packet, played[same]):
+			same++
+		case len(packet) == 1:
+			pauses++
+		default:
+			return same, pauses, linnet.Errorf(linnet.CodeFailed, "packet %d of bob's recording is not what alice played", i)
 		}
 	}
-	return len(heard), nil
+	if same == 0 {
+		return 0, pauses, linnet.Errorf(linnet.CodeFailed, "bob recorded nothing of what alice played")
+	}
+	return same, pauses, nil
 }
 
 // heardAgain looks for alice's voice in what echo123 said.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -149,7 +150,7 @@ func (s *station) refuse(now time.Time, id linnet.CallID) {
 
 func (s *station) changed(c linnet.CallInfo) {
 	if c.State != linnet.CallEnded && !c.Incoming || !c.Answered.IsZero() && c.State == linnet.CallActive {
-		s.node.noteCall(c.CallRecord, s.node.warnHistory)
+		s.node.noteCall(c.CallRecord, s.node.logHistory)
 	}
 	s.tellChanged(c)
 }
@@ -175,8 +176,10 @@ func (s *station) ended(r linnet.CallRecord) {
 	}
 	delete(s.receipts, r.ID)
 	delete(s.media, r.ID)
-	s.node.noteCall(r, func(now time.Time, err error) {
-		s.node.warnHistory(now, err)
+	s.node.noteCall(r, func(_ time.Time, err error) {
+		if err != nil {
+			s.node.warnCall(r.ID, linnet.CodeDisk, fmt.Errorf("the history cannot be written: %w", err))
+		}
 		s.node.hub.tell(linnet.Event{Kind: linnet.EventCallEnded, Record: &r})
 	})
 }
@@ -190,7 +193,7 @@ func (s *station) peerReceipt(e call.PeerReceipt) {
 		}
 		r.Suffered = media.Suffered(r.MOS, float64(e.Receipt.MOS100)/100)
 		return s.node.store.PutCall(ctx, *r)
-	}, s.node.warnHistory)
+	}, s.node.logHistory)
 }
 
 // info is a call as it stands, or nil.

@@ -54,9 +54,9 @@ func (n *Node) noteCall(r linnet.CallRecord, then func(now time.Time, err error)
 	n.note(func(ctx context.Context) error { return n.store.PutCall(ctx, r) }, then)
 }
 
-// warnHistory is for what has no more to say of a failure.
-func (n *Node) warnHistory(_ time.Time, err error) {
+// logHistory is for what can be done without: the last line of a call says all.
+func (n *Node) logHistory(_ time.Time, err error) {
 	if err != nil {
-		n.warn("the history cannot be written: %v", err)
+		n.log.Warn("history", "err", err)
 	}
 }

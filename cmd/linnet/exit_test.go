@@ -69,3 +69,24 @@ func TestExitCodes(t *testing.T) {
 		t.Errorf("an unknown code gives %d", n)
 	}
 }
+
+// How a call ends is what scripts see of it.
+func TestExitCodesOfCalls(t *testing.T) {
+	for outcome, want := range map[linnet.Outcome]int{
+		linnet.OutcomeCompleted: 0, linnet.OutcomeMissed: 14, linnet.OutcomeNoAnswer: 14, linnet.OutcomeCancelled: 14,
+		linnet.OutcomeBusy: 12, linnet.OutcomeRejected: 13, linnet.OutcomeOffline: 11, linnet.OutcomeNotFound: 10,
+		linnet.OutcomeLost: 15, linnet.OutcomeFailed: 1,
+	} {
+		err := outcomeError(&linnet.CallRecord{Peer: "bob", Outcome: outcome})
+		if code := 0; err != nil {
+			if code = exitCode(linnet.CodeOf(err)); code != want {
+				t.Errorf("%v gives exit code %d, want %d", outcome, code, want)
+			}
+			if text := err.Error(); !strings.Contains(text, "bob") || strings.Contains(text, "\n") {
+				t.Errorf("%v is told as %q", outcome, text)
+			}
+		} else if want != 0 {
+			t.Errorf("%v is no failure", outcome)
+		}
+	}
+}

@@ -68,7 +68,13 @@ const testPassword = "correct horse"
 // computer starts a node on which nobody is signed in.
 func (n *testNetwork) computer(t testing.TB, name string, with launch, flags ...string) *person {
 	t.Helper()
-	p := &person{t: t, name: name, home: t.TempDir(), with: with}
+	return n.computerIn(t, t.TempDir(), name, with, flags...)
+}
+
+// computerIn does so in a home directory that is there.
+func (n *testNetwork) computerIn(t testing.TB, home, name string, with launch, flags ...string) *person {
+	t.Helper()
+	p := &person{t: t, name: name, home: home, with: with}
 	p.args = append([]string{"up", "--home", p.home, "--join", n.invite.String(), "--listen", "127.0.0.1:0"}, flags...)
 	p.start()
 	return p
@@ -85,9 +91,15 @@ func (p *person) start() {
 func (n *testNetwork) person(t testing.TB, name string, with launch, flags ...string) *person {
 	t.Helper()
 	p := n.computer(t, name, with, flags...)
-	p.do("register", name, "--password-file", passwordFile(t, testPassword)).succeeds()
-	p.online()
+	p.register()
 	return p
+}
+
+// register makes an account, and waits until its owner is online.
+func (p *person) register() {
+	p.t.Helper()
+	p.do("register", p.name, "--password-file", passwordFile(p.t, testPassword)).succeeds()
+	p.online()
 }
 
 func passwordFile(t testing.TB, password string) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -187,6 +188,13 @@ func TestCallsThatFail(t *testing.T) {
 		if got := len(alice.history()); got != 4 {
 			t.Errorf("calls that were never made are in the history: %d", got)
 		}
+		call := alice.begin("call", "bob")
+		bob.rings()
+		bob.do("answer", "--play", text).fails(16, "not an Ogg file", "opusenc")
+		bob.do("answer", "--record", filepath.Join(dir, "none", "x.ogg")).fails(17, "cannot be written")
+		bob.rings() // still: he can try again
+		bob.do("hangup").succeeds()
+		call.fails(13)
 	})
 	t.Run("busy", func(t *testing.T) {
 		carol := n.person(t, "carol", inProcess)
@@ -200,12 +208,13 @@ func TestCallsThatFail(t *testing.T) {
 		bob.do("hangup", answerable(bob)).succeeds()
 		first.succeeds()
 		answer.succeeds()
-		bob.hadCalls(linnet.OutcomeBusy, linnet.OutcomeCompleted, linnet.OutcomeMissed, linnet.OutcomeMissed, linnet.OutcomeRejected)
+		bob.hadCalls(linnet.OutcomeBusy, linnet.OutcomeCompleted, linnet.OutcomeRejected,
+			linnet.OutcomeMissed, linnet.OutcomeMissed, linnet.OutcomeRejected)
 	})
 	t.Run("offline", func(t *testing.T) {
 		bob.up.end() // he says good-bye to the directory
 		alice.do("call", "bob").fails(11, "bob is not online")
-		alice.hadCalls(linnet.OutcomeOffline, linnet.OutcomeCompleted,
+		alice.hadCalls(linnet.OutcomeOffline, linnet.OutcomeCompleted, linnet.OutcomeRejected,
 			linnet.OutcomeCancelled, linnet.OutcomeCancelled, linnet.OutcomeRejected, linnet.OutcomeNotFound)
 	})
 }
@@ -226,11 +235,7 @@ func answerable(p *person) string {
 // when the call is over.
 func TestDiskFullDuringCall(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8k"); err != nil {
-		t.Skip("a small disk cannot be mounted here:", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, 0) })
+	dir := smallDisk(t, "8k")
 	n := newNetwork(t, 1, suite.RegistrationOpen).run()
 	alice, bob := n.person(t, "alice", inProcess), n.person(t, "bob", inProcess)
 	befriend(alice, bob)
@@ -245,6 +250,67 @@ func TestDiskFullDuringCall(t *testing.T) {
 	if packets, err := opusPackets(record); err != nil || len(packets) == 0 {
 		t.Errorf("what was recorded before: %d packets, %v", len(packets), err)
 	}
+}
+
+// smallDisk is a file system that a test can fill.
+func smallDisk(t *testing.T, size string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skip("a small disk cannot be mounted here:", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, 0) })
+	return dir
+}
+
+// fill leaves no byte of a disk free, and gives what frees it again.
+func fill(t *testing.T, dir string) (free func()) {
+	t.Helper()
+	name := filepath.Join(dir, "ballast")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	return func() { os.Remove(name) }
+}
+
+// The disks of machines fill up while they run, and get room again.
+func TestDiskFullAtHome(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1, suite.RegistrationOpen)
+	full := smallDisk(t, "64k")
+	fill(t, full)
+	do(t, "up", "--home", filepath.Join(full, "home"), "--join", n.invite.String()).fails(17, "disk is full")
+	do(t, "network", "create", "birds", "--home", filepath.Join(full, "network"), "--no-run").fails(17, "disk is full")
+
+	disk := smallDisk(t, "4m")
+	n.run()
+	alice, bob := n.person(t, "alice", inProcess), n.computerIn(t, disk, "bob", inProcess)
+	bob.register()
+	befriend(alice, bob)
+	alice.finds("bob")
+	free := fill(t, disk)
+	bob.do("contacts", "add", "carol").fails(17, "disk is full")
+	alice.do("call", "bob").fails(13) // it could ring again after a crash, if it did now
+	alice.hadCalls(linnet.OutcomeRejected)
+	call := bob.begin("call", "alice") // that he can, and hears afterwards that it was not written down
+	alice.rings()
+	answer := alice.begin("answer")
+	call.says("Talking with alice")
+	alice.do("hangup").succeeds()
+	answer.succeeds()
+	call.fails(17, "history", "disk is full")
+	alice.hadCalls(linnet.OutcomeCompleted, linnet.OutcomeRejected)
+	free()
+	bob.do("contacts", "add", "carol").succeeds()
+	bob.hadCalls()
 }
 
 // The callee's machine dies while it rings there.

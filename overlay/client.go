@@ -68,8 +68,9 @@ func (m *Machine) answerProbe(now time.Time) message.Message {
 		return &message.ProbeAccepted{}
 	}
 	m.refusals++
-	refused := &message.ProbeRefused{Entries: m.roomyEntries(namedToProber)}
-	for _, x := range m.table.random(m.o.Rand, namedOthers, m.roomy) {
+	refused := new(message.ProbeRefused)
+	for _, x := range m.table.random(m.o.Rand, namedToProber, m.roomy) {
+		refused.Entries = append(refused.Entries, []byte(x.raw))
 		if addrs := x.addrs(); addrs != nil {
 			refused.Others = append(refused.Others, addrs[0])
 		}

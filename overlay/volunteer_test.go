@@ -92,7 +92,7 @@ func TestUptimeIsAddedUp(t *testing.T) {
 	w.Supernodes(4)
 	w.Run(20 * time.Second)
 	n := volunteer(w, "volunteer", fit)
-	for day := range 3 {
+	for day := range 2 {
 		n.Start()
 		w.Run(11 * time.Minute)
 		if got := role(n); got != linnet.Ordinary {

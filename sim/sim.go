@@ -219,7 +219,7 @@ func (w *world) build() {
 	}
 	if w.scenario.begin == 0 {
 		for _, n := range w.nodes[o.Supernodes:] {
-			w.at(time.Duration(w.rand.Int64N(int64(warmUp/4))), func() { w.start(n) })
+			w.at(time.Duration(w.rand.Int64N(int64(warmUp*3/4))), func() { w.start(n) })
 		}
 	}
 	w.known = nil // who starts later asks the others

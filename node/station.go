@@ -127,6 +127,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	s.overlay = overlay.New(overlay.Options{
 		Self: self, Trust: s.trust, Rand: random, Role: n.opts.Role, Addrs: n.advertised(),
 		Bootstrap: overlay.BootstrapHosts(d), HostCache: hosts,
+		Seats: overlay.Seats{PerNetwork: int(d.Policy.Limits.SeatsPerNetwork), PerAccount: int(d.Policy.Limits.Supernodes)},
 	})
 	if err := s.overlay.Start(now); err != nil {
 		s.log.Warn("overlay", "err", err)

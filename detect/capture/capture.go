@@ -51,8 +51,8 @@ func (p Protocol) String() string {
 // Packet is one UDP datagram or TCP segment. It is the Reader's: the next call
 // of Next overwrites it and what Payload points to.
 type Packet struct {
-	Number   int64 // of the frame that completed it, from 1, as Wireshark counts
-	Time     time.Time
+	Number   int64     // of the frame that completed it, from 1, as Wireshark counts
+	Time     time.Time // zero where the file has none that makes sense
 	Protocol Protocol
 	Src, Dst netip.AddrPort
 	Payload  []byte // as much as was captured

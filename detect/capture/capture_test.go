@@ -391,6 +391,32 @@ func TestPcapng(t *testing.T) {
 	}
 }
 
+// A file may claim any 64 bits as a time, in any unit and from any second on.
+func TestTimesBeyondAllCalendars(t *testing.T) {
+	const head = "0a0d0d0a 0000001c 1a2b3c4d 0001 0000 ffffffffffffffff 0000001c"
+	for _, tt := range []struct {
+		offset, stamp string // seconds
+		want          time.Time
+	}{
+		{"0000000000000000", "0000000065535ff0", time.Unix(0x65535ff0, 0)},
+		{"0000000000000000", "0000010000000000", time.Time{}},
+		{"0000000000000000", "ffffffff00000000", time.Time{}},
+		{"8000000000000000", "0000000000000001", time.Time{}},
+		{"7fffffffffffffff", "7fffffffffffffff", time.Time{}},
+	} {
+		packets, _ := readAll(t, unhex(t, head+
+			"00000001 0000002c 0065 0000 00000030 0009 0001 00000000 000e 0008 "+tt.offset+" 0000 0000 0000002c"+
+			"00000006 00000044 00000000"+tt.stamp+"00000021 00000021"+ip4Hello+"000000 00000044"))
+		if len(packets) != 1 || !packets[0].Time.Equal(tt.want) {
+			t.Errorf("%s and %s: %v, want %v", tt.offset, tt.stamp, packets, tt.want)
+			continue
+		}
+		if _, err := packets[0].Time.MarshalJSON(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestGzip(t *testing.T) {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)

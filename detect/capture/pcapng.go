@@ -28,6 +28,9 @@ const (
 // maxInterfaces is far beyond any real capture.
 const maxInterfaces = 4096
 
+// maxSeconds is in the year 6325. Beyond 9999 a time has no form in JSON.
+const maxSeconds = 1 << 37
+
 type pcapng struct {
 	in         *input
 	order      binary.ByteOrder
@@ -191,7 +194,10 @@ func (p *pcapng) frame(kind uint32, body []byte) (frame, error) {
 	} else {
 		high, low := bits.Mul64(stamp%i.units, 1e9)
 		nanos, _ := bits.Div64(high, low, i.units)
-		f.time = time.Unix(int64(stamp/i.units)+i.offset, int64(nanos))
+		f.time = time.Time{} // none, if it is none that a calendar has
+		if sec := int64(stamp/i.units) + i.offset; 0 <= sec && sec <= maxSeconds {
+			f.time = time.Unix(sec, int64(nanos))
+		}
 	}
 	if int64(captured) > int64(len(body)) {
 		return frame{}, fmt.Errorf("%w: %d bytes of data in %d", ErrCorrupt, captured, len(body))

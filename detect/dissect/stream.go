@@ -249,9 +249,12 @@ func (d *Dissector) feed(p *capture.Packet, s *stream, h *half, b []byte, x *Exp
 	if h.cipher != nil {
 		h.cipher.XOR(h.buf[start:])
 	}
+	waiting := len(h.buf)
 	for d.step(p, s, h, x) {
 	}
-	h.buf = slices.Clone(h.buf) // without what was explained
+	if len(h.buf) < waiting {
+		h.buf = slices.Clone(h.buf) // without what was explained
+	}
 }
 
 // step explains the next thing of a direction, if it is complete.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -135,6 +136,27 @@ func TestStreamInAnyOrder(t *testing.T) {
 			rt.Errorf("%d bytes are kept", s.streams.bytes)
 		}
 	})
+}
+
+// A record may come a byte at a time; what waits is not copied with each.
+func TestLongRecordInShortSegments(t *testing.T) {
+	there := direction(0x81020304, frame.Record{Kind: frame.Padding, Body: make([]byte, 30_000)})
+	d := New(Options{})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var records []Record
+	for i := range there {
+		p := segment(true, uint32(i), there[i:i+1], 0)
+		p.Length = 1
+		records = append(records, recordsOf(d.Packet(&p))...)
+	}
+	runtime.ReadMemStats(&after)
+	if len(records) != 1 || records[0].Bytes < 30_000 {
+		t.Errorf("%+v", records)
+	}
+	if per := (after.TotalAlloc - before.TotalAlloc) / uint64(len(there)); per > 4096 {
+		t.Errorf("%d bytes are allocated for each segment of one byte", per)
+	}
 }
 
 func TestStreamsThatCannotBeRead(t *testing.T) {

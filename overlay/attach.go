@@ -22,7 +22,7 @@ const (
 	minKeepAlive     = 15 * time.Second
 	maxKeepAlive     = 120 * time.Second
 	checkWait        = time.Second // for the answer to a keep-alive, twice
-	probeBatch       = 4           // hosts asked at once
+	probeSpare       = 1           // hosts asked at once, besides what is missing
 	probePause       = 300 * time.Millisecond
 	probeWait        = time.Second
 	probeMax         = 30 // hosts asked in one round
@@ -181,7 +181,7 @@ func (m *Machine) step(now time.Time) {
 func (m *Machine) probe(now time.Time) (asked bool) {
 	a := &m.attach
 	round := a.round
-	for range min(probeBatch, probeMax-a.tried) {
+	for range min(a.missing()+probeSpare, probeMax-a.tried) { // each that says yes keeps a place for this node
 		h := m.candidate(now, func(h *cachedHost) bool { return h.round != round && a.probes[h.Addrs[0]] == nil })
 		if h == nil {
 			break

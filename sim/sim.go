@@ -76,6 +76,7 @@ type world struct {
 	targets                  []overlay.Slot // that an attacker wants
 	seized                   int            // seats of one of them that he had at most
 	measure
+	check    func(*event) // after every event, in tests
 	scenario scenario
 	failure  error
 }
@@ -140,6 +141,9 @@ func (w *world) run(end int64) {
 		w.now = e.at
 		w.events++
 		w.handle(e)
+		if w.check != nil {
+			w.check(e)
+		}
 		w.queue.done(e)
 		if w.o.Progress != nil && w.events&0x3fff == 0 && time.Since(began)-told > time.Second/2 {
 			told = time.Since(began)

@@ -23,6 +23,7 @@ const (
 	writeTimeout = 30 * time.Second // for what was queued to move at all
 	flushTimeout = time.Second      // for the rest when a stream closes
 	maxQueue     = 256 << 10        // bytes; a peer who leaves more unread is dropped
+	maxPackets   = maxQueue / 2     // of it, for packets; more are lost, as datagrams are
 	maxPending   = 256              // requests of ours on one stream
 	readBuffer   = 4 << 10
 	dialledWord  = 1 // in the opening of who connects; who answers draws one
@@ -221,14 +222,20 @@ func (s *stream) commands(plain []byte) error {
 	return s.send(frame.Record{Kind: frame.Commands, Packet: packet, Body: plain})
 }
 
-// send queues a record.
+// send queues a record. A packet is lost where too much waits: of a stranger's
+// that are passed on there may be more than the peer can read, and that is no
+// reason to part from him.
 func (s *stream) send(r frame.Record) error {
 	s.mu.Lock()
 	if s.err != nil {
 		s.mu.Unlock()
 		return ErrStream
 	}
-	if len(s.queue)+len(r.Body) > maxQueue {
+	if size := len(s.queue) + len(r.Body); r.Kind == frame.InSession && size > maxPackets {
+		s.mu.Unlock()
+		s.link.count.drop(DropSlow)
+		return errSlow
+	} else if size > maxQueue {
 		s.mu.Unlock()
 		s.link.count.drop(DropSlow)
 		s.close(errSlow)

@@ -389,15 +389,43 @@ func TestSlowReaderIsDropped(t *testing.T) {
 		var err error
 		sent := 0
 		for ; err == nil && sent < 1000; sent++ {
-			err = l.SendPacket(Origin{Stream: 1}, 1, make([]byte, 10_000))
+			err = l.stream(1).commands(make([]byte, 10_000))
 			synctest.Wait()
 		}
 		if !errors.Is(err, ErrStream) || time.Since(began) != 0 || l.Counters().Dropped[DropSlow] != 1 {
-			t.Errorf("after %d packets and %v: %v", sent, time.Since(began), err)
+			t.Errorf("after %d commands and %v: %v", sent, time.Since(began), err)
 		}
 		synctest.Wait()
 		if len(h.told().closed) != 1 {
 			t.Errorf("told of %v", h.told().closed)
+		}
+	})
+}
+
+// Packets that somebody else has passed on to a slow reader are lost, and do not
+// cost him his stream, as long as he reads at all.
+func TestPacketsToASlowReaderAreLost(t *testing.T) {
+	simulate(t, func(t *testing.T, in *netsim.Internet) {
+		b := in.Host(netsim.HostOptions{})
+		l, h := start(t, on(b))
+		rawStream(t, in.Host(netsim.HostOptions{}), addr(b))
+		synctest.Wait()
+		slow, lost := l.stream(1), 0
+		for range 1000 {
+			if l.SendPacket(Origin{Stream: 1}, 1, make([]byte, 10_000)) != nil {
+				lost++
+			}
+			synctest.Wait()
+		}
+		if n := l.Counters().Dropped[DropSlow]; lost == 0 || lost == 1000 || n != uint64(lost) {
+			t.Errorf("%d of 1000 are lost, %d counted", lost, n)
+		}
+		if err := slow.commands(make([]byte, 10_000)); err != nil || len(h.told().closed) != 0 {
+			t.Errorf("a command behind them: %v; told of %v", err, h.told().closed)
+		}
+		time.Sleep(2 * writeTimeout)
+		if len(h.told().closed) != 1 {
+			t.Errorf("who never reads: told of %v", h.told().closed)
 		}
 	})
 }

@@ -73,7 +73,7 @@ func (c *detectCmd) judge(p *program, name string, page *charts.Page) error {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return &linnet.Error{Code: linnet.CodeBadFile, Text: fmt.Sprintf("%s cannot be read", name), Err: err}
+			return &linnet.Error{Code: linnet.CodeBadFile, Text: fmt.Sprintf("the capture cannot be opened: %v", err)}
 		}
 		defer f.Close()
 		if s, err := f.Stat(); err == nil && s.Mode().IsRegular() {

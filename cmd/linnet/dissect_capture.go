@@ -31,6 +31,11 @@ func (c *dissectCmd) capture(p *program) error {
 	if err != nil {
 		return err
 	}
+	in, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
 	d := dissect.New(options)
 	out := c.output(p)
 	show := func(all []dissect.Explanation) error {
@@ -42,7 +47,7 @@ func (c *dissectCmd) capture(p *program) error {
 	if c.Hex {
 		err = c.datagrams(p, d, show)
 	} else {
-		err = c.packets(p, d, show)
+		err = c.packets(in, d, show)
 	}
 	if !errors.Is(err, errEnough) && p.ctx.Err() == nil {
 		if end := show(d.Close()); !errors.Is(end, errEnough) {
@@ -55,20 +60,25 @@ func (c *dissectCmd) capture(p *program) error {
 	return errors.Join(out.end(d.Summary()), err)
 }
 
+// open gives the capture, or the datagrams of standard input.
+func (c *dissectCmd) open(p *program) (io.ReadCloser, error) {
+	switch {
+	case c.Hex:
+		return io.NopCloser(p.stdin), nil
+	case len(c.Input) != 1:
+		return nil, &linnet.Error{Code: linnet.CodeUsage, Text: "name one capture file", Hint: "or see `linnet dissect --help`"}
+	case c.Input[0] == "-":
+		return io.NopCloser(p.stdin), nil
+	}
+	f, err := os.Open(c.Input[0])
+	if err != nil {
+		return nil, &linnet.Error{Code: linnet.CodeBadFile, Text: fmt.Sprintf("the capture cannot be opened: %v", err)}
+	}
+	return f, nil
+}
+
 // packets explains a capture file.
-func (c *dissectCmd) packets(p *program, d *dissect.Dissector, show func([]dissect.Explanation) error) error {
-	if len(c.Input) != 1 {
-		return &linnet.Error{Code: linnet.CodeUsage, Text: "name one capture file", Hint: "or see `linnet dissect --help`"}
-	}
-	in := p.stdin
-	if path := c.Input[0]; path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return &linnet.Error{Code: linnet.CodeBadFile, Text: "the capture cannot be opened", Err: err}
-		}
-		defer f.Close()
-		in = f
-	}
+func (c *dissectCmd) packets(in io.Reader, d *dissect.Dissector, show func([]dissect.Explanation) error) error {
 	r, err := capture.NewReader(in)
 	for err == nil {
 		var packet *capture.Packet

@@ -122,7 +122,11 @@ func TestDissectFilters(t *testing.T) {
 
 func TestDissectWhatIsNoCapture(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none.pcap")
-	do(t, "dissect", none).fails(16, "capture cannot be opened")
+	missing := do(t, "dissect", none)
+	missing.fails(16, "capture cannot be opened", none)
+	if strings.Contains(missing.stderr.String(), "0 packets") {
+		t.Errorf("packets of a file that is not there were counted: %s", missing.stderr.String())
+	}
 	if err := os.WriteFile(none, []byte("this is no capture at all"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -90,3 +90,15 @@ func TestExitCodesOfCalls(t *testing.T) {
 		}
 	}
 }
+
+// A mistake on the command line leads to the help of that command.
+func TestUsageErrorsNameTheHelp(t *testing.T) {
+	for help, args := range map[string][]string{
+		"`linnet --help`":                {"cal", "bob"},
+		"`linnet call --help`":           {"call"},
+		"`linnet network --help`":        {"network"},
+		"`linnet network create --help`": {"network", "create", "birds", "--pcap", "x"},
+	} {
+		do(t, args...).fails(2, "see "+help)
+	}
+}

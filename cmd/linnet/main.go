@@ -103,7 +103,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exited
 	}
 	if err != nil {
-		return report(stderr, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error(), Hint: "see `linnet --help`"}, false)
+		return report(stderr, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error(), Hint: "see `" + command(err) + " --help`"}, false)
 	}
 	level := slog.LevelWarn
 	if flags.Verbose {
@@ -114,6 +114,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})),
 	}
 	return report(stderr, parsed.Run(p), flags.Verbose)
+}
+
+// command is the one whose arguments could not be parsed.
+func command(err error) string {
+	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context.Selected() != nil {
+		return e.Context.Selected().FullPath()
+	}
+	return "linnet"
 }
 
 // report tells people what went wrong, in one line, and gives the exit code.

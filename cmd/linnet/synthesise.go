@@ -16,7 +16,7 @@ type synthesiseCmd struct {
 	Seed     uint64  `default:"1" help:"The same seed makes the same calls." placeholder:"N"`
 	Calls    int     `default:"30" help:"How many." placeholder:"N"`
 	Messages int     `default:"500" help:"Of each call, each way." placeholder:"N"`
-	Class    string  `enum:",e2e,e2o,tcp" default:"" help:"Only calls end to end (e2e), to gateways (e2o) or over TCP (tcp); default: each in turn."`
+	Class    string  `enum:",e2e,e2o,tcp" default:"" placeholder:"CLASS" help:"Only calls end to end (e2e), to gateways (e2o) or over TCP (tcp); default: each in turn."`
 	Jitter   float64 `default:"3" help:"Standard deviation of the delay, in ms." placeholder:"MS"`
 	Loss     float64 `default:"0.01" help:"Share of messages lost, 0 to 0.5." placeholder:"SHARE"`
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -239,22 +240,25 @@ func (c *networkTicketCmd) Run(p *program) error {
 	return err
 }
 
-// showInvite prints the link, and for people its QR code.
+// showInvite prints the link, and tells people its QR code.
 func (p *program) showInvite(invite *suite.Invite) error {
 	link := invite.String()
-	return p.print(map[string]string{"invite": link}, func(w *tabwriter.Writer) {
-		fmt.Fprintln(w, link)
-		code, err := qr.Encode(link, qr.L)
-		if err != nil {
-			return // the link is too long for a picture; it stands above
+	if err := p.print(map[string]string{"invite": link}, func(w *tabwriter.Writer) { fmt.Fprintln(w, link) }); err != nil || p.flags.JSON {
+		return err
+	}
+	code, err := qr.Encode(link, qr.L)
+	if err != nil {
+		return nil // the link is too long for a picture; it stands above
+	}
+	var picture strings.Builder
+	for y := -1; y <= code.Size; y += 2 {
+		for x := -1; x <= code.Size; x++ {
+			picture.WriteString(halfBlock(code.Black(x, y), code.Black(x, y+1)))
 		}
-		for y := -1; y <= code.Size; y += 2 {
-			for x := -1; x <= code.Size; x++ {
-				fmt.Fprint(w, halfBlock(code.Black(x, y), code.Black(x, y+1)))
-			}
-			fmt.Fprintln(w)
-		}
-	})
+		picture.WriteByte('\n')
+	}
+	p.tell("%sOthers join with: linnet up --join LINK", picture.String())
+	return nil
 }
 
 // halfBlock draws two pixels above one another, inverted for dark terminals.

@@ -123,7 +123,7 @@ func (n *Node) Call(ctx context.Context, user linnet.UserName, m linnet.CallMedi
 	}
 	return id, n.inStation(ctx, func(now time.Time, s *station) error {
 		if user == s.self.User {
-			return linnet.Errorf(linnet.CodeUsage, "%s is yourself; call echo123 to hear your own voice", user)
+			return linnet.Errorf(linnet.CodeUsage, "%s is you; call echo123 to hear your own voice", user)
 		}
 		if !s.online {
 			return s.offlineError()

@@ -37,7 +37,11 @@ func (c *contactsAddCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.node().AddContact(p.ctx, linnet.Contact{User: user, Name: c.Name})
+	if err := p.node().AddContact(p.ctx, linnet.Contact{User: user, Name: c.Name}); err != nil {
+		return err
+	}
+	p.tell("%s is on your list. Calls can go directly once they have added you too.", user)
+	return nil
 }
 
 type contactsRemoveCmd struct {

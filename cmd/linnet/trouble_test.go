@@ -147,7 +147,7 @@ func TestCallsThatFail(t *testing.T) {
 		alice.do("lookup", "nobody").fails(10, "nobody called nobody", "spelling")
 		alice.do("call", "nobody").fails(10, "nobody called nobody", "spelling")
 		alice.hadCalls(linnet.OutcomeNotFound)
-		alice.do("call", "alice").fails(2, "yourself", "echo123")
+		alice.do("call", "alice").fails(2, "alice is you", "echo123")
 		alice.do("hangup").fails(10, "no call")
 		alice.do("answer", "what").fails(2, "call id")
 	})

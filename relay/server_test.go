@@ -2,6 +2,7 @@ package relay
 
 import (
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -370,7 +371,7 @@ func TestNobodyElseIsSentTo(t *testing.T) {
 
 // Commands and packets at the same time, for the race detector.
 func TestConcurrency(t *testing.T) {
-	s, a, b := call(t, ServerOptions{Packets: 1 << 30, Bytes: 1 << 40})
+	s, a, b := call(t, ServerOptions{Packets: 1 << 30, Bytes: math.MaxInt})
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -437,7 +438,7 @@ func TestMemoryPerReservation(t *testing.T) {
 }
 
 func TestForwardDoesNotAllocate(t *testing.T) {
-	s, a, _ := call(t, ServerOptions{Packets: 1 << 30, Bytes: 1 << 40})
+	s, a, _ := call(t, ServerOptions{Packets: 1 << 30, Bytes: math.MaxInt})
 	body, now := make([]byte, 160), start
 	if n := testing.AllocsPerRun(1000, func() {
 		now = now.Add(time.Second)
@@ -455,7 +456,7 @@ func BenchmarkForward(b *testing.B) {
 		reservations int
 	}{{"one", 1}, {"1000", 1000}, {"100000", 100_000}} {
 		b.Run(bb.name, func(b *testing.B) {
-			s := newServer(ServerOptions{Reservations: bb.reservations, Packets: 1 << 30, Bytes: 1 << 40})
+			s := newServer(ServerOptions{Reservations: bb.reservations, Packets: 1 << 30, Bytes: math.MaxInt})
 			tags, from := fill(b, s, bb.reservations)
 			body, now := make([]byte, 160), start
 			b.ReportAllocs()
@@ -474,7 +475,7 @@ func BenchmarkForward(b *testing.B) {
 }
 
 func BenchmarkForwardParallel(b *testing.B) {
-	s := newServer(ServerOptions{Packets: 1 << 30, Bytes: 1 << 40})
+	s := newServer(ServerOptions{Packets: 1 << 30, Bytes: math.MaxInt})
 	tags, from := fill(b, s, 1000)
 	body := make([]byte, 160)
 	b.RunParallel(func(pb *testing.PB) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,23 +47,11 @@ func (c *detectCmd) Run(p *program) error {
 	if c.Report == "" {
 		return failed
 	}
-	if err := writeReport(c.Report, page); err != nil {
+	if err := writePage(c.Report, page.Write); err != nil {
 		return err
 	}
 	p.tell("The charts are in %s.", c.Report)
 	return failed
-}
-
-func writeReport(name string, page *charts.Page) error {
-	f, err := os.Create(name)
-	if err == nil {
-		err = page.Write(f)
-		err = cmp.Or(err, f.Close())
-	}
-	if err != nil {
-		return &linnet.Error{Code: linnet.CodeDisk, Text: fmt.Sprintf("the report %s cannot be written", name), Err: err}
-	}
-	return nil
 }
 
 // judge prints what is in one capture, as far as it can be read.

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -42,7 +41,7 @@ func (c *simCmd) Run(p *program) error {
 		return p.ctx.Err()
 	}
 	if c.Report != "" {
-		if err := writePage(c.Report, r); err != nil {
+		if err := writePage(c.Report, r.WritePage); err != nil {
 			return err
 		}
 	}
@@ -54,18 +53,6 @@ func (c *simCmd) Run(p *program) error {
 			Hint: fmt.Sprintf("--seed %d --nodes %d --supernodes %d replays this run", r.Seed, r.Nodes, r.Supernodes)}
 	}
 	return nil
-}
-
-func writePage(name string, r *sim.Report) error {
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	if err := r.WritePage(f); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
 }
 
 func printSim(w *tabwriter.Writer, r *sim.Report) {

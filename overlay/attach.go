@@ -30,6 +30,7 @@ const (
 	attachWait       = 2 * time.Second
 	retryFirst       = time.Second
 	retryMost        = 5 * time.Minute
+	retryBusy        = 30 * time.Second       // where supernodes answer that they are full: it costs them little
 	seekPause        = 500 * time.Millisecond // after a loss: the others that lost the same one seek, too
 	refreshHosts     = 30 * time.Minute
 	maxEntries       = 16 // that are read of one message
@@ -505,7 +506,11 @@ func (m *Machine) seekSoon(now time.Time) {
 func (m *Machine) retry(now time.Time) {
 	a := &m.attach
 	a.seeking = false
-	wait := m.jitter(min(retryFirst<<min(a.short, 10), retryMost))
+	most := retryMost
+	if a.heard {
+		most = retryBusy
+	}
+	wait := m.jitter(min(retryFirst<<min(a.short, 10), most))
 	if m.o.Naive {
 		wait = 0
 	}

@@ -155,14 +155,16 @@ func (e *Endpoint) Request(now time.Time, to linnet.NodeID, m message.Message, t
 	return nil
 }
 
-// SendUnreliable sends a one-way command that may get lost, in one packet.
-func (e *Endpoint) SendUnreliable(now time.Time, to linnet.NodeID, m message.Message) error {
+// SendUnreliable sends a command that may get lost, in one packet, and is not
+// acknowledged: a one-way one with id 0, or the answer to the request with this id,
+// which waits for it in vain if it gets lost.
+func (e *Endpoint) SendUnreliable(now time.Time, to linnet.NodeID, id uint16, m message.Message) error {
 	e.at(now)
 	s := e.standing(to)
 	if s == nil {
 		return ErrNoSession
 	}
-	b := encode(m, 0)
+	b := encode(m, id)
 	if len(b)+looseOverhead > s.room() {
 		return ErrSize
 	}

@@ -234,14 +234,14 @@ func TestTwoRoutes(t *testing.T) {
 	}
 	w.cut = func(_, _ *node, via Path) bool { return via.Kind == linnet.DirectUDP }
 	sent := w.now
-	a.SendUnreliable(w.now, b.peer.Node, tone("unreliable"))
+	a.SendUnreliable(w.now, b.peer.Node, 0, tone("unreliable"))
 	a.Send(w.now, b.peer.Node, tone("reliable"))
 	w.run(100 * time.Millisecond)
 	if len(b.received) != 2 {
 		t.Errorf("after %v bob got %q", w.now.Sub(sent), b.received)
 	}
 	w.cut = nil
-	a.SendUnreliable(w.now, b.peer.Node, tone("once"))
+	a.SendUnreliable(w.now, b.peer.Node, 0, tone("once"))
 	w.run(100 * time.Millisecond)
 	if len(b.received) != 3 {
 		t.Errorf("bob got %q", b.received)

@@ -166,15 +166,18 @@ func (n *Node) resume(ctx context.Context) error {
 	return err
 }
 
-// How often the node looks whether its certificate or descriptor gets old.
+// How often the node looks whether its certificate gets old, and whether there
+// is a newer descriptor, which takes 11 kB.
 const (
-	maintainEvery = time.Hour
-	maintainSoon  = time.Minute // after a failure
+	maintainEvery   = time.Hour
+	maintainSoon    = time.Minute // after a failure
+	descriptorEvery = 6 * time.Hour
 )
 
 // maintain renews the certificate at half of its life, and fetches newer descriptors.
 func (n *Node) maintain(ctx context.Context) error {
 	wait := maintainEvery
+	var refreshed time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -185,7 +188,13 @@ func (n *Node) maintain(ctx context.Context) error {
 		if n.network.get() == nil {
 			continue
 		}
-		if err := errors.Join(n.refreshNetwork(ctx), n.renewCertificate(ctx)); err != nil {
+		var stale error
+		if time.Since(refreshed) >= descriptorEvery {
+			if stale = n.refreshNetwork(ctx); stale == nil {
+				refreshed = time.Now()
+			}
+		}
+		if err := errors.Join(stale, n.renewCertificate(ctx)); err != nil {
 			n.log.Info("maintenance", "err", err)
 			wait = maintainSoon
 		}

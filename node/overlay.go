@@ -44,6 +44,8 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 	case overlay.Attached:
 		s.observed = e.You
 		s.attached(now)
+	case overlay.Hold:
+		s.hold(e.Node)
 	case overlay.Detached:
 		s.attached(now)
 	case overlay.Offline:
@@ -77,6 +79,17 @@ func (s *station) probe(addr netip.AddrPort) {
 			}
 		})
 	})
+}
+
+// hold refreshes the mapping to a supernode. A stream needs that less often.
+func (s *station) hold(node linnet.NodeID) {
+	for _, r := range s.sessions.Routes(node) {
+		if r.Path.Kind == linnet.DirectUDP {
+			if err := s.node.link.KeepAlive(r.Path.Addr); err != nil {
+				s.log.Debug("hold", "to", node.Short(), "err", err)
+			}
+		}
+	}
 }
 
 // attached tells directory and user when the attachment changes.

@@ -193,7 +193,11 @@ func (s *station) received(now time.Time, e session.Received) {
 }
 
 func (s *station) respond(now time.Time, to linnet.NodeID, id uint16, m message.Message) {
-	if err := s.sessions.Respond(now, to, id, m); err != nil {
+	say := s.sessions.Respond
+	if _, often := m.(*message.KeepAliveAck); often {
+		say = s.sessions.SendUnreliable // an ack would be a third of an idle client's traffic; a lost answer is asked for again
+	}
+	if err := say(now, to, id, m); err != nil {
 		s.log.Debug("respond", "to", to.Short(), "err", err)
 	}
 }

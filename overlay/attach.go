@@ -21,8 +21,9 @@ const (
 	defaultKeepAlive = 30 * time.Second
 	minKeepAlive     = 15 * time.Second
 	maxKeepAlive     = 120 * time.Second
-	checkWait        = time.Second // for the answer to a keep-alive, twice
-	probeSpare       = 1           // hosts asked at once, besides what is missing
+	checkEvery       = 45 * time.Second // a mapping that has to be refreshed sooner is held in between
+	checkWait        = time.Second      // for the answer to a keep-alive, twice
+	probeSpare       = 1                // hosts asked at once, besides what is missing
 	probePause       = 300 * time.Millisecond
 	probeWait        = time.Second
 	probeMax         = 30 // hosts asked in one round
@@ -58,7 +59,8 @@ type link struct {
 	doubtful   bool   // the last keep-alive was not answered: do not count on it
 	supernodes uint32 // in the network, as it said last
 
-	told []linnet.NodeID // the others that it was told of
+	checked uint32          // the last time, in tenths of a second since the machine started
+	told    []linnet.NodeID // the others that it was told of
 }
 
 // attaching is an ordinary node's half of attachment.
@@ -67,6 +69,7 @@ type attaching struct {
 	seeking bool    // a round is under way
 	round   uint32  // its number: hosts remember in which one they were tried
 	planned bool    // a round begins in a moment
+	keeping bool    // keepAlive will be called
 	short   int     // rounds in a row that did not find enough
 	tried   int     // hosts probed in this round
 	blind   bool    // in this round, hosts that answered no probe were connected to
@@ -339,7 +342,7 @@ func (m *Machine) askAttach(now time.Time, l *link) {
 
 // served notes that a supernode took this node.
 func (m *Machine) served(now time.Time, l *link, you netip.AddrPort) {
-	l.state = attached
+	l.state, l.checked = attached, m.tenths(now)
 	m.seen = you
 	m.planDial(now)
 	m.hosts.add(now, l.host.Host)
@@ -350,7 +353,10 @@ func (m *Machine) served(now time.Time, l *link, you netip.AddrPort) {
 	m.hostsChanged(now)
 	m.emit(Attached{l.host.Node, you})
 	m.tellOthers(now)
-	m.after(now, m.keepAlivePause(), func(now time.Time) { m.keepAlive(now, l) })
+	if !m.attach.keeping {
+		m.attach.keeping = true
+		m.after(now, m.keepAlivePause(), m.keepAlive)
+	}
 	m.refresh(now, l)
 	m.trim(now)
 	m.step(now)
@@ -373,11 +379,30 @@ func (m *Machine) askHosts(now time.Time, l *link) {
 	})
 }
 
-func (m *Machine) keepAlive(now time.Time, l *link) {
-	if slices.Contains(m.attach.links, l) {
-		m.check(now, l, linnet.NodeID{})
-		m.after(now, m.keepAlivePause(), func(now time.Time) { m.keepAlive(now, l) })
+// keepAlive asks one supernode whether it is there, and holds the mapping to the
+// other one. They take turns, so that the death of both is noticed as soon as if each
+// was asked every time.
+func (m *Machine) keepAlive(now time.Time) {
+	var longest *link // not asked
+	for _, l := range m.attach.links {
+		if l.state == attached && (longest == nil || l.checked < longest.checked) {
+			longest = l
+		}
 	}
+	m.attach.keeping = longest != nil
+	if !m.attach.keeping {
+		return
+	}
+	for _, l := range slices.Clone(m.attach.links) {
+		switch {
+		case l.state != attached:
+		case l == longest, m.tenths(now)-l.checked >= uint32(checkEvery/tenth):
+			m.check(now, l, linnet.NodeID{})
+		default:
+			m.emit(Hold{l.host.Node})
+		}
+	}
+	m.after(now, m.keepAlivePause(), m.keepAlive)
 }
 
 // SetKeepAlive tells how long the mapping to a supernode lives, once that is known.
@@ -397,7 +422,7 @@ func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
 	if l.checking || l.state != attached {
 		return
 	}
-	l.checking, l.told = true, m.others(l)
+	l.checking, l.checked, l.told = true, m.tenths(now), m.others(l)
 	m.request(now, l.host.Node, &message.KeepAlive{PeerDown: dead, Others: l.told, Able: m.able(now)}, checkWait, func(now time.Time, reply message.Message) {
 		l.checking = false
 		if !slices.Contains(m.attach.links, l) {

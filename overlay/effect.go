@@ -67,6 +67,10 @@ type Attached struct {
 // Detached says that a supernode serves this node no longer.
 type Detached struct{ Node linnet.NodeID }
 
+// Hold asks for a packet to a supernode that it need not answer, so that NATs on
+// the way keep their mapping.
+type Hold struct{ Node linnet.NodeID }
+
 // Offline says that a round of attaching found nobody. Err says what was tried,
 // for people; the next round comes after Retry.
 type Offline struct {

@@ -141,8 +141,10 @@ func (m *Machine) incarnation() uint64 {
 
 // tenths is a moment as member.since has it.
 func (m *Machine) tenths(t time.Time) uint32 {
-	return uint32(max(t.Sub(m.started), 0) / (100 * time.Millisecond))
+	return uint32(max(t.Sub(m.started), 0) / tenth)
 }
+
+const tenth = 100 * time.Millisecond
 
 // announce signs a new entry of this node, puts it into the table and tells everybody.
 func (m *Machine) announce(now time.Time, incarnation uint64) error {

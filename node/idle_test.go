@@ -1,0 +1,39 @@
+package node
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/linnet-p2p/linnet/netsim"
+)
+
+// TestIdleTraffic counts what a device with nothing to do sends and receives in
+// six hours, with -v to read it, behind a NAT that forgets after 40 s.
+func TestIdleTraffic(t *testing.T) {
+	const ipAndUDP = 20 + 8
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		o := netsim.PortRestrictedCone()
+		o.Timeout = 40 * time.Second
+		alice, bob := w.user("alice", netsim.HostOptions{Behind: w.in.NAT(o)}), w.user("bob", w.atHome())
+		befriend(alice, bob)
+		time.Sleep(2 * time.Hour)
+		var packets, bytes atomic.Int64
+		alice.host.Tap(func(p netsim.Packet) {
+			packets.Add(1)
+			bytes.Add(int64(ipAndUDP + len(p.Payload)))
+		})
+		begin := time.Now()
+		time.Sleep(6 * time.Hour)
+		rate := float64(bytes.Load()) * 8 / time.Since(begin).Seconds()
+		t.Logf("%d packets, %d bytes with IP and UDP headers: %.0f bit/s", packets.Load(), bytes.Load(), rate)
+		if rate > 100 {
+			t.Errorf("%.0f bit/s, want 100", rate)
+		}
+		if same := w.compare(talk(bob, alice)); same < 1 {
+			t.Errorf("a call to her after that: %.2f %%", 100*same)
+		}
+	})
+}

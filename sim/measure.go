@@ -54,12 +54,12 @@ type death struct {
 
 // A sample is a point of the report's charts.
 type sample struct {
-	at                     time.Duration
-	up, supernodes         int
-	attached               float64
-	load, loadMax          float64 // of the limit
-	lookups, failed        int
-	promotions, handshakes int
+	at              time.Duration
+	up, supernodes  int
+	attached        float64
+	load, loadMax   float64 // of the limit
+	lookups, failed int
+	promotions      int
 }
 
 type lookupCount struct {

@@ -3,7 +3,6 @@ package sim
 import (
 	"net/netip"
 
-	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -40,8 +39,6 @@ type event struct {
 	extra  int64 // token, life of the peer, or time sent
 	msg    message.Message
 }
-
-func (e *event) token() overlay.Token { return overlay.Token(e.extra) }
 
 // A queue is the events to come, the first on top of a heap of four branches.
 type queue struct {

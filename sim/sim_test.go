@@ -38,6 +38,9 @@ func run(t *testing.T, o Options) *Report {
 }
 
 func TestScenarios(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
 	for _, name := range slices.Sorted(maps.Keys(scenarios)) {
 		t.Run(name, func(t *testing.T) {
 			o := short[name]
@@ -56,6 +59,9 @@ func TestScenarios(t *testing.T) {
 // Without shedding and back-off both outages knock the network over: they are as
 // hard as they are meant to be.
 func TestNaiveNetworksCollapse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a quarter of a minute")
+	}
 	for _, name := range []string{"outage-2007", "outage-2010"} {
 		t.Run(name, func(t *testing.T) {
 			o := short[name]

@@ -146,7 +146,10 @@ func TestSupernodesReadNothing(t *testing.T) {
 			secrets["signing key of "+m.name], secrets["agreement key of "+m.name] = keys[:32], keys[32:]
 			m.heard.await("the other one is heard", func(e linnet.Event) bool { return e.Kind == linnet.EventCallHeard })
 			m.within(func(_ time.Time, s *station) {
-				voice := s.phones[id].sender.Stream()
+				p := s.phones[id]
+				p.mu.Lock()
+				voice := p.sender.Stream()
+				p.mu.Unlock()
 				secrets["media key of "+m.name], secrets["media salt of "+m.name] = voice.Key[:], voice.Salt[:]
 			})
 		}

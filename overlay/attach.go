@@ -27,6 +27,7 @@ const (
 	probePause       = 300 * time.Millisecond
 	probeWait        = time.Second
 	probeMax         = 30 // hosts asked in one round
+	refusedMost      = 6  // probes in one round: a network that is full is asked again later
 	connectWait      = 5 * time.Second
 	attachWait       = 2 * time.Second
 	retryFirst       = time.Second
@@ -74,6 +75,7 @@ type attaching struct {
 	tried   int     // hosts probed in this round
 	blind   bool    // in this round, hosts that answered no probe were connected to
 	heard   bool    // in this round, a probe was answered: UDP gets through
+	refused int     // probes in this round
 	probes  map[netip.AddrPort]*cachedHost
 	ready   []*cachedHost // said yes and are not needed yet
 	next    time.Time     // for the next probes
@@ -137,7 +139,7 @@ func (m *Machine) seek(now time.Time) {
 	if a.seeking || a.missing() <= 0 || m.serving() || m.leaving {
 		return
 	}
-	a.seeking, a.tried, a.blind, a.heard, a.ready, a.next = true, 0, false, false, nil, now
+	a.seeking, a.tried, a.blind, a.heard, a.refused, a.ready, a.next = true, 0, false, false, 0, nil, now
 	a.round++
 	a.probes = make(map[netip.AddrPort]*cachedHost)
 	m.step(now)
@@ -185,6 +187,9 @@ func (m *Machine) step(now time.Time) {
 func (m *Machine) probe(now time.Time) (asked bool) {
 	a := &m.attach
 	round := a.round
+	if a.refused >= refusedMost && !m.o.Naive {
+		return false
+	}
 	for range min(a.missing()+probeSpare, probeMax-a.tried) { // each that says yes keeps a place for this node
 		h := m.candidate(now, func(h *cachedHost) bool { return h.round != round && a.probes[h.Addrs[0]] == nil })
 		if h == nil {
@@ -226,6 +231,7 @@ func (m *Machine) Probed(now time.Time, addr netip.AddrPort, rtt time.Duration, 
 	case *message.ProbeAccepted:
 		a.ready = append(a.ready, h)
 	case *message.ProbeRefused:
+		a.refused++
 		m.redirected(now, answer.Entries[:min(len(answer.Entries), namedToProber)])
 	}
 	m.step(now)

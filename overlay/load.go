@@ -11,6 +11,7 @@ const (
 	shedSearch  = 95 // percent of the limits of packets, bytes and memory
 	shedForward = 100
 
+	arriveFor = 10 * time.Second
 	strainFor = 30 * time.Second // that a measurement of the endpoint counts
 )
 
@@ -113,4 +114,12 @@ func (m *Machine) Sheds(now time.Time, s Service) bool {
 }
 
 // full says that no new client is taken.
-func (m *Machine) full(now time.Time) bool { return !m.serving() || m.Sheds(now, Attaching) }
+func (m *Machine) full(now time.Time) bool {
+	return !m.serving() || m.Sheds(now, Attaching) || m.arriving(now)
+}
+
+// arriving says that this supernode began just now and has not found the others
+// that it heard of: what it says of who exists would be wrong.
+func (m *Machine) arriving(now time.Time) bool {
+	return m.table.slots.Len() < 2 && now.Sub(m.since) < arriveFor && len(m.strangers()) > 0
+}

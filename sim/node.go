@@ -296,6 +296,10 @@ func (w *world) effect(n *node, p part, e overlay.Effect) {
 			delete(n.sessions, peer)
 			w.fly(ended, n, w.nodes[peer], nil)
 		}
+	case overlay.Hold:
+		if peer, ok := w.byID[e.Node]; ok {
+			w.bytes(n, w.nodes[peer], 28+3)
+		}
 	case overlay.Attached:
 		n.links++
 		w.count(n, n.links-1, n.links)

@@ -43,7 +43,7 @@ func TestRelayGivenBack(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(hostRTT)
+		time.Sleep(2 * hostRTT)
 		if pair, tags := relays(alice); pair != 0 || tags != 0 {
 			t.Errorf("alice keeps %d relays by %d tags", pair, tags)
 		}

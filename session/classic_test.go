@@ -111,7 +111,8 @@ func TestClassicForwarded(t *testing.T) {
 	}
 }
 
-// Whatever a friendly wire does, each command arrives once and in order.
+// Whatever the wire does, each command arrives once and in order, or the session
+// is down and what arrived is how it began.
 func TestClassicConversation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newClassicWorld(checked{t: t})
@@ -130,6 +131,9 @@ func TestClassicConversation(t *testing.T) {
 			w.run(10 * time.Millisecond)
 		}
 		w.run(time.Minute)
+		if len(find[Down](a)) > 0 && w.loss >= 0.1 && len(b.received) <= len(want) {
+			want = want[:len(b.received)]
+		}
 		if !slices.Equal(b.received, want) {
 			t.Fatalf("%d of %d arrived", len(b.received), len(want))
 		}

@@ -322,6 +322,7 @@ func TestCalleeDiesWhileRinging(t *testing.T) {
 	alice.finds("bob")
 	call := alice.begin("call", "bob")
 	bob.rings()
+	call.says("It rings.") // before that he is not online for alice
 	bob.up.kill()
 	call.fails(15, "the call with bob broke")
 	alice.hadCalls(linnet.OutcomeLost)

@@ -103,7 +103,7 @@ func (c *detectCmd) judge(p *program, name string, page *charts.Page) error {
 	}
 	bar.clear()
 	d.Close()
-	file := charts.File{Name: name}
+	file := charts.File{Name: name, Flows: flows, Endpoints: endpoints, Found: found[detect.Voice] + found[detect.Signalling]}
 	if packets != nil {
 		file.Packets = packets.Counts().Packets
 	}

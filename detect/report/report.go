@@ -33,9 +33,11 @@ type Page struct {
 
 // File is one capture and how far it could be read.
 type File struct {
-	Name    string
-	Packets int64
-	Trouble string // what ended the reading early
+	Name             string
+	Packets          int64
+	Flows, Endpoints int    // that were judged
+	Found            int    // of those, taken for Skype
+	Trouble          string // what ended the reading early
 }
 
 type result struct {

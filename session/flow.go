@@ -158,7 +158,7 @@ func (e *Endpoint) acked(s *session, a ack) {
 	if f == nil || a.next > s.next {
 		return
 	}
-	var newest, sampled *part
+	var newest *part
 	var highest uint64
 	kept := f.flight[:0]
 	for _, p := range f.flight {
@@ -168,17 +168,17 @@ func (e *Endpoint) acked(s *session, a ack) {
 		}
 		highest = p.sequence
 		f.queued -= len(p.data)
-		if newest = &p; p.sends == 1 {
-			sampled = &p
-		}
+		newest = &p
 	}
 	clear(f.flight[len(kept):])
 	f.flight = kept
 	if newest == nil {
 		return
 	}
-	if sampled != nil {
-		s.sample(e.now.since(sampled.sent))
+	// Where the newest was sent again, older ones may have waited for an
+	// acknowledgement that got lost.
+	if newest.sends == 1 && newest.sent >= s.moved {
+		s.sample(e.now.since(newest.sent))
 	}
 	f.progress, f.backoff = e.now, 0
 	f.window = min(f.window+1, partWindow)

@@ -184,11 +184,17 @@ func (e *Endpoint) Use(now time.Time, to linnet.NodeID, paths ...Path) error {
 }
 
 func (e *Endpoint) use(s *session, paths ...Path) {
-	changed := false
+	changed, before := false, s.main().Path
 	for i := range s.paths {
 		rank := uint8(slices.Index(paths, s.paths[i].Path) + 1)
 		changed = changed || s.paths[i].rank != rank
 		s.paths[i].rank = rank
+	}
+	if main := s.main(); main.Path != before {
+		s.moved = e.now
+		if main.rtt != 0 {
+			s.rtt, s.rttVar = main.rtt, main.rtt/2
+		}
 	}
 	if changed {
 		s.stalled = false

@@ -192,6 +192,7 @@ type session struct {
 
 	rtt       time.Duration // smoothed
 	rttVar    time.Duration
+	moved     instant // when the path changed of which these two are
 	keepAlive time.Duration
 
 	heard   instant // last valid packet

@@ -62,7 +62,7 @@ func TestInviteTroubles(t *testing.T) {
 	n := newNetwork(t, 1, suite.RegistrationInvite).run()
 	good := passwordFile(t, testPassword)
 	link := n.inviteText(time.Now().Add(time.Hour))
-	expires := time.Now().Add(50 * time.Millisecond)
+	expires := time.Now().Add(2 * time.Second)
 	late := n.inviteText(expires)
 
 	alice := n.computer(t, "alice", inProcess) // its invite has no token

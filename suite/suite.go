@@ -77,6 +77,9 @@ const (
 	ForEntry       Purpose = "linnet/1 supernode entry"
 	ForRecord      Purpose = "linnet/1 device record"
 	ForAbsence     Purpose = "linnet/1 absence of a record"
+	ForMail        Purpose = "linnet/1 mail"
+	ForMailOrder   Purpose = "linnet/1 mail order"
+	ForMailPass    Purpose = "linnet/1 mail pass"
 )
 
 // LoginSuite proves a password to the login servers, over a channel that only

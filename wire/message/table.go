@@ -104,6 +104,13 @@ var Table = []Spec{
 
 	{0x4110, "stored", Reply, Session, (*Stored)(nil)},
 
+	{0x4120, "put mail", Request, Session, (*PutMail)(nil)},
+	{0x4121, "mail stored", Reply, Session, (*MailStored)(nil)},
+	{0x4122, "ask mail", Request, Session, (*AskMail)(nil)},
+	{0x4123, "mail", Reply, Session, (*MailBatch)(nil)},
+	{0x4124, "offer mail", Request, Session, (*OfferMail)(nil)},
+	{0x4125, "mail wanted", Reply, Session, (*MailWanted)(nil)},
+
 	{0x4201, "call request", OneWay, Session, (*CallRequest)(nil)},
 	{0x4202, "call ringing", OneWay, Session, (*CallRinging)(nil)},
 	{0x4203, "call answer", OneWay, Session, (*CallAnswer)(nil)},

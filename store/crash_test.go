@@ -68,8 +68,20 @@ func writeForever(home string) error {
 		if err := s.PutContact(ctx, linnet.Contact{User: linnet.UserName(fmt.Sprintf("user%d", n)), Added: at(n)}); err != nil {
 			return err
 		}
+		put := MailChange{Put: mailOf(n)}
+		if n > 1 {
+			put.Forget = [][16]byte{mailOf(n - 1).ID}
+		}
+		if err := s.ChangeMail(ctx, put); err != nil {
+			return err
+		}
 		fmt.Println(n)
 	}
+}
+
+func mailOf(n int) Mail {
+	id := callOf(n)
+	return Mail{ID: [16]byte(id), Head: []byte("head"), Bytes: []byte(fmt.Sprint("mail", n))}
 }
 
 func callOf(n int) linnet.CallID { return linnet.CallID{byte(n >> 16), byte(n >> 8), byte(n)} }
@@ -114,6 +126,18 @@ func TestKill(t *testing.T) {
 			}
 			if !must(s.IsContact(t.Context(), linnet.UserName(fmt.Sprintf("user%d", n))))(t) {
 				t.Fatalf("contact %d was acknowledged and is gone", n)
+			}
+		}
+		for i, n := range acked {
+			if before := must(s.Mail(t.Context(), mailOf(n-1).ID))(t); len(before) != 0 {
+				t.Fatalf("mail %d was forgotten and is there", n-1)
+			}
+			if i < len(acked)-1 {
+				continue
+			}
+			// The next one, which takes the place of the last, may just not have been acknowledged.
+			if got := must(s.Mail(t.Context(), mailOf(n).ID, mailOf(n+1).ID))(t); len(got) != 1 {
+				t.Fatalf("mail %d was acknowledged and there is %q", n, got)
 			}
 		}
 		ok(t, s.Close())

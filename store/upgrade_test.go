@@ -52,8 +52,12 @@ func TestUpgrade(t *testing.T) {
 			tt.check(t, s)
 			// What the old schema did not have works as well.
 			ok(t, s.PutContact(t.Context(), linnet.Contact{User: "bob", Added: at(1)}))
+			ok(t, s.ChangeMail(t.Context(), MailChange{Put: Mail{[16]byte{1}, []byte("head"), []byte("mail")}}))
 			s = reopen(t, s, home)
 			tt.check(t, s)
+			if heads := must(s.MailHeads(t.Context()))(t); len(heads) != 1 {
+				t.Errorf("%d heads of mail", len(heads))
+			}
 		})
 	}
 }

@@ -1,5 +1,6 @@
 // Package directory is what the slots of the overlay hold, as state machines:
-// where each device of a user can be reached.
+// where each device of a user can be reached (Client, Supernode), and mail for
+// those who are away (MailClient, Mailbox).
 //
 // It opens no socket, starts no goroutine and reads no clock, and it does not
 // know which supernodes there are: package overlay tells it. Like a
@@ -20,8 +21,8 @@
 //
 // # Bytes
 //
-// The messages are those of wire/message/directory.go; Record and Absence say
-// what they are made of.
+// The messages are those of wire/message/directory.go and mailbox.go; Record,
+// Absence, Item and MailOrder say what they are made of.
 package directory
 
 import (
@@ -128,6 +129,10 @@ func (m *machine) request(now time.Time, to linnet.NodeID, msg message.Message, 
 	m.pending[t] = pending{to, done}
 	m.emit(overlay.Request{To: to, Message: msg, Token: t, Wait: wait})
 	m.after(now, wait, func(now time.Time) { m.Failed(now, t) })
+}
+
+func (m *machine) refuse(to linnet.NodeID, id uint16, code uint32, text string) {
+	m.emit(overlay.Respond{To: to, ID: id, Message: &message.Failure{Code: code, Text: text}})
 }
 
 // exactUser is the user that a search asks for by name, the only kind there is so far.

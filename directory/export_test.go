@@ -7,3 +7,11 @@ func (s *Supernode) Sizes() map[string]int {
 		"pending": len(s.pending), "alarms": s.alarms.Len(), "moves": len(s.moves),
 	}
 }
+
+// Sizes are the sizes of the tables that strangers can make grow.
+func (m *Mailbox) Sizes() map[string]int {
+	return map[string]int{
+		"mail": len(m.shelf.all), "keeping": len(m.keeping), "reading": len(m.reading), "writes": m.writes, "asks": m.asks,
+		"rates": len(m.rates), "asked": len(m.sync.asked), "pending": len(m.pending), "alarms": m.alarms.Len(), "queue": len(m.sync.queue),
+	}
+}

@@ -44,7 +44,7 @@ type Supernode struct {
 	moving  bool
 	writes  int // under way
 	lookups map[linnet.UserName]*lookup
-	rates   map[linnet.NodeID]*overlay.Bucket
+	rates   rates
 }
 
 // NewSupernode makes a Supernode; Start begins.
@@ -70,7 +70,7 @@ func NewSupernode(o SupernodeOptions) *Supernode {
 	}
 	return &Supernode{
 		o: o, store: newStore(o.Records), members: make(map[overlay.Slot][]linnet.NodeID),
-		lookups: make(map[linnet.UserName]*lookup), rates: make(map[linnet.NodeID]*overlay.Bucket),
+		lookups: make(map[linnet.UserName]*lookup), rates: make(rates),
 	}
 }
 
@@ -199,35 +199,11 @@ func (s *Supernode) mine(node linnet.NodeID) bool {
 	return node == s.o.Self.Node || s.o.Seats.IsClient(node)
 }
 
-// allow bounds what one node asks for; the table of rates is bounded, too.
 func (s *Supernode) allow(now time.Time, node linnet.NodeID) bool {
-	b := s.rates[node]
-	if b == nil {
-		if len(s.rates) >= s.o.Busy {
-			s.dropRates(now)
-		}
-		if len(s.rates) >= s.o.Busy {
-			return false
-		}
-		b = new(overlay.Bucket)
-		s.rates[node] = b
-	}
-	return b.Take(now, s.o.Requests, s.o.Burst)
+	return s.rates.allow(now, node, s.o.Requests, s.o.Burst, s.o.Busy)
 }
 
 func (s *Supernode) sweepRates(now time.Time) {
-	s.dropRates(now)
+	s.rates.sweep(now, s.o.Requests)
 	s.after(now, rateSweep, s.sweepRates)
-}
-
-func (s *Supernode) dropRates(now time.Time) {
-	for node, b := range s.rates {
-		if b.Full(now, s.o.Requests) {
-			delete(s.rates, node)
-		}
-	}
-}
-
-func (s *Supernode) refuse(to linnet.NodeID, id uint16, code uint32, text string) {
-	s.emit(overlay.Respond{To: to, ID: id, Message: &message.Failure{Code: code, Text: text}})
 }

@@ -1,0 +1,176 @@
+package directory
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// Mail cannot be published again by its sender, so members compare what they
+// have: all of a slot's former members offer the ids of its mail to each new
+// one, and each member to the others in turn. Only what is lacking is sent.
+const (
+	mailSyncEvery = 10 * time.Minute
+	mailOffer     = 256 // ids in an offer
+	mailPause     = 50 * time.Millisecond
+	mailTries     = 3
+	mailAskedFor  = 10 * time.Second // then another member's offer is taken up
+)
+
+type mailSync struct {
+	queue   []func(now time.Time) // what is sent, one every mailPause
+	running bool
+	round   int
+	asked   map[message.MailID]time.Time // what this node wants, and since when
+}
+
+// MembersChanged is told after overlay.MembersChanged.
+func (m *Mailbox) MembersChanged(now time.Time) {
+	gains := make(map[overlay.Slot][]linnet.NodeID)
+	for slot, before := range m.members {
+		after := m.o.Seats.Members(slot)
+		if slices.Equal(before, after) {
+			continue
+		}
+		m.members[slot] = after
+		gains[slot] = nil
+		for _, node := range after {
+			if !slices.Contains(before, node) && node != m.o.Self.Node {
+				gains[slot] = append(gains[slot], node)
+			}
+		}
+	}
+	for _, h := range m.shelf.all {
+		if _, changed := gains[h.slot]; !changed {
+			continue
+		}
+		if slices.Contains(m.members[h.slot], m.o.Self.Node) {
+			h.strayed = time.Time{}
+		} else if h.strayed.IsZero() {
+			h.strayed = now
+		}
+	}
+	for _, slot := range slices.Sorted(maps.Keys(gains)) {
+		m.offer(now, slot, gains[slot])
+	}
+}
+
+// syncAll offers each slot's mail to the next one of its members.
+func (m *Mailbox) syncAll(now time.Time) {
+	m.sync.round++
+	for _, slot := range slices.Sorted(maps.Keys(m.members)) {
+		others := slices.DeleteFunc(slices.Clone(m.members[slot]), func(n linnet.NodeID) bool { return n == m.o.Self.Node })
+		if len(others) > 0 {
+			m.offer(now, slot, others[m.sync.round%len(others):][:1])
+		}
+	}
+	m.after(now, mailSyncEvery, m.syncAll)
+}
+
+// offer tells nodes what there is of a slot: removals first, so that what was
+// removed is not wanted.
+func (m *Mailbox) offer(now time.Time, slot overlay.Slot, nodes []linnet.NodeID) {
+	for _, node := range nodes {
+		m.enqueue(now, func(now time.Time) {
+			if !m.o.Seats.IsSupernode(node) {
+				return
+			}
+			ids := m.idsOf(slot)
+			for part := range slices.Chunk(ids, mailOffer) {
+				m.offerPart(now, node, part, 1)
+			}
+		})
+	}
+}
+
+func (m *Mailbox) offerPart(now time.Time, node linnet.NodeID, ids []message.MailID, try int) {
+	m.request(now, node, &message.OfferMail{Mail: ids}, memberWait, func(now time.Time, reply message.Message) {
+		want, ok := reply.(*message.MailWanted)
+		if !ok {
+			if try < mailTries {
+				m.after(now, writeAgain, func(now time.Time) { m.offerPart(now, node, ids, try+1) })
+			}
+			return
+		}
+		for _, id := range want.Mail[:min(len(want.Mail), len(ids))] {
+			if slices.Contains(ids, id) {
+				m.enqueue(now, func(now time.Time) { m.give(now, node, id) })
+			}
+		}
+	})
+}
+
+// idsOf are the ids of a slot's mail.
+func (m *Mailbox) idsOf(slot overlay.Slot) []message.MailID {
+	var removals, items []message.MailID
+	for id, h := range m.shelf.all {
+		switch {
+		case h.slot != slot || !h.kept:
+		case h.removal():
+			removals = append(removals, id)
+		default:
+			items = append(items, id)
+		}
+	}
+	slices.SortFunc(removals, compareIDs)
+	slices.SortFunc(items, compareIDs)
+	return append(removals, items...)
+}
+
+// give sends mail to another member.
+func (m *Mailbox) give(now time.Time, node linnet.NodeID, id message.MailID) {
+	h := m.shelf.all[id]
+	if h == nil || !m.o.Seats.IsSupernode(node) {
+		return
+	}
+	m.read([]message.MailID{id}, func(now time.Time, items [][]byte) {
+		for _, b := range items {
+			put := &message.PutMail{Mail: b, Removal: h.removal(), Member: true}
+			m.request(now, node, put, memberWait, func(time.Time, message.Message) {}) // what is lost is offered again
+		}
+	})
+}
+
+// enqueue does something in its turn: mail for others must not fill the link.
+func (m *Mailbox) enqueue(now time.Time, do func(now time.Time)) {
+	if len(m.sync.queue) >= m.o.Items {
+		return // it is offered again
+	}
+	m.sync.queue = append(m.sync.queue, do)
+	if !m.sync.running {
+		m.sync.running = true
+		m.after(now, mailPause, m.nextSync)
+	}
+}
+
+func (m *Mailbox) nextSync(now time.Time) {
+	do := m.sync.queue[0]
+	m.sync.queue = m.sync.queue[1:]
+	if m.sync.running = len(m.sync.queue) > 0; m.sync.running {
+		m.after(now, mailPause, m.nextSync)
+	} else {
+		m.sync.queue = nil
+	}
+	do(now)
+}
+
+// receivedOffer answers what of an offer this node lacks. What it asked somebody
+// else for a moment ago it does not want twice.
+func (m *Mailbox) receivedOffer(now time.Time, from linnet.NodeID, id uint16, msg *message.OfferMail) {
+	want := new(message.MailWanted)
+	for _, mail := range msg.Mail[:min(len(msg.Mail), mailOffer)] {
+		since, asked := m.sync.asked[mail]
+		switch {
+		case m.shelf.all[mail] != nil, asked && now.Sub(since) < mailAskedFor:
+		case !asked && len(m.sync.asked) >= m.o.Items, len(m.shelf.all) >= m.o.Items:
+		default:
+			m.sync.asked[mail] = now
+			want.Mail = append(want.Mail, mail)
+		}
+	}
+	m.emit(overlay.Respond{To: from, ID: id, Message: want})
+}

@@ -54,6 +54,9 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 		if s.member != nil {
 			s.member.MembersChanged(now)
 		}
+		if s.mail.member != nil {
+			s.mail.member.MembersChanged(now)
+		}
 	case overlay.ForwardUp:
 		s.forwarded(now, e.Message)
 	case overlay.Unrouted:

@@ -178,7 +178,7 @@ func (s *station) sessionDown(now time.Time, e session.Down) {
 // received hands a command to the machine that it is for.
 func (s *station) received(now time.Time, e session.Received) {
 	if s.overlay.Received(now, e.From, e.ID, e.Message) ||
-		s.directoryReceived(now, e) || s.relayReceived(now, e) {
+		s.directoryReceived(now, e) || s.mailReceived(now, e) || s.relayReceived(now, e) {
 		return
 	}
 	if s.self.User.IsNode() {

@@ -57,6 +57,7 @@ type station struct {
 
 	// For others.
 	ledger   ledger
+	mail     postbox
 	relaying relaying
 
 	// The paths of calls.
@@ -133,6 +134,9 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		s.log.Warn("overlay", "err", err)
 	}
 	if err := s.startDirectory(ctx, now, self, random); err != nil {
+		return nil, err
+	}
+	if err := s.startMailbox(ctx, now, self); err != nil {
 		return nil, err
 	}
 	if n.opts.Role&linnet.Relay != 0 {
@@ -212,12 +216,15 @@ type machine interface {
 
 // machines are all of them (an iter.Seq).
 func (s *station) machines(yield func(machine) bool) {
-	for _, m := range []machine{s.sessions, s.overlay, s.directory, s.calls, s.relays, &s.relaying} {
+	for _, m := range []machine{s.sessions, s.overlay, s.directory, s.mail.client, s.calls, s.relays, &s.relaying} {
 		if !yield(m) {
 			return
 		}
 	}
 	if s.member != nil && !yield(s.member) {
+		return
+	}
+	if s.mail.member != nil && !yield(s.mail.member) {
 		return
 	}
 	for _, p := range s.pairs {
@@ -247,6 +254,10 @@ func (s *station) settleOnce(now time.Time) (busy bool) {
 	busy = each(now, s.directory.Take(), s.directoryEffect) || busy
 	if s.member != nil {
 		busy = all(now, s.member.Take(), s.memberEffects) || busy
+	}
+	busy = each(now, s.mail.client.Take(), s.mailEffect) || busy
+	if s.mail.member != nil {
+		busy = each(now, s.mail.member.Take(), s.mailMemberEffect) || busy
 	}
 	busy = each(now, s.relays.Take(), s.relayEffect) || busy
 	busy = all(now, s.calls.Take(), s.callEffects) || busy
@@ -282,6 +293,7 @@ func (s *station) renew(now time.Time, signed []byte) error {
 	self := overlay.Identity{Node: s.id, Certificate: signed, Keys: s.keys}
 	s.sessions.SetCertificate(signed)
 	s.directory.Renew(now, self)
+	s.mail.client.Renew(self)
 	return s.overlay.Renew(now, self)
 }
 

@@ -282,7 +282,7 @@ func (m *Mailbox) sweep(now time.Time) {
 	slices.SortFunc(gone, compareIDs)
 	m.forget(gone)
 	for slot := range m.members {
-		if m.shelf.slots[slot] == 0 {
+		if len(m.shelf.slots[slot]) == 0 {
 			delete(m.members, slot)
 		}
 	}

@@ -65,7 +65,7 @@ type mailShelf struct {
 	all   map[message.MailID]*mail
 	boxes map[linnet.UserName]*mailbox
 	users map[linnet.UserName]int // items of each sender, whoever they are for
-	slots map[overlay.Slot]int
+	slots map[overlay.Slot][]*mail
 }
 
 // mailbox is that of one owner, in the order of arrival.
@@ -78,7 +78,7 @@ type mailbox struct {
 func newMailShelf(room int, bytes int64) *mailShelf {
 	return &mailShelf{
 		room: room, bytes: bytes, all: make(map[message.MailID]*mail), boxes: make(map[linnet.UserName]*mailbox),
-		users: make(map[linnet.UserName]int), slots: make(map[overlay.Slot]int),
+		users: make(map[linnet.UserName]int), slots: make(map[overlay.Slot][]*mail),
 	}
 }
 
@@ -130,7 +130,7 @@ func (s *mailShelf) removed(h *mail) bool {
 func (s *mailShelf) add(h *mail) {
 	s.all[h.ID] = h
 	s.bytes -= int64(h.Size)
-	s.slots[h.slot]++
+	s.slots[h.slot] = append(s.slots[h.slot], h)
 	b := s.boxes[h.Owner]
 	if b == nil {
 		b = &mailbox{graves: make(map[grave]int)}
@@ -151,9 +151,11 @@ func (s *mailShelf) add(h *mail) {
 func (s *mailShelf) remove(h *mail) {
 	delete(s.all, h.ID)
 	s.bytes += int64(h.Size)
-	count(s.slots, h.slot)
-	b := s.boxes[h.Owner]
 	same := func(x *mail) bool { return x == h }
+	if s.slots[h.slot] = slices.DeleteFunc(s.slots[h.slot], same); len(s.slots[h.slot]) == 0 {
+		delete(s.slots, h.slot)
+	}
+	b := s.boxes[h.Owner]
 	if h.removal() {
 		b.removals = slices.DeleteFunc(b.removals, same)
 		for _, id := range h.Removes {

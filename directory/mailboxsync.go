@@ -44,17 +44,15 @@ func (m *Mailbox) MembersChanged(now time.Time) {
 			}
 		}
 	}
-	for _, h := range m.shelf.all {
-		if _, changed := gains[h.slot]; !changed {
-			continue
-		}
-		if slices.Contains(m.members[h.slot], m.o.Self.Node) {
-			h.strayed = time.Time{}
-		} else if h.strayed.IsZero() {
-			h.strayed = now
-		}
-	}
 	for _, slot := range slices.Sorted(maps.Keys(gains)) {
+		serves := slices.Contains(m.members[slot], m.o.Self.Node)
+		for _, h := range m.shelf.slots[slot] {
+			if serves {
+				h.strayed = time.Time{}
+			} else if h.strayed.IsZero() {
+				h.strayed = now
+			}
+		}
 		m.offer(now, slot, gains[slot])
 	}
 }
@@ -107,17 +105,15 @@ func (m *Mailbox) offerPart(now time.Time, node linnet.NodeID, ids []message.Mai
 // idsOf are the ids of a slot's mail.
 func (m *Mailbox) idsOf(slot overlay.Slot) []message.MailID {
 	var removals, items []message.MailID
-	for id, h := range m.shelf.all {
+	for _, h := range m.shelf.slots[slot] {
 		switch {
-		case h.slot != slot || !h.kept:
+		case !h.kept:
 		case h.removal():
-			removals = append(removals, id)
+			removals = append(removals, h.ID)
 		default:
-			items = append(items, id)
+			items = append(items, h.ID)
 		}
 	}
-	slices.SortFunc(removals, compareIDs)
-	slices.SortFunc(items, compareIDs)
 	return append(removals, items...)
 }
 

@@ -268,32 +268,35 @@ func FuzzMail(f *testing.F) {
 		if int(who) < len(w.Nodes) {
 			from = w.Nodes[who].ID()
 		}
-		k, c := w.keepers[sn].Mailbox, w.mailers[alice]
-		c.List(w.Now)
-		c.Fetch(w.Now, []message.MailID{{1}})
+		now := w.Now // and new machines each time: an input does what it does
+		k := directory.NewMailbox(directory.MailboxOptions{Self: sn.Identity, Trust: w.Trust, Seats: sn.Machine})
+		k.Start(now, nil)
+		c := directory.NewMailClient(directory.MailClientOptions{Self: alice.Identity, Trust: w.Trust, Overlay: alice.Machine})
+		c.List(now)
+		c.Fetch(now, []message.MailID{{1}})
 		for len(b) > 0 {
 			cmd, rest, err := message.Parse(b, message.Session)
 			b = rest
 			if err != nil {
 				continue
 			}
-			k.Received(w.Now, from, cmd.ID, cmd.Body)
+			k.Received(now, from, cmd.ID, cmd.Body)
 			for _, e := range append(k.Take(), c.Take()...) {
 				switch e := e.(type) {
 				case overlay.Request: // whatever was asked, this is the answer
-					k.Replied(w.Now, e.Token, e.To, cmd.Body)
-					c.Replied(w.Now, e.Token, e.To, cmd.Body)
+					k.Replied(now, e.Token, e.To, cmd.Body)
+					c.Replied(now, e.Token, e.To, cmd.Body)
 				case directory.KeepMail:
-					k.Kept(w.Now, e.ID, nil)
+					k.Kept(now, e.ID, nil)
 				case directory.ReadMail:
-					k.Read(w.Now, e.Token, [][]byte{item})
+					k.Read(now, e.Token, [][]byte{item})
 				}
 			}
 		}
 		for range 5 {
-			w.Now = w.Now.Add(20 * time.Second)
-			k.Tick(w.Now)
-			c.Tick(w.Now)
+			now = now.Add(20 * time.Second)
+			k.Tick(now)
+			c.Tick(now)
 			k.Take()
 			c.Take()
 		}

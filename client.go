@@ -75,6 +75,7 @@ type Status struct {
 	Online      bool         `json:"online"`           // attached to a supernode
 	Trouble     string       `json:"trouble,omitempty"`
 	Supernodes  []Attachment `json:"supernodes"`
+	NAT         *NAT         `json:"nat,omitempty"` // none: nobody is signed in
 	Known       int          `json:"known_supernodes"`
 	Slot        int          `json:"slot"`
 	Block       int          `json:"block"`
@@ -83,6 +84,27 @@ type Status struct {
 	Certificate time.Time    `json:"certificate_expires,omitzero"`
 	Calls       []CallInfo   `json:"calls"`
 	Home        string       `json:"home"`
+}
+
+// NAT is what a node found out about the way between itself and the rest of the
+// network. What it does not know is null: no version guesses.
+type NAT struct {
+	UDP         *bool            `json:"udp"`
+	Mapping     *string          `json:"mapping"`   // in the terms of RFC 4787, as in Filtering
+	Filtering   *string          `json:"filtering"` // whose packets are let in
+	Hairpin     *bool            `json:"hairpin"`   // hosts behind it meet at its public address
+	IPv6        *bool            `json:"ipv6"`
+	PortMapping []string         `json:"port_mapping"` // protocols by which it gives a port away
+	TCP         TCPReach         `json:"tcp"`
+	Public      []netip.AddrPort `json:"public"`   // as supernodes see the UDP socket
+	Name        string           `json:"nat_name"` // none, cone, symmetric or unknown
+}
+
+// TCPReach says by which ports of supernodes streams get through.
+type TCPReach struct {
+	Own   *bool `json:"own"`
+	HTTP  *bool `json:"80"`
+	HTTPS *bool `json:"443"`
 }
 
 // Attachment is a supernode that this node is attached to.

@@ -33,7 +33,7 @@ const pairAlive = time.Second
 // pairWith begins to look for paths to a device.
 func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserName) *pair {
 	p := &pair{peer: node, user: user, contact: s.contacts[user], relays: make(map[linnet.NodeID]relay.Ready), hosts: make(map[linnet.NodeID]overlay.Host)}
-	p.way = traverse.New(now, traverse.Options{Own: s.candidates(p)})
+	p.way = traverse.New(now, traverse.Options{Own: s.candidates(p), NAT: s.natFor(p)})
 	p.seen = now
 	s.pairs[node] = p
 	if s.sweep.IsZero() {
@@ -105,7 +105,7 @@ func (s *station) open(now time.Time, node linnet.NodeID, first message.Message)
 func (s *station) sessionRequest(p *pair) *message.SessionRequest {
 	m := &message.SessionRequest{
 		Callee: p.user, Caller: s.overlay.Location(), Session: binary.BigEndian.Uint32(s.id[:]),
-		NAT: uint32(traverse.Unknown), Candidates: s.candidates(p),
+		NAT: uint32(s.natFor(p)), Candidates: s.candidates(p),
 	}
 	for _, r := range p.relays {
 		if r.Offer != nil {
@@ -131,7 +131,7 @@ func (s *station) pairReceived(now time.Time, e session.Received) bool {
 			p = s.pairWith(now, e.From, cert.User)
 		}
 		s.remote(now, p, m.NAT, m.Candidates)
-		answer := &message.SessionAnswer{NAT: uint32(traverse.Unknown), Candidates: s.candidates(p)}
+		answer := &message.SessionAnswer{NAT: uint32(s.natFor(p)), Candidates: s.candidates(p)}
 		if err := s.sessions.Send(now, e.From, answer); err != nil {
 			s.log.Debug("session answer", "to", e.From.Short(), "err", err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/store"
 	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/traverse"
 )
 
 // A station is everything that a signed-in device is on the network: its state
@@ -39,6 +40,8 @@ type station struct {
 
 	// How it stands on the network.
 	observed  netip.AddrPort // as supernodes see this node
+	nat       traverse.Detector
+	witnesses map[linnet.NodeID]netip.AddrPort // of nat: supernodes over UDP, and where they are
 	online    bool
 	trouble   string        // why it is not, for people
 	withdrawn chan struct{} // closed when the network knows that this device leaves; nil: nobody waits
@@ -99,6 +102,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		trust:        trust,
 		dials:        make(map[linnet.NodeID]int),
 		streams:      make(map[uint64]linnet.NodeID),
+		witnesses:    make(map[linnet.NodeID]netip.AddrPort),
 		unrouted:     make(map[linnet.NodeID]int),
 		certificates: make(map[linnet.NodeID]*suite.Certificate),
 		lookups:      make(map[directory.Lookup]func(time.Time, linnet.Listing, error)),

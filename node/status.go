@@ -15,6 +15,7 @@ func (s *station) status(out *linnet.Status) {
 			out.Supernodes = append(out.Supernodes, linnet.Attachment{Node: id, Addr: host.Addrs[0], RTTMS: linnet.Milliseconds(s.overlay.RTT(id))})
 		}
 	}
+	out.NAT = s.netcheck()
 	out.Known = s.overlay.Supernodes()
 	slot := s.node.slotOf()(s.self.User)
 	out.Slot, out.Block = int(slot), int(slot.Block())

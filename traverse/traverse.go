@@ -3,9 +3,9 @@
 //
 // It is a state machine without I/O: methods take the time and an event, and
 // Take hands over what to do. It sends nothing itself; probing and moving is
-// the work of package session, whose challenges are the probes. It does not
-// find out what kind of NAT the node is behind, and asks for no relay: it is
-// told about both.
+// the work of package session, whose challenges are the probes. It asks for no
+// relay: it is told about them. What kind of NAT the node is behind is the
+// Detector's, which listens to what supernodes say.
 //
 // # The states of a Pair
 //

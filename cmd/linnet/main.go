@@ -42,6 +42,7 @@ type commands struct {
 	Contacts contactsCmd `cmd:"" help:"People you know: with them, calls can go directly."`
 	History  historyCmd  `cmd:"" help:"Past calls."`
 	Status   statusCmd   `cmd:"" help:"How this node stands."`
+	Netcheck netcheckCmd `cmd:"" help:"What stands between this node and the others, and what it means for calls."`
 
 	Network     networkCmd     `cmd:"" help:"Start and run a network of your own."`
 	LoginServer loginServerCmd `cmd:"" help:"Run a login server (the authority of a network) and echo123."`

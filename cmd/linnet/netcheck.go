@@ -1,0 +1,79 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+type netcheckCmd struct{}
+
+// netcheck is what the command prints for programs.
+type netcheck struct {
+	*linnet.NAT
+	Supernodes []linnet.Attachment `json:"supernodes"` // also the relays of calls
+	Calls      string              `json:"calls"`
+}
+
+func (*netcheckCmd) Run(p *program) error {
+	s, err := p.node().Status(p.ctx)
+	if err != nil {
+		return err
+	}
+	if s.NAT == nil {
+		return &linnet.Error{Code: linnet.CodeNotSignedIn, Text: "nobody is signed in on this node, and so it asks no supernode",
+			Hint: "linnet register NAME, or linnet login NAME"}
+	}
+	n := netcheck{s.NAT, s.Supernodes, meaning(s.NAT)}
+	return p.print(n, func(w *tabwriter.Writer) {
+		row := func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, value) }
+		row("UDP", yesNo(n.UDP))
+		row("IPv6", yesNo(n.IPv6))
+		row("NAT", n.Name)
+		row("mapping", orUnknown(n.Mapping))
+		row("filtering", orUnknown(n.Filtering))
+		for _, a := range n.Public {
+			row("seen as", a.String())
+		}
+		for _, a := range n.Supernodes {
+			row("supernode", fmt.Sprintf("%s at %s, %.1f ms", a.Node.Short(), a.Addr, a.RTTMS))
+		}
+		row("calls", n.Calls)
+	})
+}
+
+const notKnown = "not known"
+
+func orUnknown(s *string) string {
+	if s == nil {
+		return notKnown
+	}
+	return cmp.Or(*s, notKnown)
+}
+
+func yesNo(b *bool) string {
+	switch {
+	case b == nil:
+		return notKnown
+	case *b:
+		return "yes"
+	}
+	return "no"
+}
+
+// meaning says in plain words what a NAT does to calls.
+func meaning(n *linnet.NAT) string {
+	switch {
+	case n.UDP == nil:
+		return "no supernode has answered over UDP yet; if that stays so, calls go over a relay"
+	case n.Name == "none":
+		return "nothing translates your address: calls with contacts go directly to most people"
+	case n.Name == "cone":
+		return "calls with contacts go directly to most people, over a relay to those behind a symmetric NAT"
+	case n.Name == "symmetric":
+		return "calls go over a relay, or directly to contacts who can be reached by anybody"
+	}
+	return "too few supernodes have said how they see you; calls work, at worst over a relay"
+}

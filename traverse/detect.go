@@ -1,0 +1,120 @@
+package traverse
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// maxWitnesses bounds what a Detector remembers: no node is attached to more
+// supernodes for long.
+const maxWitnesses = 8
+
+// A Detector finds out what stands between this node's UDP socket and the rest,
+// by comparing the addresses at which supernodes see that socket. What each of them
+// says comes with the answers that they give anyway, so that nothing is sent for it,
+// and nobody can be made to send anything elsewhere.
+//
+//	seen at                                            the mapping is
+//	our own address, by anybody                        none: there is no NAT
+//	one address, by two with different addresses       endpoint-independent
+//	two addresses, by two with different addresses     dependent; on what is not known
+//	two addresses, by two ports of one address         address-and-port-dependent
+//
+// A supernode may lie: that spoils what this node says of its own NAT, and no more.
+// The filter takes a packet from somebody whom this node never wrote to; it
+// stays unknown. The zero value has heard nobody.
+type Detector struct{ witnesses []witness }
+
+type witness struct{ at, you netip.AddrPort }
+
+// A Finding is what a Detector knows.
+type Finding struct {
+	NAT       NAT
+	None      bool             // there is no NAT; there may be a firewall
+	Dependent bool             // the mapping is not endpoint-independent
+	Public    []netip.AddrPort // as seen by the supernodes, each once, in order
+}
+
+// Observed says that the supernode at an address sees our UDP socket as you. Its
+// last word counts.
+func (d *Detector) Observed(at, you netip.AddrPort) {
+	at, you = clean(at), clean(you)
+	if !at.IsValid() || !you.IsValid() || you.Port() == 0 || at.Addr().Is4() != you.Addr().Is4() {
+		return
+	}
+	d.Forget(at)
+	if len(d.witnesses) == maxWitnesses {
+		d.witnesses = slices.Delete(d.witnesses, 0, 1)
+	}
+	d.witnesses = append(d.witnesses, witness{at, you})
+}
+
+// Forget drops what a supernode said: it serves us no longer, and the mapping may
+// have changed since.
+func (d *Detector) Forget(at netip.AddrPort) {
+	at = clean(at)
+	d.witnesses = slices.DeleteFunc(d.witnesses, func(w witness) bool { return w.at == at })
+}
+
+// Finding judges by IPv4 if there is any: IPv6 is hardly ever translated. Own are
+// the addresses of the socket on this host.
+func (d *Detector) Finding(own []netip.AddrPort) (f Finding) {
+	var heard []witness
+	for _, four := range []bool{true, false} {
+		for _, w := range d.witnesses {
+			if w.at.Addr().Is4() != four {
+				continue
+			}
+			if !slices.Contains(f.Public, w.you) {
+				f.Public = append(f.Public, w.you)
+			}
+			if len(heard) == 0 || heard[0].at.Addr().Is4() == four {
+				heard = append(heard, w)
+			}
+		}
+	}
+	mapping := BehaviorUnknown
+	for i, a := range heard {
+		for _, b := range heard[:i] {
+			switch elsewhere := a.at.Addr() != b.at.Addr(); {
+			case a.you == b.you && elsewhere && mapping == BehaviorUnknown:
+				mapping = EndpointIndependent
+			case a.you != b.you:
+				f.Dependent = true
+				if !elsewhere {
+					mapping = AddressAndPortDependent
+				}
+			}
+		}
+	}
+	if f.Dependent && mapping == EndpointIndependent {
+		mapping = BehaviorUnknown
+	}
+	f.None = len(heard) > 0 && !slices.ContainsFunc(heard, func(w witness) bool {
+		return !slices.ContainsFunc(own, func(a netip.AddrPort) bool { return clean(a) == w.you })
+	})
+	if f.None {
+		mapping, f.Dependent = EndpointIndependent, false // a host with several addresses shows several
+	}
+	f.NAT = NewNAT(mapping, BehaviorUnknown)
+	return f
+}
+
+// Name is the kind of NAT in the words that people know: none, cone, symmetric, or
+// unknown.
+func (f Finding) Name() string {
+	switch {
+	case f.None:
+		return "none"
+	case f.Dependent:
+		return "symmetric"
+	case f.NAT.Mapping() == EndpointIndependent:
+		return "cone"
+	}
+	return "unknown"
+}
+
+var behaviorNames = [...]string{"", "endpoint-independent", "address-dependent", "address-and-port-dependent"}
+
+// String is the name of RFC 4787; BehaviorUnknown has none.
+func (b Behavior) String() string { return behaviorNames[b&3] }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"text/tabwriter"
 
 	"github.com/linnet-p2p/linnet"
@@ -13,8 +14,14 @@ type netcheckCmd struct{}
 // netcheck is what the command prints for programs.
 type netcheck struct {
 	*linnet.NAT
-	Supernodes []linnet.Attachment `json:"supernodes"` // also the relays of calls
-	Calls      string              `json:"calls"`
+	Supernodes []nearby `json:"supernodes"` // also the relays of calls
+	Calls      string   `json:"calls"`
+}
+
+type nearby struct {
+	Node  linnet.NodeID  `json:"node"`
+	Addr  netip.AddrPort `json:"addr"`
+	RTTMS *float64       `json:"rtt_ms"` // null: not measured yet
 }
 
 func (*netcheckCmd) Run(p *program) error {
@@ -26,7 +33,14 @@ func (*netcheckCmd) Run(p *program) error {
 		return &linnet.Error{Code: linnet.CodeNotSignedIn, Text: "nobody is signed in on this node, and so it asks no supernode",
 			Hint: "linnet register NAME, or linnet login NAME"}
 	}
-	n := netcheck{s.NAT, s.Supernodes, meaning(s.NAT)}
+	n := netcheck{s.NAT, []nearby{}, meaning(s.NAT)}
+	for _, a := range s.Supernodes {
+		near := nearby{Node: a.Node, Addr: a.Addr}
+		if a.RTTMS > 0 {
+			near.RTTMS = &a.RTTMS
+		}
+		n.Supernodes = append(n.Supernodes, near)
+	}
 	return p.print(n, func(w *tabwriter.Writer) {
 		row := func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, value) }
 		row("UDP", yesNo(n.UDP))
@@ -38,7 +52,11 @@ func (*netcheckCmd) Run(p *program) error {
 			row("seen as", a.String())
 		}
 		for _, a := range n.Supernodes {
-			row("supernode", fmt.Sprintf("%s at %s, %.1f ms", a.Node.Short(), a.Addr, a.RTTMS))
+			rtt := "round trip " + notKnown
+			if a.RTTMS != nil {
+				rtt = fmt.Sprintf("%.1f ms", *a.RTTMS)
+			}
+			row("supernode", fmt.Sprintf("%s at %s, %s", a.Node.Short(), a.Addr, rtt))
 		}
 		row("calls", n.Calls)
 	})

@@ -20,6 +20,8 @@ const MaxRecord = 4096
 //
 //	4/0 certificate   4/1 location   0/2 NAT   0/3 capabilities   0/4 online
 //	1/5 sequence      1/6 time, milliseconds since 1970
+//
+// On classic networks it is a profile (suite.SignProfile), see profileBody.
 type Record struct {
 	Certificate  []byte
 	Location     message.Location
@@ -48,6 +50,24 @@ type recordBody struct {
 	Time         uint64           `obj:"1/6"`
 }
 
+// profileBody is what a profile's list says. The first two are the old network's,
+// of which the location is another.
+type profileBody struct {
+	Location     message.Location `obj:"4/3"`
+	Status       uint32           `obj:"0/89"` // profileOnline or profileOffline
+	NAT          uint32           `obj:"0/4000"`
+	Capabilities uint32           `obj:"0/4001"`
+	Sequence     uint64           `obj:"1/4002"`
+	Time         uint64           `obj:"1/4003"`
+}
+
+// Of the old network's states only 2, online, 3, away, and 5, do not disturb, are
+// known; the last two are nobody's business here. 1 is ours.
+const (
+	profileOffline = 1
+	profileOnline  = 2
+)
+
 // Errors of records and absences.
 var (
 	ErrRecordSize = fmt.Errorf("a record has at most %d bytes", MaxRecord)
@@ -58,9 +78,7 @@ var (
 
 // Sign gives the record's wire form.
 func (r *Record) Sign(k suite.Keys) ([]byte, error) {
-	b, err := suite.SignBody(k, suite.ForRecord, &recordBody{
-		r.Certificate, r.Location, r.NAT, r.Capabilities, r.Online, r.Sequence, uint64(r.Time.UnixMilli()),
-	})
+	b, err := r.sign(k)
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
@@ -68,6 +86,18 @@ func (r *Record) Sign(k suite.Keys) ([]byte, error) {
 		return nil, ErrRecordSize
 	}
 	return b, nil
+}
+
+func (r *Record) sign(k suite.Keys) ([]byte, error) {
+	at := uint64(r.Time.UnixMilli())
+	if !suite.MakesProfiles(k) {
+		return suite.SignBody(k, suite.ForRecord, &recordBody{r.Certificate, r.Location, r.NAT, r.Capabilities, r.Online, r.Sequence, at})
+	}
+	status := uint32(profileOffline)
+	if r.Online {
+		status = profileOnline
+	}
+	return suite.SignProfile(k, r.Certificate, &profileBody{r.Location, status, r.NAT, r.Capabilities, r.Sequence, at})
 }
 
 // OpenRecord reads a record and checks its certificate, signature and bounds.
@@ -83,8 +113,7 @@ func openRecord(t overlay.Trust, b []byte, now time.Time) (*Record, error) {
 	if len(b) > MaxRecord {
 		return nil, ErrRecordSize
 	}
-	var body recordBody
-	cert, err := t.Open(b, now, suite.ForRecord, &body, func() []byte { return body.Certificate })
+	body, cert, err := openRecordBody(t, b, now)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +130,29 @@ func openRecord(t overlay.Trust, b []byte, now time.Time) (*Record, error) {
 		Online: body.Online, Sequence: body.Sequence, Time: time.UnixMilli(int64(body.Time)),
 		User: cert.User, Device: cert.Device, Agreement: cert.Agreement, Expires: cert.Expires, raw: bytes.Clone(b),
 	}, nil
+}
+
+func openRecordBody(t overlay.Trust, b []byte, now time.Time) (body recordBody, cert *suite.Certificate, err error) {
+	if !t.Profiles {
+		cert, err = t.Open(b, now, suite.ForRecord, &body, func() []byte { return body.Certificate })
+		return body, cert, err
+	}
+	var p profileBody
+	certificate, cert, err := suite.OpenProfile(b, func(b []byte) (*suite.Certificate, error) { return t.Certificate(b, now) }, &p)
+	return recordBody{certificate, p.Location, p.NAT, p.Capabilities, p.Status == profileOnline, p.Sequence, p.Time}, cert, err
+}
+
+// peekRecord says whose record it is, or was: it may have expired, and nothing is
+// checked unless the form needs it.
+func peekRecord(t overlay.Trust, b []byte) (node linnet.NodeID, ok bool) {
+	if t.Profiles {
+		body, _, err := openRecordBody(t, b, time.Time{})
+		return body.Location.Node, err == nil
+	}
+	var body recordBody
+	signed, err := suite.ParseSigned(b)
+	ok = err == nil && message.Unmarshal(signed.Body, &body) == nil
+	return body.Location.Node, ok
 }
 
 // Node is the device.

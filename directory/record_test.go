@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
 	"testing"
@@ -144,6 +145,60 @@ func TestAbsence(t *testing.T) {
 	noSeat.Entry, _ = retired.Sign(sn.Identity.Keys)
 	if _, err := directory.OpenAbsence(w.Trust, sign(noSeat, sn.Identity), w.Now); err == nil {
 		t.Error("opened although its signer serves no longer")
+	}
+}
+
+// classicDevice is a device of a classic network.
+func classicDevice(t testing.TB, now time.Time) (overlay.Identity, overlay.Trust) {
+	t.Helper()
+	a, err := suite.CreateAuthority("Museum", now, suite.AuthorityOptions{Suite: suite.ClassicName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := suite.Classic().NewKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, c, err := a.IssueCertificate("alice", "laptop", k.Public(), 1, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := overlay.TrustIn(&a.Descriptor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return overlay.Identity{Node: c.NodeID(), Certificate: b, Keys: k}, trust
+}
+
+// On a classic network a record is the old network's directory blob (W5.2).
+func TestClassicRecord(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	id, trust := classicDevice(t, now)
+	for _, online := range []bool{true, false} {
+		want := directory.Record{
+			Certificate: id.Certificate, Location: message.Location{Node: id.Node, Supernodes: []linnet.NodeID{{1}, {2}}},
+			NAT: 2, Capabilities: 5, Online: online, Sequence: 7, Time: now,
+		}
+		b, err := want.Sign(id.Keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := binary.BigEndian.Uint32(b); !bytes.Equal(b[4:4+n], id.Certificate) {
+			t.Errorf("begins with %x", b[:4+n])
+		}
+		got, err := directory.OpenRecord(trust, b, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.User != "alice" || !bytes.Equal(got.Certificate, id.Certificate) || got.Node() != id.Node || len(got.Location.Supernodes) != 2 ||
+			got.NAT != 2 || got.Capabilities != 5 || got.Online != online || got.Sequence != 7 || !got.Time.Equal(now) {
+			t.Errorf("opened %+v", got)
+		}
+		for _, wrong := range [][]byte{nil, b[:3], b[:len(b)-1], append(bytes.Clone(b), 0), append([]byte{255, 255, 255, 255}, b[4:]...)} {
+			if _, err := directory.OpenRecord(trust, wrong, now); err == nil {
+				t.Errorf("opened %x", wrong)
+			}
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/overlay"
-	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -84,8 +83,8 @@ func (s *Supernode) Start(now time.Time, records [][]byte) {
 	for _, b := range records {
 		if r, err := OpenRecord(s.o.Trust, b, now); err == nil {
 			s.put(now, r)
-		} else if body, ok := peek(b); ok {
-			s.emit(Forget{body.Location.Node})
+		} else if node, ok := peekRecord(s.o.Trust, b); ok {
+			s.emit(Forget{node})
 		}
 	}
 	s.out = slices.DeleteFunc(s.out, func(e Effect) bool { _, ok := e.(Persist); return ok }) // it is there
@@ -142,18 +141,12 @@ func (s *Supernode) receivedStore(now time.Time, from linnet.NodeID, id uint16, 
 
 // heldAs finds a record by its exact bytes: those need no check a second time.
 func (s *Supernode) heldAs(b []byte) *held {
-	if body, ok := peek(b); ok {
-		if h := s.store.nodes[body.Location.Node]; h != nil && bytes.Equal(h.raw, b) {
+	if node, ok := peekRecord(s.o.Trust, b); ok {
+		if h := s.store.nodes[node]; h != nil && bytes.Equal(h.raw, b) {
 			return h
 		}
 	}
 	return nil
-}
-
-// peek reads a record and checks nothing.
-func peek(b []byte) (body recordBody, ok bool) {
-	signed, err := suite.ParseSigned(b)
-	return body, err == nil && message.Unmarshal(signed.Body, &body) == nil
 }
 
 // put takes a record onto the shelf, and says which sequence is there now. One of a slot that

@@ -15,6 +15,8 @@ type Trust struct {
 	Certificate func(b []byte, now time.Time) (*suite.Certificate, error)
 	// Verify checks a signature; see suite.Suite.
 	Verify func(signing []byte, p suite.Purpose, msg, sig []byte) error
+	// Profiles says that device records are profiles (suite.OpenProfile).
+	Profiles bool
 	// Admit says who may be a supernode or relay: the network's policy, such as
 	// Hosted. nil admits everybody.
 	Admit func(*suite.Certificate) bool
@@ -29,7 +31,7 @@ func TrustIn(d *suite.Descriptor) (Trust, error) {
 	if err != nil {
 		return Trust{}, err
 	}
-	return Trust{Certificate: d.OpenCertificate, Verify: s.Verify}, nil
+	return Trust{Certificate: d.OpenCertificate, Verify: s.Verify, Profiles: d.Suite == suite.ClassicName}, nil
 }
 
 // An Identity is what a node proves who it is with.

@@ -53,6 +53,9 @@ func (s *station) startDirectory(ctx context.Context, now time.Time, self overla
 
 // directoryReceived hands commands of the directory to the supernode's half.
 func (s *station) directoryReceived(now time.Time, e session.Received) bool {
+	if _, ok := e.Message.(*message.Search); ok {
+		s.searches++
+	}
 	if s.member != nil {
 		return s.member.Received(now, e.From, e.ID, e.Message)
 	}

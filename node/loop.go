@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -10,14 +11,24 @@ import (
 // farewell is how long a node that is stopped tries to tell the directory.
 const farewell = time.Second
 
+// A supernode drains: it tells everybody that it leaves, and answers until its
+// clients are attached elsewhere, and a moment longer, for those who asked before
+// they heard.
+const (
+	drainMost   = 10 * time.Second
+	drainLinger = 500 * time.Millisecond
+	drainLook   = 50 * time.Millisecond
+)
+
 // loop runs the events, one after the other, and the timers of the machines.
 func (n *Node) loop(ctx context.Context) error {
 	defer n.stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	end := ctx.Done()
-	var gone <-chan struct{} // what the last steps wait for
-	var late <-chan time.Time
+	var gone <-chan struct{}        // what the last steps wait for
+	var late, look <-chan time.Time // the end of waiting; when to see how far draining is
+	var began time.Time
 	for {
 		if s := n.station; s != nil {
 			if d := s.deadline(); d.IsZero() {
@@ -31,8 +42,21 @@ func (n *Node) loop(ctx context.Context) error {
 			if n.station == nil {
 				return ctx.Err()
 			}
-			end, late = nil, time.After(farewell)
-			gone = n.station.withdraw(time.Now())
+			end, began = nil, time.Now()
+			n.draining.Store(true)
+			if n.opts.Role&linnet.Supernode != 0 {
+				n.station.drain(began)
+				late, look = time.After(cmp.Or(n.opts.Drain, drainMost)), time.After(drainLook)
+				continue
+			}
+			late = time.After(farewell)
+			gone = n.station.withdraw(began)
+		case <-look:
+			look = time.After(drainLook)
+			if n.station.overlay.Drained() && time.Since(began) >= drainLinger {
+				n.station.leave(time.Now())
+				return ctx.Err()
+			}
 		case <-gone:
 			n.station.leave(time.Now())
 			return ctx.Err()

@@ -47,6 +47,7 @@ type Options struct {
 	AutoAnswer   *linnet.CallMedia // take every call at once, with this
 	Echo         bool              // be echo123: take every call and play back what is heard
 	Net          netx.Network      // nil means the operating system
+	Drain        time.Duration     // how long a supernode that is stopped waits for its clients to have moved; 0 means 10 s
 	Log          *slog.Logger      // nil discards
 	Version      string            // for Status
 	FirstFrameID uint16            // of datagrams; for tests of traffic classifiers
@@ -71,6 +72,7 @@ type Node struct {
 	network  network                      // has its own lock
 	station  *station                     // nil: nobody is signed in; belongs to the loop
 	relaying atomic.Pointer[relay.Server] // the station's, for the link's goroutines
+	draining atomic.Bool                  // told to stop
 	account  sync.Mutex                   // one change of the account at a time
 }
 

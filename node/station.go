@@ -62,6 +62,7 @@ type station struct {
 	ledger   ledger
 	mail     postbox
 	relaying relaying
+	searches uint64 // of the directory that were asked here
 
 	// The paths of calls.
 	pairs   map[linnet.NodeID]*pair
@@ -319,6 +320,19 @@ func (s *station) withdraw(now time.Time) <-chan struct{} {
 	}
 	s.settle(now)
 	return gone
+}
+
+// drain begins to stop a supernode: others take its clients and its slots, and
+// the relays that it is.
+func (s *station) drain(now time.Time) {
+	s.withdraw(now)
+	s.overlay.Leave(now)
+	if s.relaying.server != nil {
+		for _, t := range s.relaying.server.HandBack() {
+			s.send(now, t.Node, t.Message)
+		}
+	}
+	s.settle(now)
 }
 
 // leave says good-bye to the supernodes and ends what runs beside the loop.

@@ -30,6 +30,7 @@ const (
 	refusedMost      = 6  // probes in one round: a network that is full is asked again later
 	connectWait      = 5 * time.Second
 	attachWait       = 2 * time.Second
+	leaveWait        = 5 * time.Second // for another supernode, when the only one said good-bye
 	retryFirst       = time.Second
 	retryMost        = 5 * time.Minute
 	retryBusy        = 30 * time.Second       // where supernodes answer that they are full: it costs them little
@@ -58,6 +59,7 @@ type link struct {
 	state      linkState
 	checking   bool
 	doubtful   bool   // the last keep-alive was not answered: do not count on it
+	leaving    bool   // it said good-bye, and serves until another one does
 	supernodes uint32 // in the network, as it said last
 
 	checked uint32          // the last time, in tenths of a second since the machine started
@@ -94,7 +96,7 @@ func (a *attaching) find(node linnet.NodeID) *link {
 func (a *attaching) missing() int {
 	n := attachments
 	for _, l := range a.links {
-		if l.state != attached || !l.doubtful {
+		if l.state != attached || !l.doubtful && !l.leaving {
 			n--
 		}
 	}
@@ -113,7 +115,7 @@ func (m *Machine) Attachments() []linnet.NodeID {
 	var nodes []linnet.NodeID
 	for _, doubtful := range []bool{false, true} {
 		for _, l := range m.attach.links {
-			if l.state == attached && l.doubtful == doubtful {
+			if l.state == attached && (l.doubtful || l.leaving) == doubtful {
 				nodes = append(nodes, l.host.Node)
 			}
 		}
@@ -358,6 +360,11 @@ func (m *Machine) served(now time.Time, l *link, you netip.AddrPort) {
 	}
 	m.hostsChanged(now)
 	m.emit(Attached{l.host.Node, you})
+	for _, old := range slices.Clone(m.attach.links) {
+		if old.leaving {
+			m.drop(now, old)
+		}
+	}
 	m.tellOthers(now)
 	if !m.attach.keeping {
 		m.attach.keeping = true
@@ -578,7 +585,8 @@ func (m *Machine) learnEntries(now time.Time, entries [][]byte) {
 	}
 }
 
-// receivedDetach: a supernode leaves and names others, or a client goes.
+// receivedDetach: a supernode leaves and names others, or a client goes. The
+// only one that serves is kept until there is another one: it may drain.
 func (m *Machine) receivedDetach(now time.Time, from linnet.NodeID, msg *message.Detach) {
 	delete(m.clients, from)
 	l := m.attach.find(from)
@@ -586,8 +594,16 @@ func (m *Machine) receivedDetach(now time.Time, from linnet.NodeID, msg *message
 		return
 	}
 	l.host.round = m.attach.round + 1 // not again in the round that follows
+	only := l.state == attached && !l.leaving && len(m.Attachments()) == 1
+	l.leaving = only
 	m.learnEntries(now, msg.Entries)
-	m.drop(now, l)
+	if !only {
+		m.drop(now, l)
+		return
+	}
+	m.attach.short = 0
+	m.seekSoon(now)
+	m.after(now, leaveWait, func(now time.Time) { m.drop(now, l) })
 }
 
 // receivedKeepAlive: a client's, or a supernode's report that another one died.

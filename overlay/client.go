@@ -186,6 +186,10 @@ func (m *Machine) Leave(now time.Time) {
 	}
 }
 
+// Drained says, of a supernode that left, that it has no client any more, or
+// that there is no other supernode for them.
+func (m *Machine) Drained() bool { return len(m.clients) == 0 || m.table.slots.Len() == 0 }
+
 // pick chooses up to n of list, all equally likely, in random order.
 func pick[T any](r *rand.Rand, n int, list []T) []T {
 	n = max(min(n, len(list)), 0)

@@ -84,6 +84,7 @@ type Server struct {
 	mu       sync.Mutex
 	byID     map[uint32]*reservation
 	clients  map[linnet.NodeID][]*side
+	closed   bool   // nobody new is admitted
 	measured int64  // when rate was
 	before   uint64 // forwarded then
 	rate     float64
@@ -191,7 +192,7 @@ func (s *Server) reserve(t int64, from Sender, m *message.RelayReserve) message.
 			return s.established(side)
 		}
 	}
-	if len(s.byID) >= s.opts.Reservations || s.opts.Capacity > 0 && s.rate > float64(s.opts.Capacity) {
+	if s.closed || len(s.byID) >= s.opts.Reservations || s.opts.Capacity > 0 && s.rate > float64(s.opts.Capacity) {
 		return &message.Failure{Code: message.FailureUnavailable, Text: "the relay is full"}
 	}
 	if len(s.clients[from.Node]) >= s.opts.PerClient {
@@ -294,6 +295,23 @@ func (s *Server) pin(t int64, x *side, at Origin, tag uint32) {
 	if old := x.at.Load(); old == nil || old.origin != at || old.tag != tag {
 		x.at.Store(&spot{at, tag})
 	}
+}
+
+// HandBack admits nobody any more and tells both sides of every reservation
+// that the relay gives it up. Packets pass until the sides have moved: they
+// leave, or what they no longer use expires.
+func (s *Server) HandBack() (tell []Tell) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for id, r := range s.byID {
+		for i := range r.sides {
+			if x := &r.sides[i]; x.in != 0 {
+				tell = append(tell, Tell{x.node, &message.RelayRelease{Relay: id}})
+			}
+		}
+	}
+	return tell
 }
 
 // Gone says that the session with a client ended: its sides are away until it

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,14 +15,15 @@ import (
 
 type loginServerCmd struct {
 	socketFlags
+	metricsFlags
 }
 
 func (c *loginServerCmd) Run(p *program) error {
-	return ignoreCancel(p.loginServer(p.ctx, p.home(), c.socketFlags))
+	return ignoreCancel(p.loginServer(p.ctx, p.home(), c.socketFlags, c.metricsFlags))
 }
 
 // loginServer runs the authority whose home is dir, and echo123 beside it.
-func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags) error {
+func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags, metrics metricsFlags) error {
 	network, closeCapture, err := flags.network()
 	if err != nil {
 		return err
@@ -39,17 +41,20 @@ func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { return echo.Run(ctx) })
+	group.Go(func() error { return metrics.serve(ctx, watchLoginServer(server)) })
 	return group.Wait()
 }
 
 type supernodeCmd struct {
 	socketFlags
-	Join    string `help:"Be a new supernode of the network: with a ticket of \"linnet network ticket\"; remembered." placeholder:"TICKET"`
-	Address string `help:"Where others reach it, remembered; default: its own address, and the port of --listen or 33034." placeholder:"HOST[:PORT]"`
+	metricsFlags
+	Drain   time.Duration `help:"When it is stopped, how long at most its clients get to move to other supernodes." default:"10s"`
+	Join    string        `help:"Be a new supernode of the network: with a ticket of \"linnet network ticket\"; remembered." placeholder:"TICKET"`
+	Address string        `help:"Where others reach it, remembered; default: its own address, and the port of --listen or 33034." placeholder:"HOST[:PORT]"`
 }
 
 func (c *supernodeCmd) Run(p *program) error {
-	opts := node.Options{Home: p.home(), Listen: c.Listen}
+	opts := node.Options{Home: p.home(), Listen: c.Listen, Drain: c.Drain}
 	if c.Join != "" {
 		ticket, err := suite.ParseInvite(c.Join)
 		if err != nil {
@@ -67,11 +72,11 @@ func (c *supernodeCmd) Run(p *program) error {
 			return err
 		}
 	}
-	return ignoreCancel(p.supernode(p.ctx, c.socketFlags, opts))
+	return ignoreCancel(p.supernode(p.ctx, c.socketFlags, c.metricsFlags, opts))
 }
 
 // supernode runs a supernode.
-func (p *program) supernode(ctx context.Context, flags socketFlags, opts node.Options) error {
+func (p *program) supernode(ctx context.Context, flags socketFlags, metrics metricsFlags, opts node.Options) error {
 	network, closeCapture, err := flags.network()
 	if err != nil {
 		return err
@@ -83,7 +88,15 @@ func (p *program) supernode(ctx context.Context, flags socketFlags, opts node.Op
 		return err
 	}
 	p.tell("Supernode on %s.", n.Addr())
-	return n.Run(ctx)
+	defer context.AfterFunc(ctx, func() { p.tell("Moving the clients to other supernodes. A second Ctrl-C stops at once.") })()
+	watching, stopped := context.WithCancel(context.WithoutCancel(ctx)) // it is watched while it drains
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer stopped()
+		return n.Run(ctx)
+	})
+	group.Go(func() error { return metrics.serve(watching, watchSupernode(n)) })
+	return group.Wait()
 }
 
 // ignoreCancel makes Ctrl-C, which is how servers are stopped, no error.

@@ -197,13 +197,13 @@ type networkRunCmd struct{}
 
 func (*networkRunCmd) Run(p *program) error {
 	group, ctx := errgroup.WithContext(p.ctx)
-	group.Go(func() error { return p.loginServer(ctx, p.loginServerHome(), socketFlags{}) })
+	group.Go(func() error { return p.loginServer(ctx, p.loginServerHome(), socketFlags{}, metricsFlags{}) })
 	for i := range maxOwnSupernodes {
 		home := node.SupernodePath(p.home(), i)
 		if _, err := os.Stat(home); err != nil {
 			break
 		}
-		group.Go(func() error { return p.supernode(ctx, socketFlags{}, node.Options{Home: home}) })
+		group.Go(func() error { return p.supernode(ctx, socketFlags{}, metricsFlags{}, node.Options{Home: home}) })
 	}
 	return ignoreCancel(group.Wait())
 }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/node"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+// get asks a server that is watched; no answer is status 0.
+func get(t testing.TB, addr, path string) (status int, body string) {
+	t.Helper()
+	client := http.Client{Timeout: 5 * time.Second}
+	r, err := client.Get("http://" + addr + path)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(b)
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1, suite.RegistrationOpen)
+	port := freePorts(t, 2)
+	at := "127.0.0.1:" + port
+	server := inProcess(t, "login-server", "--home", n.loginServerHome())
+	server.says("Login server on")
+	super := inProcess(t, "supernode", "--home", node.SupernodePath(n.home, 0), "--metrics", ":"+port)
+	eventually(t, "the supernode is ready", func() bool { status, _ := get(t, at, "/readyz"); return status == http.StatusOK })
+	n.person(t, "alice", inProcess).finds("alice")
+	if status, body := get(t, at, "/healthz"); status != http.StatusOK {
+		t.Errorf("healthz: %d %s", status, body)
+	}
+	eventually(t, "the metrics show what alice did", func() bool {
+		_, body := get(t, at, "/metrics")
+		for _, line := range []string{
+			"linnet_ready 1", "linnet_clients 2", "linnet_supernodes 1", "linnet_records 2", `linnet_shedding{service="attaching"} 0`,
+			"linnet_relay_reservations 0", "go_goroutines ", "process_resident_memory_bytes ",
+		} {
+			if !strings.Contains(body, "\n"+line) {
+				return false
+			}
+		}
+		return !strings.Contains(body, "\nlinnet_searches_total 0\n")
+	})
+	do(t, "supernode", "--home", node.SupernodePath(n.home, 0), "--metrics", "nowhere").fails(18, "use")
+	super.interrupt()
+	super.succeeds()
+	if status, _ := get(t, at, "/readyz"); status != 0 {
+		t.Errorf("readyz after the end: %d", status)
+	}
+}
+
+// Every supernode in turn is stopped, as for an upgrade, and started again,
+// while people look each other up: nobody notices.
+func TestRollingUpgrade(t *testing.T) {
+	t.Parallel()
+	n := newProcessNetwork(t)
+	alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inOwnProcess)
+	people := []*person{alice, bob}
+	alice.finds("bob")
+	bob.finds("alice")
+	for _, p := range people {
+		eventually(t, p.name+" has two supernodes", func() bool { return len(p.status().Supernodes) == 2 })
+	}
+
+	var group sync.WaitGroup
+	over := make(chan struct{})
+	counts := make([]int, len(people))
+	for i, p := range people {
+		other := people[1-i].name
+		group.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				case <-time.After(250 * time.Millisecond): // a supernode answers five a second
+				}
+				counts[i]++
+				x := p.do("lookup", other, "--json")
+				var l linnet.Listing
+				if x.code != 0 || json.Unmarshal([]byte(x.stdout.String()), &l) != nil || !l.Online {
+					t.Errorf("%s's look-up %d of %s: exit code %d, %s%s", p.name, counts[i], other, x.code, &x.stdout, &x.stderr)
+				}
+			}
+		})
+	}
+	for i, x := range n.supernodes {
+		begin := time.Now()
+		x.interrupt()
+		x.succeeds()
+		t.Logf("supernode %d took %v to drain", i, time.Since(begin).Round(10*time.Millisecond))
+		n.startSupernode(i)
+		for _, p := range people { // the next one only when this one is back
+			eventually(t, p.name+" has two supernodes again", func() bool {
+				s := p.status()
+				return len(s.Supernodes) == 2 && s.Known == len(n.supernodes)
+			})
+		}
+	}
+	close(over)
+	group.Wait()
+	if counts[0] < 10 || counts[1] < 10 {
+		t.Errorf("only %v look-ups", counts)
+	}
+	t.Logf("%v look-ups", counts)
+}

@@ -20,6 +20,10 @@ type Client interface {
 	// Logout withdraws the device record and forgets the account on this device.
 	Logout(ctx context.Context) error
 
+	// Volunteer says whether this machine may serve others as a supernode while the
+	// network needs it, and the machine has room for that. Status tells how it stands.
+	Volunteer(ctx context.Context, on bool) error
+
 	// Lookup asks the directory for a user's devices.
 	Lookup(ctx context.Context, user UserName) (Listing, error)
 
@@ -62,28 +66,29 @@ type CallMedia struct {
 
 // Status is what `linnet status` shows.
 type Status struct {
-	Version     string       `json:"version"`
-	Network     string       `json:"network,omitempty"`
-	NetworkID   NetworkID    `json:"network_id"`
-	Suite       string       `json:"suite,omitempty"`
-	User        UserName     `json:"user,omitempty"` // none: nobody is signed in
-	Device      string       `json:"device,omitempty"`
-	Node        NodeID       `json:"node"`
-	Role        string       `json:"role"`
-	Addr        string       `json:"addr"`             // UDP and TCP
-	Public      string       `json:"public,omitempty"` // as others see it
-	Online      bool         `json:"online"`           // attached to a supernode
-	Trouble     string       `json:"trouble,omitempty"`
-	Supernodes  []Attachment `json:"supernodes"`
-	NAT         *NAT         `json:"nat,omitempty"` // none: nobody is signed in
-	Known       int          `json:"known_supernodes"`
-	Slot        int          `json:"slot"`
-	Block       int          `json:"block"`
-	Clients     int          `json:"clients"` // attached to this node
-	Records     int          `json:"records"` // kept by this node for others
-	Certificate time.Time    `json:"certificate_expires,omitzero"`
-	Calls       []CallInfo   `json:"calls"`
-	Home        string       `json:"home"`
+	Version     string        `json:"version"`
+	Network     string        `json:"network,omitempty"`
+	NetworkID   NetworkID     `json:"network_id"`
+	Suite       string        `json:"suite,omitempty"`
+	User        UserName      `json:"user,omitempty"` // none: nobody is signed in
+	Device      string        `json:"device,omitempty"`
+	Node        NodeID        `json:"node"`
+	Role        string        `json:"role"`
+	Addr        string        `json:"addr"`             // UDP and TCP
+	Public      string        `json:"public,omitempty"` // as others see it
+	Online      bool          `json:"online"`           // attached to a supernode
+	Trouble     string        `json:"trouble,omitempty"`
+	Supernodes  []Attachment  `json:"supernodes"`
+	NAT         *NAT          `json:"nat,omitempty"`       // none: nobody is signed in
+	Volunteer   *Volunteering `json:"volunteer,omitempty"` // none: the network takes none
+	Known       int           `json:"known_supernodes"`
+	Slot        int           `json:"slot"`
+	Block       int           `json:"block"`
+	Clients     int           `json:"clients"` // attached to this node
+	Records     int           `json:"records"` // kept by this node for others
+	Certificate time.Time     `json:"certificate_expires,omitzero"`
+	Calls       []CallInfo    `json:"calls"`
+	Home        string        `json:"home"`
 }
 
 // NAT is what a node found out about the way between itself and the rest of the
@@ -105,6 +110,18 @@ type TCPReach struct {
 	Own   *bool `json:"own"`
 	HTTP  *bool `json:"80"`
 	HTTPS *bool `json:"443"`
+}
+
+// Volunteering is how a user's machine stands that may serve as a supernode.
+type Volunteering struct {
+	Agreed      bool   `json:"agreed"` // by its owner
+	Serving     bool   `json:"serving"`
+	Why         string `json:"why"`       // it serves, or does not
+	Reachable   bool   `json:"reachable"` // by strangers, as two supernodes tried
+	UpstreamBPS int    `json:"upstream_bps"`
+	CPU         int    `json:"cpu_percent"`
+	Battery     bool   `json:"battery"`
+	Metered     bool   `json:"metered"`
 }
 
 // Attachment is a supernode that this node is attached to.
@@ -165,5 +182,6 @@ const (
 	EventCallMerged  EventKind = "call-merged"  // both had dialled: Was goes on as Call
 	EventCallEnded   EventKind = "call-ended"
 	EventTone        EventKind = "tone"
+	EventRole        EventKind = "role"    // what this machine does for others changed; Text is for people
 	EventWarning     EventKind = "warning" // Text is for people
 )

@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"wire/arith", "wire/frame"},
 	{"wire/message"},
 	{"suite"},
-	{"netx", "store/sqlite"},
+	{"netx", "spare", "store/sqlite"},
 	{"netsim"},
 	{"link"},
 	{"session"},

@@ -33,7 +33,7 @@ func (n *Node) inStation(ctx context.Context, f func(now time.Time, s *station) 
 // Status implements linnet.Client.
 func (n *Node) Status(ctx context.Context) (linnet.Status, error) {
 	s := linnet.Status{
-		Version: n.opts.Version, Role: n.opts.Role.String(), Addr: n.link.Addr().String(), Home: n.opts.Home,
+		Version: n.opts.Version, Role: n.role().String(), Addr: n.link.Addr().String(), Home: n.opts.Home,
 		Supernodes: []linnet.Attachment{}, Calls: []linnet.CallInfo{},
 	}
 	if d := n.network.get(); d != nil {
@@ -42,8 +42,8 @@ func (n *Node) Status(ctx context.Context) (linnet.Status, error) {
 	if public := n.link.Public(); public.IsValid() {
 		s.Public = public.String()
 	}
-	err := n.inStation(ctx, func(_ time.Time, st *station) error {
-		st.status(&s)
+	err := n.inStation(ctx, func(now time.Time, st *station) error {
+		st.status(now, &s)
 		return nil
 	})
 	if errors.Is(err, errNotSignedIn) {

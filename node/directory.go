@@ -35,9 +35,12 @@ func (s *station) startDirectory(ctx context.Context, now time.Time, self overla
 	if !s.self.User.IsNode() {
 		s.directory.Publish(now, directory.Status{NAT: uint32(traverse.Unknown)})
 	}
-	if s.node.opts.Role&linnet.Supernode == 0 {
-		return nil
-	}
+	return nil
+}
+
+// startSupernode begins with the records and the mail that this machine kept
+// when it served before.
+func (s *station) startSupernode(ctx context.Context, now time.Time) error {
 	records, err := s.node.store.Records(ctx)
 	if err != nil {
 		return err
@@ -46,9 +49,26 @@ func (s *station) startDirectory(ctx context.Context, now time.Time, self overla
 	for i, r := range records {
 		signed[i] = r.Bytes
 	}
-	s.member = directory.NewSupernode(directory.SupernodeOptions{Self: self, Trust: s.trust, Seats: s.overlay, SlotOf: s.node.slotOf()})
+	heads, err := s.node.store.MailHeads(ctx)
+	if err != nil {
+		return err
+	}
+	s.member = directory.NewSupernode(directory.SupernodeOptions{Self: s.identity, Trust: s.trust, Seats: s.overlay, SlotOf: s.node.slotOf()})
 	s.member.Start(now, signed)
+	s.mail.member = directory.NewMailbox(directory.MailboxOptions{Self: s.identity, Trust: s.trust, Seats: s.overlay, SlotOf: s.node.slotOf()})
+	s.mail.member.Start(now, heads)
 	return nil
+}
+
+// stopSupernode drops what the halves for others still wanted: the network has
+// other copies.
+func (s *station) stopSupernode(now time.Time) {
+	s.member, s.mail.member = nil, nil
+	s.ledger.waiting, s.mail.waiting = nil, nil
+	for id, token := range s.own {
+		delete(s.own, id)
+		s.asked.answer(now, token, nil, session.ErrNoSession)
+	}
 }
 
 // directoryReceived hands commands of the directory to the supernode's half.

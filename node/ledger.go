@@ -42,7 +42,7 @@ func (s *station) memberEffects(now time.Time, effects []directory.Effect) {
 
 // write stores all that waits in one go, and goes on with the rest after it.
 func (s *station) write() {
-	batch := s.ledger.waiting
+	batch, member := s.ledger.waiting, s.member
 	s.ledger.waiting, s.ledger.writing = nil, true
 	s.node.beside(func(context.Context) {
 		err := s.persist(batch)
@@ -54,6 +54,9 @@ func (s *station) write() {
 			if err != nil {
 				// Nothing is promised that is not on disk: whoever waits asks somebody else.
 				s.node.warn("records cannot be kept: %v", err)
+				batch = nil
+			}
+			if s.member != member {
 				batch = nil
 			}
 			for _, e := range batch {

@@ -44,7 +44,7 @@ func (n *Node) loop(ctx context.Context) error {
 			}
 			end, began = nil, time.Now()
 			n.draining.Store(true)
-			if n.opts.Role&linnet.Supernode != 0 {
+			if n.role()&linnet.Supernode != 0 {
 				n.station.drain(began)
 				late, look = time.After(cmp.Or(n.opts.Drain, drainMost)), time.After(drainLook)
 				continue

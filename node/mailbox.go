@@ -23,19 +23,9 @@ type postbox struct {
 	writing bool
 }
 
-func (s *station) startMailbox(ctx context.Context, now time.Time, self overlay.Identity) error {
+func (s *station) startMailbox(self overlay.Identity) {
 	s.mail.client = directory.NewMailClient(directory.MailClientOptions{Self: self, Overlay: s.overlay, Trust: s.trust})
 	s.mail.asked = make(map[directory.MailTicket]chan<- directory.MailDone)
-	if s.node.opts.Role&linnet.Supernode == 0 {
-		return nil
-	}
-	heads, err := s.node.store.MailHeads(ctx)
-	if err != nil {
-		return err
-	}
-	s.mail.member = directory.NewMailbox(directory.MailboxOptions{Self: self, Trust: s.trust, Seats: s.overlay, SlotOf: s.node.slotOf()})
-	s.mail.member.Start(now, heads)
-	return nil
 }
 
 // mailReceived hands commands of mail to the supernode's half.
@@ -99,6 +89,7 @@ func (s *station) writeMail() {
 			}
 		}
 	}
+	member := s.mail.member
 	s.node.beside(func(context.Context) {
 		err := s.node.store.ChangeMail(context.Background(), changes...)
 		s.node.must(func(now time.Time) {
@@ -106,12 +97,15 @@ func (s *station) writeMail() {
 			if s.node.station != s {
 				return
 			}
+			if s.mail.member != member {
+				batch = nil // whoever waits asks somebody else
+			}
 			if err != nil {
 				s.node.warn("mail for others cannot be kept: %v", err)
 			}
 			for _, e := range batch {
 				if e, ok := e.(directory.KeepMail); ok {
-					s.mail.member.Kept(now, e.ID, err)
+					member.Kept(now, e.ID, err)
 				}
 			}
 			if len(s.mail.waiting) > 0 {
@@ -126,12 +120,13 @@ func (s *station) readMail(e directory.ReadMail) {
 	for i, id := range e.IDs {
 		ids[i] = id
 	}
+	member := s.mail.member
 	s.node.beside(func(ctx context.Context) {
 		items, err := s.node.store.Mail(ctx, ids...)
 		if err != nil && ctx.Err() == nil {
 			s.log.Warn("mail for others cannot be read", "err", err)
 		}
-		s.node.must(func(now time.Time) { s.mail.member.Read(now, e.Token, items) })
+		s.node.must(func(now time.Time) { member.Read(now, e.Token, items) })
 	})
 }
 

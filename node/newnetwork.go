@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ const EchoUser linnet.UserName = "echo123"
 type NetworkOptions struct {
 	Name         string
 	Suite        string               // default suite.ModernName
+	Promotion    suite.Promotion      // default hosted: operators' supernodes alone
 	Registration suite.Registration   // default open: the invite link is all it takes
 	Password     suite.PasswordParams // what trying a password costs; default as in package suite
 	LoginServer  netip.AddrPort       // where others reach it
@@ -60,7 +62,7 @@ func CreateNetwork(ctx context.Context, home string, o NetworkOptions) (*suite.I
 	}
 	now := time.Now()
 	authority, err := suite.CreateAuthority(o.Name, now, suite.AuthorityOptions{
-		Suite: o.Suite, Policy: suite.Policy{Promotion: suite.PromotionHosted, Registration: o.Registration, Password: o.Password},
+		Suite: o.Suite, Policy: suite.Policy{Promotion: cmp.Or(o.Promotion, suite.PromotionHosted), Registration: o.Registration, Password: o.Password},
 		LoginServers: []netip.AddrPort{o.LoginServer},
 	})
 	if err != nil {

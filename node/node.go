@@ -32,6 +32,7 @@ import (
 	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/netx"
 	"github.com/linnet-p2p/linnet/relay"
+	"github.com/linnet-p2p/linnet/spare"
 	"github.com/linnet-p2p/linnet/store"
 	"github.com/linnet-p2p/linnet/suite"
 )
@@ -39,18 +40,19 @@ import (
 // Options configures a Node. Home is needed; the zero value of the rest is an
 // ordinary node on a random port that lets calls ring until somebody answers them.
 type Options struct {
-	Home         string            // directory of everything it keeps
-	Listen       netip.AddrPort    // UDP and TCP; zero is a free port on all addresses
-	Advertise    netip.AddrPort    // where others reach a supernode; zero: Listen, on the host's first address
-	Role         linnet.Role       // what it does for others
-	Invite       *suite.Invite     // the network to join, with a ticket for a new supernode; nil: the one in Home
-	AutoAnswer   *linnet.CallMedia // take every call at once, with this
-	Echo         bool              // be echo123: take every call and play back what is heard
-	Net          netx.Network      // nil means the operating system
-	Drain        time.Duration     // how long a supernode that is stopped waits for its clients to have moved; 0 means 10 s
-	Log          *slog.Logger      // nil discards
-	Version      string            // for Status
-	FirstFrameID uint16            // of datagrams; for tests of traffic classifiers
+	Home         string                                     // directory of everything it keeps
+	Listen       netip.AddrPort                             // UDP and TCP; zero is a free port on all addresses
+	Advertise    netip.AddrPort                             // where others reach a supernode; zero: Listen, on the host's first address
+	Role         linnet.Role                                // what it does for others
+	Invite       *suite.Invite                              // the network to join, with a ticket for a new supernode; nil: the one in Home
+	AutoAnswer   *linnet.CallMedia                          // take every call at once, with this
+	Echo         bool                                       // be echo123: take every call and play back what is heard
+	Net          netx.Network                               // nil means the operating system
+	Spare        func(context.Context) (spare.State, error) // how the machine stands; nil reads the system
+	Drain        time.Duration                              // how long a supernode that is stopped waits for its clients to have moved; 0 means 10 s
+	Log          *slog.Logger                               // nil discards
+	Version      string                                     // for Status
+	FirstFrameID uint16                                     // of datagrams; for tests of traffic classifiers
 }
 
 // A Node is one machine's part of the network.
@@ -69,17 +71,21 @@ type Node struct {
 	group  errgroup.Group           // goroutines that the loop started; Run waits for them
 	ready  chan struct{}            // closed when join has nothing more to wait for
 
-	network  network                      // has its own lock
-	station  *station                     // nil: nobody is signed in; belongs to the loop
-	relaying atomic.Pointer[relay.Server] // the station's, for the link's goroutines
-	draining atomic.Bool                  // told to stop
-	account  sync.Mutex                   // one change of the account at a time
+	network    network                      // has its own lock
+	station    *station                     // nil: nobody is signed in; belongs to the loop
+	relaying   atomic.Pointer[relay.Server] // the station's, for the link's goroutines
+	volunteers atomic.Bool                  // a user's machine serves as a supernode
+	draining   atomic.Bool                  // told to stop
+	account    sync.Mutex                   // one change of the account at a time
 }
 
 // Open makes a Node: it opens the database and the sockets. Run makes it live.
 func Open(ctx context.Context, opts Options) (*Node, error) {
 	if opts.Net == nil {
 		opts.Net = netx.System{}
+	}
+	if opts.Spare == nil {
+		opts.Spare = spare.Read
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -191,6 +197,15 @@ func (n *Node) Ready(ctx context.Context) error {
 // Run waits for it.
 func (n *Node) beside(f func(ctx context.Context)) {
 	n.group.Go(func() error { f(n.life); return nil })
+}
+
+// role is what the node does for others now: what it was started for, and
+// what its owner volunteered for.
+func (n *Node) role() linnet.Role {
+	if n.volunteers.Load() {
+		return n.opts.Role | linnet.Supernode
+	}
+	return n.opts.Role
 }
 
 // Addr is where the node listens, UDP and TCP.

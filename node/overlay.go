@@ -25,10 +25,6 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 	case overlay.Disconnect:
 		s.sessions.Close(now, e.Node, "")
 	case overlay.Send:
-		if e.To == s.id {
-			s.overlay.Received(now, s.id, 0, e.Message)
-			return
-		}
 		s.send(now, e.To, e.Message)
 	case overlay.Request:
 		token := e.Token
@@ -63,6 +59,10 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 		s.forwarded(now, e.Message)
 	case overlay.Unrouted:
 		s.noWay(now, e.Target)
+	case overlay.RoleChanged:
+		s.roleChanged(now, e.Role)
+	case overlay.HistoryChanged:
+		s.keepHistory()
 	case overlay.HostCacheChanged:
 		hosts := s.overlay.HostCache()
 		s.node.note(func(ctx context.Context) error { return s.node.store.SetHostCache(ctx, hosts) }, func(_ time.Time, err error) {

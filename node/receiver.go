@@ -28,7 +28,7 @@ func (r *receiver) HandleCommand(from link.Origin, c message.Command) {
 // hello takes a Hello of anybody. Nobody dials an ordinary node directly: its
 // answer would only tell whose the address is.
 func (n *Node) hello(from link.Origin, c message.Command) {
-	if n.opts.Role&(linnet.Supernode|linnet.Relay) == 0 {
+	if n.role()&(linnet.Supernode|linnet.Relay) == 0 {
 		return
 	}
 	if n.hellos.Add(1) > maxHellos || !n.post(func(now time.Time) {
@@ -91,7 +91,7 @@ func (n *Node) reply(to link.Origin, id uint16, m message.Message) {
 // tellDescriptor serves newcomers: whoever knows the fingerprint has an invite.
 func (n *Node) tellDescriptor(m *message.AskDescriptor) message.Message {
 	d := n.network.get()
-	if d == nil || n.opts.Role&linnet.Supernode == 0 {
+	if d == nil || n.role()&linnet.Supernode == 0 {
 		return &message.Failure{Code: message.FailureUnavailable, Text: "no descriptor is kept here"}
 	}
 	if fp := d.Fingerprint(); !bytes.Equal(m.Fingerprint, fp[:]) {

@@ -1,11 +1,15 @@
 package node
 
 import (
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/relay"
 	"github.com/linnet-p2p/linnet/session"
+	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -25,10 +29,27 @@ func (s *station) relayReceived(now time.Time, e session.Received) bool {
 	return true
 }
 
-// reserve asks own supernodes to relay for a pair. They are warm when the
-// callee answers, whether or not a direct path is found.
+// relayHosts are who is asked to relay: own supernodes and, as those may be users'
+// machines, which do not, one of the operator's first ones.
+func (s *station) relayHosts() []linnet.NodeID {
+	nodes := slices.DeleteFunc(s.overlay.Attachments(), func(id linnet.NodeID) bool { return id == s.id })
+	d := s.node.network.get()
+	if d.Policy.Promotion != suite.PromotionOpen {
+		return nodes
+	}
+	first := overlay.BootstrapHosts(d)
+	for _, i := range rand.Perm(len(first)) {
+		if !slices.Contains(nodes, first[i].Node) {
+			return append(nodes, first[i].Node)
+		}
+	}
+	return nodes
+}
+
+// reserve asks for relays for a pair. They are warm when the callee answers,
+// whether or not a direct path is found.
 func (s *station) reserve(now time.Time, p *pair) {
-	for _, id := range s.overlay.Attachments() {
+	for _, id := range s.relayHosts() {
 		tag, err := s.sessions.NewTag(p.peer)
 		if err == nil {
 			err = s.relays.Reserve(now, id, p.peer, tag)

@@ -37,6 +37,10 @@ func (a *asked) answer(now time.Time, token uint64, reply message.Message, err e
 // to which one is opened.
 func (s *station) request(now time.Time, to linnet.NodeID, m message.Message, f func(now time.Time, reply message.Message, err error)) {
 	token := s.asked.add(f)
+	if to == s.id {
+		s.received(now, session.Received{From: to, ID: s.ownRequest(token), Message: m})
+		return
+	}
 	err := s.sessions.Request(now, to, m, token)
 	if errors.Is(err, session.ErrNoSession) {
 		if err = s.dialSupernode(now, to); err == nil {
@@ -48,9 +52,24 @@ func (s *station) request(now time.Time, to linnet.NodeID, m message.Message, f 
 	}
 }
 
+// ownRequest is the id under which a supernode asks itself: one that serves its
+// own user is its own client.
+func (s *station) ownRequest(token uint64) uint16 {
+	if s.own == nil {
+		s.own = make(map[uint16]uint64)
+	}
+	id := uint16(token)
+	s.own[id] = token
+	return id
+}
+
 // send says something in a session, which there has to be, or to a supernode,
 // to which one is opened.
 func (s *station) send(now time.Time, to linnet.NodeID, m message.Message) {
+	if to == s.id {
+		s.received(now, session.Received{From: to, Message: m})
+		return
+	}
 	err := s.sessions.Send(now, to, m)
 	if errors.Is(err, session.ErrNoSession) {
 		if err = s.dialSupernode(now, to); err == nil {
@@ -193,6 +212,12 @@ func (s *station) received(now time.Time, e session.Received) {
 }
 
 func (s *station) respond(now time.Time, to linnet.NodeID, id uint16, m message.Message) {
+	if to == s.id {
+		token := s.own[id]
+		delete(s.own, id)
+		s.asked.answer(now, token, m, nil)
+		return
+	}
 	say := s.sessions.Respond
 	if _, often := m.(*message.KeepAliveAck); often {
 		say = s.sessions.SendUnreliable // an ack would be a third of an idle client's traffic; a lost answer is asked for again

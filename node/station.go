@@ -23,12 +23,13 @@ import (
 // A station is everything that a signed-in device is on the network: its state
 // machines, under one identity. All of it belongs to the loop of its node.
 type station struct {
-	node  *Node
-	log   *slog.Logger
-	self  *suite.Certificate
-	keys  suite.Keys
-	id    linnet.NodeID
-	trust overlay.Trust
+	node     *Node
+	log      *slog.Logger
+	self     *suite.Certificate
+	keys     suite.Keys
+	id       linnet.NodeID
+	identity overlay.Identity
+	trust    overlay.Trust
 
 	// The machines.
 	sessions  *session.Endpoint
@@ -48,6 +49,7 @@ type station struct {
 
 	// Sessions, and what goes through supernodes.
 	asked    asked
+	own      map[uint16]uint64        // in asked: what this node asks itself, by the id of the request
 	dials    map[linnet.NodeID]int    // ways that a Hello is under way by
 	unrouted map[linnet.NodeID]int    // Hellos that found no way, of those under way
 	streams  map[uint64]linnet.NodeID // whose session uses them
@@ -59,10 +61,11 @@ type station struct {
 	certificates map[linnet.NodeID]*suite.Certificate // of devices that look-ups have shown lately
 
 	// For others.
-	ledger   ledger
-	mail     postbox
-	relaying relaying
-	searches uint64 // of the directory that were asked here
+	volunteer volunteering
+	ledger    ledger
+	mail      postbox
+	relaying  relaying
+	searches  uint64 // of the directory that were asked here
 
 	// The paths of calls.
 	pairs   map[linnet.NodeID]*pair
@@ -93,7 +96,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	if err != nil {
 		return nil, err
 	}
-	trust.Admit = overlay.Hosted // also as relays: they learn addresses
+	trust.Admit = overlay.AdmittedBy(d.Policy.Promotion)
 	cert, err := trust.Certificate(id.Certificate, now)
 	if err != nil {
 		return nil, fmt.Errorf("own certificate: %w", err)
@@ -125,15 +128,25 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		Early: func(c *suite.Certificate) bool { return s.contacts[c.User] },
 	})
 	self := overlay.Identity{Node: s.id, Certificate: id.Certificate, Keys: keys}
+	s.identity = self
+	volunteer, err := s.loadVolunteer(ctx)
+	if err != nil {
+		return nil, err
+	}
 	hosts, err := n.store.HostCache(ctx)
 	if err != nil {
 		return nil, err
+	}
+	var limits overlay.Limits
+	if !cert.User.IsNode() {
+		limits.Clients = volunteerClients
 	}
 	random := mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64()))
 	s.overlay = overlay.New(overlay.Options{
 		Self: self, Trust: s.trust, Rand: random, Role: n.opts.Role, Addrs: n.advertised(),
 		Bootstrap: overlay.BootstrapHosts(d), HostCache: hosts,
-		Seats: overlay.Seats{PerNetwork: int(d.Policy.Limits.SeatsPerNetwork), PerAccount: int(d.Policy.Limits.Supernodes)},
+		Seats:     overlay.Seats{PerNetwork: int(d.Policy.Limits.SeatsPerNetwork), PerAccount: int(d.Policy.Limits.Supernodes)},
+		Volunteer: volunteer, Limits: limits,
 	})
 	if err := s.overlay.Start(now); err != nil {
 		s.log.Warn("overlay", "err", err)
@@ -141,9 +154,13 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	if err := s.startDirectory(ctx, now, self, random); err != nil {
 		return nil, err
 	}
-	if err := s.startMailbox(ctx, now, self); err != nil {
-		return nil, err
+	s.startMailbox(self)
+	if n.opts.Role&linnet.Supernode != 0 {
+		if err := s.startSupernode(ctx, now); err != nil {
+			return nil, err
+		}
 	}
+	s.watchMachine()
 	if n.opts.Role&linnet.Relay != 0 {
 		s.startRelaying(now)
 	}
@@ -296,6 +313,7 @@ func (s *station) renew(now time.Time, signed []byte) error {
 	}
 	s.self = cert
 	self := overlay.Identity{Node: s.id, Certificate: signed, Keys: s.keys}
+	s.identity = self
 	s.sessions.SetCertificate(signed)
 	s.directory.Renew(now, self)
 	s.mail.client.Renew(self)
@@ -342,5 +360,6 @@ func (s *station) leave(now time.Time) {
 	for _, p := range s.phones {
 		p.stop()
 	}
+	s.node.volunteers.Store(false)
 	s.node.relaying.Store(nil)
 }

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"time"
+
 	"github.com/linnet-p2p/linnet"
 )
 
 // status fills in what is known of a node that somebody is signed in on.
-func (s *station) status(out *linnet.Status) {
+func (s *station) status(now time.Time, out *linnet.Status) {
 	out.User, out.Device, out.Node = s.self.User, s.self.Device, s.id
 	out.Certificate = s.self.Expires
 	out.Online = len(s.overlay.Attachments()) > 0
@@ -20,6 +22,7 @@ func (s *station) status(out *linnet.Status) {
 	slot := s.node.slotOf()(s.self.User)
 	out.Slot, out.Block = int(slot), int(slot.Block())
 	out.Clients = s.overlay.Clients()
+	out.Volunteer = s.volunteerStatus(now)
 	if s.member != nil {
 		out.Records = s.member.Records()
 	}

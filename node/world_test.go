@@ -57,6 +57,7 @@ type worldOptions struct {
 	supernodes int           // 0 means 3
 	cable      time.Duration // one way; 0 means cable
 	suite      string        // "" means the modern one
+	promotion  suite.Promotion
 }
 
 // newWorld makes and starts a network. Everything in it ends with the test.
@@ -79,7 +80,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		w.supernodes = append(w.supernodes, m)
 	}
 	invite, err := CreateNetwork(t.Context(), w.dir, NetworkOptions{
-		Name: "test", Suite: o.suite, Password: suite.PasswordParams{Time: 1, Memory: 64, Threads: 1},
+		Name: "test", Suite: o.suite, Promotion: o.promotion, Password: suite.PasswordParams{Time: 1, Memory: 64, Threads: 1},
 		LoginServer: netip.AddrPortFrom(w.login.host.Addr(), port), Supernodes: addrs,
 	})
 	if err != nil {

@@ -95,7 +95,7 @@ func (t Trust) openEntry(b []byte, now time.Time) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Admit != nil && !t.Admit(cert) {
+	if t.Admit != nil && !t.Admit(cert, linnet.Role(body.Roles)) {
 		return nil, fmt.Errorf("%s: %w", cert.User, errNotAdmitted)
 	}
 	if err := checkAddrs(body.Addrs); err != nil {

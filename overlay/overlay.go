@@ -76,7 +76,21 @@ func set[T int | float64 | time.Duration](v *T, value T) {
 }
 
 // Hosted admits operators' machines only, as networks do that want no volunteers.
-func Hosted(c *suite.Certificate) bool { return c.User.IsNode() }
+func Hosted(c *suite.Certificate, _ linnet.Role) bool { return c.User.IsNode() }
+
+// Open admits volunteers, too, but not as relays: those learn addresses of both
+// ends of a call, and whoever calls could offer a machine of his own.
+func Open(c *suite.Certificate, r linnet.Role) bool {
+	return c.User.IsNode() || r&linnet.Relay == 0
+}
+
+// AdmittedBy is who may serve in a network.
+func AdmittedBy(p suite.Promotion) func(*suite.Certificate, linnet.Role) bool {
+	if p == suite.PromotionHosted {
+		return Hosted
+	}
+	return Open
+}
 
 // Machine is one node's part of the overlay. It is not safe for concurrent use.
 type Machine struct {

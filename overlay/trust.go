@@ -17,9 +17,9 @@ type Trust struct {
 	Verify func(signing []byte, p suite.Purpose, msg, sig []byte) error
 	// Profiles says that device records are profiles (suite.OpenProfile).
 	Profiles bool
-	// Admit says who may be a supernode or relay: the network's policy, such as
-	// Hosted. nil admits everybody.
-	Admit func(*suite.Certificate) bool
+	// Admit says who may have roles: the network's policy, Hosted or Open. nil
+	// admits everybody.
+	Admit func(*suite.Certificate, linnet.Role) bool
 	// Entry, if not nil, does the work of OpenEntry: a simulation of thousands of
 	// nodes checks the entry that they all have once.
 	Entry func(b []byte, now time.Time) (*Entry, error)

@@ -60,8 +60,12 @@ type Conditions struct {
 
 // may says that the owner lets the machine serve; busy is the processor's limit.
 func (c *Conditions) may(busy int) bool {
-	return c.Agreed && !c.Battery && !c.Metered && c.Upstream >= fitUpstream && c.CPU < busy
+	return c.Agreed && !c.Battery && !c.Metered && c.Fast() && c.CPU < busy
 }
+
+// Fast says that the line is good enough for a supernode, and Idle the same of the processor.
+func (c *Conditions) Fast() bool { return c.Upstream >= fitUpstream }
+func (c *Conditions) Idle() bool { return c.CPU < fitCPU }
 
 // HistoryChanged asks to put Machine.History on disk.
 type HistoryChanged struct{}
@@ -183,10 +187,11 @@ func (m *Machine) SetConditions(now time.Time, c Conditions) {
 
 // able says that this node could be a supernode, apart from how long it was up.
 func (m *Machine) able(now time.Time) bool {
-	return !m.serving() && m.o.Volunteer.may(fitCPU) && m.reachable(now)
+	return !m.serving() && m.o.Volunteer.may(fitCPU) && m.Reachable(now)
 }
 
-func (m *Machine) reachable(now time.Time) bool {
+// Reachable says that strangers got through to this volunteer lately.
+func (m *Machine) Reachable(now time.Time) bool {
 	t := m.volunteer.reachable
 	return !t.IsZero() && now.Sub(t) < dialGood
 }

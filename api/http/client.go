@@ -56,6 +56,11 @@ func (c *Client) Logout(ctx context.Context) error {
 	return c.do(ctx, "POST", "/v1/logout", nil, nil)
 }
 
+// Volunteer implements linnet.Client.
+func (c *Client) Volunteer(ctx context.Context, on bool) error {
+	return c.do(ctx, "PUT", "/v1/volunteer", onRequest{on}, nil)
+}
+
 // Lookup implements linnet.Client.
 func (c *Client) Lookup(ctx context.Context, user linnet.UserName) (l linnet.Listing, err error) {
 	return l, c.do(ctx, "GET", "/v1/users/"+string(user), nil, &l)
@@ -95,7 +100,7 @@ func (c *Client) HangUp(ctx context.Context, id linnet.CallID) error {
 
 // Hold implements linnet.Client.
 func (c *Client) Hold(ctx context.Context, id linnet.CallID, on bool) error {
-	return c.do(ctx, "POST", "/v1/calls/"+id.String()+"/hold", holdRequest{on}, nil)
+	return c.do(ctx, "POST", "/v1/calls/"+id.String()+"/hold", onRequest{on}, nil)
 }
 
 // Tone implements linnet.Client.

@@ -51,6 +51,7 @@ func (f *fake) Answer(_ context.Context, id linnet.CallID, m linnet.CallMedia) e
 	return f.note("answer", id, m)
 }
 func (f *fake) HangUp(_ context.Context, id linnet.CallID) error { return f.note("hangup", id) }
+func (f *fake) Volunteer(_ context.Context, on bool) error       { return f.note("volunteer", on) }
 func (f *fake) Hold(_ context.Context, id linnet.CallID, on bool) error {
 	return f.note("hold", id, on)
 }

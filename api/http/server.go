@@ -6,6 +6,7 @@
 //	GET    /v1/status                     linnet.Status
 //	POST   /v1/register, /v1/login        linnet.Credentials
 //	POST   /v1/logout
+//	PUT    /v1/volunteer                  {"on"}
 //	GET    /v1/users/{user}               linnet.Listing
 //	GET    /v1/contacts                   []linnet.Contact
 //	PUT    /v1/contacts/{user}            linnet.Contact
@@ -55,7 +56,7 @@ type dialReply struct {
 	Call linnet.CallID `json:"call"`
 }
 
-type holdRequest struct {
+type onRequest struct {
 	On bool `json:"on"`
 }
 
@@ -88,6 +89,10 @@ func Handler(c linnet.Client) http.Handler {
 		return nil, first(err, func() error { return c.Login(r.Context(), cred) })
 	})
 	handle("POST /v1/logout", func(r *http.Request) (any, error) { return nil, c.Logout(r.Context()) })
+	handle("PUT /v1/volunteer", func(r *http.Request) (any, error) {
+		q, err := read[onRequest](r)
+		return nil, first(err, func() error { return c.Volunteer(r.Context(), q.On) })
+	})
 	handle("GET /v1/users/{user}", func(r *http.Request) (any, error) {
 		user, err := userIn(r)
 		if err != nil {
@@ -131,7 +136,7 @@ func Handler(c linnet.Client) http.Handler {
 		return onCall(r, func(id linnet.CallID, _ struct{}) error { return c.HangUp(r.Context(), id) })
 	})
 	handle("POST /v1/calls/{call}/hold", func(r *http.Request) (any, error) {
-		return onCall(r, func(id linnet.CallID, q holdRequest) error { return c.Hold(r.Context(), id, q.On) })
+		return onCall(r, func(id linnet.CallID, q onRequest) error { return c.Hold(r.Context(), id, q.On) })
 	})
 	handle("POST /v1/calls/{call}/tone", func(r *http.Request) (any, error) {
 		return onCall(r, func(id linnet.CallID, q toneRequest) error { return c.Tone(r.Context(), id, q.Tone) })

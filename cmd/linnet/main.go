@@ -31,18 +31,19 @@ type commands struct {
 
 	Demo demoCmd `cmd:"" help:"A whole network on this machine: login server, supernodes, alice, bob, echo123."`
 
-	Up       upCmd       `cmd:"" help:"Run your node: be reachable, make and take calls."`
-	Register registerCmd `cmd:"" help:"Make an account and sign this device in."`
-	Login    loginCmd    `cmd:"" help:"Sign this device in to an account that exists."`
-	Logout   logoutCmd   `cmd:"" help:"Sign this device out."`
-	Call     callCmd     `cmd:"" help:"Call somebody."`
-	Answer   answerCmd   `cmd:"" help:"Take the call that rings."`
-	Hangup   hangupCmd   `cmd:"" help:"End, cancel or reject a call."`
-	Lookup   lookupCmd   `cmd:"" help:"Ask the directory for a user."`
-	Contacts contactsCmd `cmd:"" help:"People you know: with them, calls can go directly."`
-	History  historyCmd  `cmd:"" help:"Past calls."`
-	Status   statusCmd   `cmd:"" help:"How this node stands."`
-	Netcheck netcheckCmd `cmd:"" help:"What stands between this node and the others, and what it means for calls."`
+	Up        upCmd        `cmd:"" help:"Run your node: be reachable, make and take calls."`
+	Register  registerCmd  `cmd:"" help:"Make an account and sign this device in."`
+	Login     loginCmd     `cmd:"" help:"Sign this device in to an account that exists."`
+	Logout    logoutCmd    `cmd:"" help:"Sign this device out."`
+	Call      callCmd      `cmd:"" help:"Call somebody."`
+	Answer    answerCmd    `cmd:"" help:"Take the call that rings."`
+	Hangup    hangupCmd    `cmd:"" help:"End, cancel or reject a call."`
+	Lookup    lookupCmd    `cmd:"" help:"Ask the directory for a user."`
+	Contacts  contactsCmd  `cmd:"" help:"People you know: with them, calls can go directly."`
+	History   historyCmd   `cmd:"" help:"Past calls."`
+	Status    statusCmd    `cmd:"" help:"How this node stands."`
+	Volunteer volunteerCmd `cmd:"" help:"Let this machine serve as a supernode while the network needs one: on, off; alone: how that stands."`
+	Netcheck  netcheckCmd  `cmd:"" help:"What stands between this node and the others, and what it means for calls."`
 
 	Network     networkCmd     `cmd:"" help:"Start and run a network of your own."`
 	LoginServer loginServerCmd `cmd:"" help:"Run a login server (the authority of a network) and echo123."`

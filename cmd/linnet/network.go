@@ -42,6 +42,7 @@ type networkCreateCmd struct {
 	Supernodes   int    `help:"How many supernodes this machine runs; more than one is for trying things out." default:"1" placeholder:"N"`
 	Registration string `help:"Who may make an account: open (whoever has the link), invite (with a token of an invite), closed." enum:"open,invite,closed" default:"open"`
 	Suite        string `help:"The network's cryptography for good: modern, or classic, which is what Skype did and protects nobody." enum:"modern,classic" default:"modern"`
+	Promotion    string `help:"Whose machines become supernodes: hosted (operators' only), open (volunteers', too)." enum:"hosted,open" default:"hosted"`
 	NoRun        bool   `help:"Only make it; do not run it now."`
 }
 
@@ -71,7 +72,7 @@ func (c *networkCreateCmd) Run(p *program) error {
 		return err
 	}
 	p.warnClassic(c.Suite)
-	opts := node.NetworkOptions{Name: c.Name, Suite: c.Suite, Registration: suite.Registration(c.Registration), LoginServer: login}
+	opts := node.NetworkOptions{Name: c.Name, Suite: c.Suite, Promotion: suite.Promotion(c.Promotion), Registration: suite.Registration(c.Registration), LoginServer: login}
 	for i := range c.Supernodes {
 		opts.Supernodes = append(opts.Supernodes, netip.AddrPortFrom(login.Addr(), login.Port()+1+uint16(i)))
 	}

@@ -549,3 +549,36 @@ func TestMailIsRepaired(t *testing.T) {
 		break
 	}
 }
+
+// Members that leave hand over: the next ones have the mail within seconds, not
+// only when somebody looks what is missing.
+func TestMailIsHandedOver(t *testing.T) {
+	w := newMailNetwork(t, 9, 14)
+	alice, bob := w.user("alice"), w.user("bob")
+	d := w.put(alice, "bob", "hello?", nil)
+	if d.Err != nil {
+		t.Fatal(d.Err)
+	}
+	slot, left := overlay.SlotOf("bob"), w.ByID(bob.Machine.Attachments()[0])
+	for range 8 { // of the ten that got it
+		for _, id := range left.Machine.Members(slot) {
+			if n := w.ByID(id); n != left {
+				n.Machine.Leave(w.Now)
+				n.Pump()
+				w.Run(time.Second)
+				n.Kill() // its disk does not come back
+				break
+			}
+		}
+		w.Run(9 * time.Second)
+		members := left.Machine.Members(slot)
+		for _, id := range members {
+			if n := w.ByID(id); n.Disk["mail "+hex.EncodeToString(d.ID[:])] == nil {
+				t.Errorf("%s, one of %d members, has no copy", n.Name, len(members))
+			}
+		}
+	}
+	if got := w.boxes(bob); !slices.Equal(got, []string{"hello?"}) {
+		t.Errorf("bob has %q", got)
+	}
+}

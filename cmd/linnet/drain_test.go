@@ -62,6 +62,39 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// A client that does not move holds a drain up: operators see that the supernode
+// lives and takes nobody any more, and can end it at once.
+func TestDrainOfAClientThatStays(t *testing.T) {
+	t.Parallel()
+	n := newProcessNetwork(t, 3)
+	alice := n.person(t, "alice", inOwnProcess)
+	eventually(t, "alice has two supernodes", func() bool { return len(alice.status().Supernodes) == 2 })
+	i := n.supernodeOf(alice, func(linnet.Attachment) bool { return true })
+	at, super := n.watched[i].String(), n.supernodes[i]
+	if status, body := get(t, at, "/readyz"); status != http.StatusOK {
+		t.Errorf("readyz before: %d %s", status, body)
+	}
+	alice.up.freeze()
+	super.interrupt()
+	super.says("A second Ctrl-C stops at once")
+	eventually(t, "the supernode is not ready", func() bool {
+		status, body := get(t, at, "/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "draining")
+	})
+	if status, body := get(t, at, "/healthz"); status != http.StatusOK {
+		t.Errorf("healthz while it drains: %d %s", status, body)
+	}
+	if _, body := get(t, at, "/metrics"); !strings.Contains(body, "\nlinnet_ready 0\n") || !strings.Contains(body, "\nlinnet_clients 1\n") {
+		t.Errorf("metrics while it drains: %s", body)
+	}
+	super.interrupt()
+	super.wait()
+	if super.code != -1 { // of the signal, and not in the end of the drain
+		t.Errorf("exit code %d", super.code)
+	}
+	alice.up.kill()
+}
+
 // Every supernode in turn is stopped, as for an upgrade, and started again,
 // while people look each other up: nobody notices.
 func TestRollingUpgrade(t *testing.T) {
@@ -69,7 +102,7 @@ func TestRollingUpgrade(t *testing.T) {
 		t.Skip("a client takes half a minute to find that a supernode is back")
 	}
 	t.Parallel()
-	n := newProcessNetwork(t)
+	n := newProcessNetwork(t, 3)
 	alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inOwnProcess)
 	people := []*person{alice, bob}
 	alice.finds("bob")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -22,14 +23,18 @@ type processNetwork struct {
 	*testNetwork
 	server     *terminal
 	supernodes []*terminal
+	watched    []netip.AddrPort // where each supernode shows its metrics
 }
 
-func newProcessNetwork(t testing.TB) *processNetwork {
+func newProcessNetwork(t testing.TB, supernodes int) *processNetwork {
 	t.Helper()
-	n := &processNetwork{testNetwork: newNetwork(t, 3, suite.RegistrationOpen)}
+	n := &processNetwork{testNetwork: newNetwork(t, supernodes, suite.RegistrationOpen), supernodes: make([]*terminal, supernodes)}
+	var err error
+	if n.watched, err = loopbackAddrs(supernodes); err != nil {
+		t.Fatal(err)
+	}
 	n.startServer()
-	for i := range n.opts.Supernodes {
-		n.supernodes = append(n.supernodes, nil)
+	for i := range n.supernodes {
 		n.startSupernode(i)
 	}
 	return n
@@ -41,27 +46,27 @@ func (n *processNetwork) startServer() {
 }
 
 func (n *processNetwork) startSupernode(i int) {
-	n.supernodes[i] = inOwnProcess(n.t, "supernode", "--home", node.SupernodePath(n.home, i))
+	n.supernodes[i] = inOwnProcess(n.t, "supernode", "--home", node.SupernodePath(n.home, i), "--metrics", n.watched[i].String())
 	n.supernodes[i].says("Supernode on")
 }
 
-// killSupernode kills the one of somebody's that fits.
-func (n *processNetwork) killSupernode(fits func(linnet.Attachment) bool, of *person) {
+// supernodeOf is which supernode is the one of somebody's that fits.
+func (n *processNetwork) supernodeOf(of *person, fits func(linnet.Attachment) bool) int {
 	n.t.Helper()
 	for _, a := range of.status().Supernodes {
 		for i, addr := range n.opts.Supernodes {
 			if addr.Port() == a.Addr.Port() && fits(a) {
-				n.supernodes[i].kill()
-				return
+				return i
 			}
 		}
 	}
 	n.t.Fatalf("none of %s's supernodes fits", of.name)
+	return 0
 }
 
 func TestLoginServerIsKilled(t *testing.T) {
 	t.Parallel()
-	n := newProcessNetwork(t)
+	n := newProcessNetwork(t, 3)
 	alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inOwnProcess, "--auto-answer")
 	alice.finds("bob")
 	n.server.kill()
@@ -84,14 +89,15 @@ func TestLoginServerIsKilled(t *testing.T) {
 }
 
 // The call goes on whatever path it has, and look-ups are answered.
-func TestSupernodeIsKilledDuringCall(t *testing.T) {
+func TestSupernodeEndsDuringCall(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		friends bool
-	}{{"direct", true}, {"relayed", false}} {
+		drained bool // or killed
+	}{{"killed, direct", true, false}, {"killed, relayed", false, false}, {"drained, relayed", false, true}} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			n := newProcessNetwork(t)
+			n := newProcessNetwork(t, 3)
 			record := filepath.Join(t.TempDir(), "heard.ogg")
 			alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inOwnProcess)
 			n.person(t, "carol", inOwnProcess)
@@ -113,7 +119,13 @@ func TestSupernodeIsKilledDuringCall(t *testing.T) {
 				via = calls[0].Paths[len(calls[0].Paths)-1].Via
 				return tt.friends == (via == "")
 			})
-			n.killSupernode(func(a linnet.Attachment) bool { return via == "" || a.Node.Short() == via }, alice)
+			super := n.supernodes[n.supernodeOf(alice, func(a linnet.Attachment) bool { return via == "" || a.Node.Short() == via })]
+			if tt.drained {
+				super.interrupt()
+				super.succeeds()
+			} else {
+				super.kill()
+			}
 
 			begin := time.Now()
 			var l linnet.Listing
@@ -145,14 +157,19 @@ func TestSupernodeIsKilledDuringCall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			same := 0 // of the call's last second, which came after the death
-			for _, b := range heard[max(0, len(heard)-50):] {
+			// What comes after a death is heard, and all that comes during a drain.
+			last, least := heard[max(0, len(heard)-50):], 45
+			if tt.drained {
+				last, least = heard, 290 // of six seconds
+			}
+			same := 0
+			for _, b := range last {
 				if slices.ContainsFunc(played, func(p []byte) bool { return bytes.Equal(p, b) }) {
 					same++
 				}
 			}
-			if same < 45 {
-				t.Errorf("of the last 50 packets %d are alice's; paths %+v", same, r.Paths)
+			if same < least {
+				t.Errorf("of the last %d packets %d are alice's, want %d; paths %+v", len(last), same, least, r.Paths)
 			}
 		})
 	}
@@ -162,7 +179,7 @@ func TestSupernodeIsKilledDuringCall(t *testing.T) {
 // nothing to repair.
 func TestEveryNodeIsKilled(t *testing.T) {
 	t.Parallel()
-	n := newProcessNetwork(t)
+	n := newProcessNetwork(t, 3)
 	alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inOwnProcess, "--auto-answer")
 	befriend(alice, bob)
 	alice.finds("bob")

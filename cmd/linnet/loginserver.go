@@ -88,7 +88,9 @@ func (p *program) supernode(ctx context.Context, flags socketFlags, metrics metr
 		return err
 	}
 	p.tell("Supernode on %s.", n.Addr())
-	defer context.AfterFunc(ctx, func() { p.tell("Moving the clients to other supernodes. A second Ctrl-C stops at once.") })()
+	defer context.AfterFunc(ctx, func() {
+		p.tell("Supernode on %s moves its clients to others. A second Ctrl-C stops at once.", n.Addr())
+	})()
 	watching, stopped := context.WithCancel(context.WithoutCancel(ctx)) // it is watched while it drains
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {

@@ -33,6 +33,7 @@ type terminal struct {
 	args      []string
 	interrupt func() // Ctrl-C
 	kill      func() // kill -9
+	freeze    func() // it does nothing more until it is killed
 	done      chan struct{}
 	code      int // of the exit; once done is closed
 	stdout    screen
@@ -65,6 +66,7 @@ func inOwnProcess(t testing.TB, args ...string) *terminal {
 		t.Fatal(err)
 	}
 	x.interrupt = func() { cmd.Process.Signal(syscall.SIGINT) }
+	x.freeze = func() { cmd.Process.Signal(syscall.SIGSTOP) }
 	x.kill = func() {
 		cmd.Process.Kill()
 		<-x.done

@@ -74,6 +74,10 @@ func TestDrainOfAClientThatStays(t *testing.T) {
 	if status, body := get(t, at, "/readyz"); status != http.StatusOK {
 		t.Errorf("readyz before: %d %s", status, body)
 	}
+	eventually(t, "the supernode has alice and the others", func() bool { // else there is nothing that it drains
+		_, body := get(t, at, "/metrics")
+		return strings.Contains(body, "\nlinnet_clients 1\n") && strings.Contains(body, "\nlinnet_supernodes 3\n")
+	})
 	alice.up.freeze()
 	super.interrupt()
 	super.says("A second Ctrl-C stops at once")

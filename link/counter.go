@@ -3,6 +3,8 @@ package link
 import (
 	"fmt"
 	"sync/atomic"
+
+	"github.com/linnet-p2p/linnet/netx"
 )
 
 // Traffic counts one direction of one transport. For TCP a packet is a record.
@@ -57,6 +59,18 @@ type traffic struct{ packets, bytes atomic.Uint64 }
 func (t *traffic) add(n int) {
 	t.packets.Add(1)
 	t.bytes.Add(uint64(n))
+}
+
+// addAll adds a batch at once, since each Add costs as much as the rest of
+// passing a packet on.
+func (t *traffic) addAll(batch []netx.Datagram) {
+	var packets, bytes int
+	for _, d := range batch {
+		packets += d.Cars()
+		bytes += len(d.Data)
+	}
+	t.packets.Add(uint64(packets))
+	t.bytes.Add(uint64(bytes))
 }
 
 func (t *traffic) load() Traffic { return Traffic{t.packets.Load(), t.bytes.Load()} }

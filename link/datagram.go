@@ -42,13 +42,13 @@ func (l *Link) readUDP() error {
 		}
 		failures = 0
 		now := time.Now()
+		l.count.udpIn.addAll(in[:n])
 		for _, d := range in[:n] {
 			for rest := d.Data; len(rest) > 0; {
 				size := len(rest)
 				if d.Train != 0 {
 					size = min(d.Train, size)
 				}
-				l.count.udpIn.add(size)
 				var mine bool
 				if out, mine = l.passOn(now, out, d.Addr, rest[:size]); !mine {
 					l.datagram(d.Addr, rest[:size:size])

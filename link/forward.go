@@ -73,9 +73,7 @@ func (l *Link) sendOn(to Origin, tag uint32, body []byte) {
 func (l *Link) flush(out []netx.Datagram) {
 	for len(out) > 0 {
 		n, err := l.udp.WriteBatch(out)
-		for _, d := range out[:n] {
-			l.sent(d)
-		}
+		l.count.udpOut.addAll(out[:n])
 		if err == nil {
 			return
 		}
@@ -95,14 +93,4 @@ func cars(d netx.Datagram) (all []netx.Datagram) {
 		all = append(all, netx.Datagram{Addr: d.Addr, Data: b})
 	}
 	return all
-}
-
-func (l *Link) sent(d netx.Datagram) {
-	if d.Train == 0 {
-		l.count.udpOut.add(len(d.Data))
-		return
-	}
-	for b := range slices.Chunk(d.Data, d.Train) {
-		l.count.udpOut.add(len(b))
-	}
 }

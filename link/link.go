@@ -187,6 +187,11 @@ func (l *Link) listen() (err error) {
 // disguise. A link is open before a node knows its network, so this is no option.
 func (l *Link) SetClassic(classic bool) { l.classic.Store(classic) }
 
+// Waited is how long the goroutine that reads the UDP socket has waited for
+// datagrams since the link was opened: the rest of the time it was busy, and when it
+// never waits datagrams are lost. Not every system tells.
+func (l *Link) Waited() (d time.Duration, known bool) { return l.udp.Waited() }
+
 // Addr is the local address of both sockets.
 func (l *Link) Addr() netip.AddrPort { return l.addr }
 

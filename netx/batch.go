@@ -1,6 +1,9 @@
 package netx
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // A Datagram is one of a batch.
 type Datagram struct {
@@ -9,6 +12,14 @@ type Datagram struct {
 	// Train, if not 0, says that Data is a train of datagrams of this size, of
 	// which the last may be shorter. Where Trains said no there are none.
 	Train int
+}
+
+// Cars is how many datagrams it is.
+func (d Datagram) Cars() int {
+	if d.Train == 0 {
+		return 1
+	}
+	return (len(d.Data) + d.Train - 1) / d.Train
 }
 
 // MaxTrain is how many bytes and datagrams a train has at most: what the kernel
@@ -32,6 +43,10 @@ type BatchConn interface {
 	// WriteBatch sends in order. If it fails, n were sent and the error is of
 	// d[n]; those behind it were not tried.
 	WriteBatch(d []Datagram) (n int, err error)
+	// Waited is how long ReadBatch has found nothing to read and waited, all calls
+	// together, and the one that waits now: what it did not wait its reader was busy.
+	// It is unknown where the system does not tell.
+	Waited() (d time.Duration, known bool)
 }
 
 // Batched gives a socket that knows no batches those of one datagram.
@@ -45,6 +60,8 @@ func Batched(c PacketConn) BatchConn {
 type singly struct{ PacketConn }
 
 func (singly) Trains() bool { return false }
+
+func (singly) Waited() (time.Duration, bool) { return 0, false }
 
 func (s singly) ReadBatch(d []Datagram) (int, error) {
 	if len(d) == 0 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +34,7 @@ type batch struct {
 	controls [maxBatch]control
 	count    int
 	moved    int
+	waits    *waits // of who reads
 	errno    syscall.Errno
 	call     func(fd uintptr) bool // made once: a closure per call would be garbage
 }
@@ -59,7 +61,12 @@ func newBatch(trap uintptr) *batch {
 				continue
 			}
 			b.moved, b.errno = int(n), errno
-			return errno != unix.EAGAIN
+			if errno == unix.EAGAIN {
+				b.waits.begin()
+				return false
+			}
+			b.waits.end()
+			return true
 		}
 	}
 	return b
@@ -77,10 +84,14 @@ func (c udpConn) Trains() bool {
 	return err == nil && failed == nil
 }
 
+// Waited knows.
+func (c udpConn) Waited() (time.Duration, bool) { return c.waits.sum(), true }
+
 // ReadBatch uses recvmmsg.
 func (c udpConn) ReadBatch(d []Datagram) (int, error) {
 	b := readBatches.Get().(*batch)
 	defer readBatches.Put(b)
+	b.waits = c.waits
 	b.count = min(len(d), maxBatch)
 	for i := range b.count {
 		b.messages[i].header.Namelen = unix.SizeofSockaddrInet6

@@ -30,7 +30,7 @@ func (System) ListenUDP(ctx context.Context, local netip.AddrPort) (PacketConn, 
 		conn.Close()
 		return nil, fmt.Errorf("netx: %w", err)
 	}
-	return udpConn{conn, raw, AddrPort(conn.LocalAddr()).Addr().Is4()}, nil
+	return udpConn{conn, raw, AddrPort(conn.LocalAddr()).Addr().Is4(), newWaits()}, nil
 }
 
 // ListenTCP opens a listener of the kernel.
@@ -100,8 +100,9 @@ func everywhere(local netip.AddrPort) bool {
 
 type udpConn struct {
 	*net.UDPConn
-	raw syscall.RawConn
-	v4  bool // the socket's family
+	raw   syscall.RawConn
+	v4    bool   // the socket's family
+	waits *waits // of the reader
 }
 
 func (c udpConn) ReadFrom(b []byte) (int, netip.AddrPort, error) {

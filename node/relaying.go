@@ -13,7 +13,8 @@ import (
 // zero value relays for nobody.
 type relaying struct {
 	server *relay.Server
-	expire time.Time // when to look for unused reservations
+	waited func() (time.Duration, bool) // the link's
+	expire time.Time                    // when to look for unused reservations
 }
 
 const expireEvery = time.Second
@@ -22,7 +23,7 @@ const expireEvery = time.Second
 func (s *station) startRelaying(now time.Time) {
 	s.relaying = relaying{relay.NewServer(now, relay.ServerOptions{
 		Addr: s.node.advertised()[0], ShortTags: s.node.classic(),
-	}), now.Add(expireEvery)}
+	}), s.node.link.Waited, now.Add(expireEvery)}
 	s.node.relaying.Store(s.relaying.server)
 }
 
@@ -31,6 +32,9 @@ func (r *relaying) Deadline() time.Time { return r.expire }
 func (r *relaying) Tick(now time.Time) {
 	if r.server != nil && !now.Before(r.expire) {
 		r.server.Expire(now)
+		if waited, known := r.waited(); known {
+			r.server.Measure(now, waited)
+		}
 		r.expire = now.Add(expireEvery)
 	}
 }

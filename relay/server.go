@@ -29,10 +29,6 @@ type ServerOptions struct {
 	// video call. Half a second's worth may come at once.
 	Packets, Bytes int
 
-	// Capacity is the packets per second, of all together, above which nobody new
-	// is admitted, so that those who were are not hurt; 0: not limited.
-	Capacity int
-
 	// ShortTags are for classic networks, whose streams carry tags of 16 bits: the
 	// highest is set, so that they are never those of the node's own sessions.
 	// Reservations is 4096 at the most then.
@@ -81,13 +77,11 @@ type Server struct {
 
 	shards [64]shard // of the tags
 
-	mu       sync.Mutex
-	byID     map[uint32]*reservation
-	clients  map[linnet.NodeID][]*side
-	closed   bool   // nobody new is admitted
-	measured int64  // when rate was
-	before   uint64 // forwarded then
-	rate     float64
+	mu        sync.Mutex
+	byID      map[uint32]*reservation
+	clients   map[linnet.NodeID][]*side
+	closed    bool // nobody new is admitted
+	admission admission
 }
 
 // A shard is a part of the tags, and of the counters, that processors seldom
@@ -192,7 +186,7 @@ func (s *Server) reserve(t int64, from Sender, m *message.RelayReserve) message.
 			return s.established(side)
 		}
 	}
-	if s.closed || len(s.byID) >= s.opts.Reservations || s.opts.Capacity > 0 && s.rate > float64(s.opts.Capacity) {
+	if s.closed || len(s.byID) >= s.opts.Reservations || !s.admission.admits() {
 		return &message.Failure{Code: message.FailureUnavailable, Text: "the relay is full"}
 	}
 	if len(s.clients[from.Node]) >= s.opts.PerClient {
@@ -206,6 +200,7 @@ func (s *Server) reserve(t int64, from Sender, m *message.RelayReserve) message.
 		r.sides[i].of, r.sides[i].other = r, &r.sides[1-i]
 	}
 	s.byID[r.id] = r
+	s.admission.admitted++
 	s.enter(t, &r.sides[0], from, m.Tag)
 	return s.established(&r.sides[0])
 }
@@ -324,8 +319,8 @@ func (s *Server) Gone(node linnet.NodeID) {
 	}
 }
 
-// Expire drops reservations that nobody used for their lifetime, and measures
-// the load. It is called about once a second.
+// Expire drops reservations that nobody used for their lifetime. It is called
+// about once a second.
 func (s *Server) Expire(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -335,11 +330,21 @@ func (s *Server) Expire(now time.Time) {
 			s.drop(r)
 		}
 	}
-	if passed := time.Duration(t - s.measured); passed > 0 {
-		n := s.forwarded()
-		s.rate = float64(n-s.before) / passed.Seconds()
-		s.measured, s.before = t, n
+}
+
+// Measure says how long, of the time since the server was made, the reader of the
+// packets has waited for them: a link's Waited. It is called about once a second;
+// a relay that is never told admits all that its options allow.
+func (s *Server) Measure(now time.Time, waited time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	silent := 0
+	for _, r := range s.byID {
+		if !r.carries.Load() {
+			silent++
+		}
 	}
+	s.admission.measure(now.Sub(s.start), waited, s.forwarded(), silent)
 }
 
 func (s *Server) drop(r *reservation) {
@@ -373,6 +378,7 @@ func (s *Server) draw() uint32 {
 // Stats is what a relay did so far.
 type Stats struct {
 	Reservations int
+	Busy         float64 // of the time, when it was last measured; 0 to 1
 	Packets      uint64 // forwarded
 	Bytes        uint64
 	Strange      uint64 // packets of a reservation from a wrong origin
@@ -390,7 +396,7 @@ func (s *Server) Stats() (st Stats) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Reservations = len(s.byID)
+	st.Reservations, st.Busy = len(s.byID), s.admission.busy
 	return st
 }
 

@@ -289,22 +289,21 @@ func TestAdmission(t *testing.T) {
 	if !full(s) {
 		t.Error("took more reservations than allowed")
 	}
-	if s, _, _ := call(t, ServerOptions{Capacity: 100}); full(s) {
+	s, _, b := call(t, ServerOptions{})
+	s.Measure(start.Add(time.Second), time.Second)
+	if full(s) {
 		t.Error("refused while idle")
 	}
-	s, a, b := call(t, ServerOptions{Capacity: 100})
-	for i := range 200 {
-		forward(s, start.Add(time.Duration(i)*5*time.Millisecond), alice.Origin, a.Tag, 0)
+	s.Handle(start.Add(time.Second), carol, &message.RelayRelease{Relay: s.clients[carol.Node][0].of.id})
+	s.Measure(start.Add(2*time.Second), 1100*time.Millisecond)
+	if busy := s.Stats().Busy; !full(s) || busy < 0.89 || busy > 0.91 {
+		t.Errorf("admitted somebody while busy %v of the time", busy)
 	}
-	s.Expire(start.Add(time.Second))
-	if !full(s) {
-		t.Error("admitted somebody while over capacity")
-	}
-	if _, _, ok := forward(s, start.Add(time.Second), bob.Origin, b.Tag, 0); !ok {
+	if _, _, ok := forward(s, start.Add(2*time.Second), bob.Origin, b.Tag, 0); !ok {
 		t.Error("a call that was admitted is hurt")
 	}
-	reserve(t, s, start.Add(time.Second), alice, 7, aliceTag) // renewed all the same
-	s.Expire(start.Add(2 * time.Second))
+	reserve(t, s, start.Add(2*time.Second), alice, 7, aliceTag) // renewed all the same
+	s.Measure(start.Add(3*time.Second), 2*time.Second)
 	if full(s) {
 		t.Error("refused although the load is gone")
 	}

@@ -14,6 +14,7 @@ type reservation struct {
 	session uint32
 	sides   [2]side      // the one who reserved, and the one who joined
 	used    atomic.Int64 // nanoseconds of the server
+	carries atomic.Bool  // packets have come
 }
 
 // A side is one of the two nodes.
@@ -38,6 +39,7 @@ type spot struct {
 func (r *reservation) touch(now int64) {
 	if now-r.used.Load() > int64(time.Second) {
 		r.used.Store(now)
+		r.carries.Store(true)
 	}
 }
 

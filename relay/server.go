@@ -379,7 +379,7 @@ func (s *Server) draw() uint32 {
 type Stats struct {
 	Reservations int
 	Busy         float64 // of the time, when it was last measured; 0 to 1
-	Packets      uint64 // forwarded
+	Packets      uint64  // forwarded
 	Bytes        uint64
 	Strange      uint64 // packets of a reservation from a wrong origin
 	Capped       uint64 // packets over a side's limits

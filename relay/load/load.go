@@ -32,11 +32,14 @@ type plan struct {
 	Legs  int               `json:"legs"`
 	Sides [2]netip.AddrPort `json:"sides"` // the first address of each
 	Ports int               `json:"ports"` // how many follow it
+	Admit bool              `json:"admit"` // a relay takes no leg before it is offered, and then as it likes
 	Train bool              `json:"train"` // packets of one leg come after one another
 }
 
-// sockets is how many sockets a side has at most.
-const sockets = 64
+const (
+	sockets = 64 // of a side, at most
+	maxLegs = 100_000
+)
 
 // A ready is its answer: where it relays, and the tag of each leg.
 type ready struct {
@@ -45,8 +48,15 @@ type ready struct {
 	Err  string         `json:"error,omitempty"`
 }
 
-// A usage is what it did until now; it is asked for by a line of any content.
+// A question is a line to it: for its usage, and whether it takes more legs.
+type question struct {
+	Offer int `json:"offer"`
+}
+
+// A usage is the answer: what it did until now.
 type usage struct {
+	Tags []uint32 `json:"tags,omitempty"` // of the legs that it takes, of those that were offered
+
 	Packets uint64        `json:"packets"` // passed on
 	CPU     time.Duration `json:"cpu_ns"`
 }
@@ -61,7 +71,14 @@ type Options struct {
 	Train bool          // packets of one leg follow each other, else of distinct legs
 
 	Baseline Kind // default Recvmmsg
+
+	// Overload, if not 0, offers calls to the relay when all else is measured, one
+	// way each, until their packets would be so many times what it relayed before.
+	Overload float64
 }
+
+// callRate is the packets per second of a voice call, one way.
+const callRate = 50
 
 // A Result is the median of the turns. Rates are packets per second of processor
 // time of the process that relays, so that others on the machine matter little.
@@ -76,6 +93,15 @@ type Result struct {
 	PerCore  float64 `json:"pps_per_core"`
 	Baseline float64 `json:"baseline_pps"` // of the plain forwarder, per core
 	Ratio    float64 `json:"ratio"`        // PerCore / Baseline
+
+	Overload *Overload `json:"overload,omitempty"`
+}
+
+// An Overload is what became of more calls than the relay can carry.
+type Overload struct {
+	Offered  int     `json:"calls_offered"`
+	Admitted int     `json:"calls_admitted"`
+	Loss     float64 `json:"loss"` // of the packets of those that were admitted, from first to last
 }
 
 // Added is percentiles of a delay, in microseconds.
@@ -116,7 +142,7 @@ func (o *Options) fill() error {
 		min, max int
 		name     string
 	}{
-		{&o.Legs, 1000, 1, 100_000, "legs"},
+		{&o.Legs, 1000, 1, maxLegs, "legs"},
 		{&o.Size, 160, minSize, 1452, "bytes"},
 		{&o.Turns, 3, 1, 100, "turns"},
 	} {
@@ -129,6 +155,9 @@ func (o *Options) fill() error {
 	}
 	if o.Time == 0 {
 		o.Time = 3 * time.Second
+	}
+	if o.Overload < 0 || o.Overload > 10 {
+		return fmt.Errorf("an overload of %v: give 1 to 10, or 0 for none", o.Overload)
 	}
 	if o.Baseline == "" {
 		o.Baseline = Recvmmsg

@@ -35,6 +35,12 @@ type generator struct {
 	delays   []time.Duration // of this turn
 	turn     atomic.Uint32   // late packets of the turn before do not count
 	wg       sync.WaitGroup
+
+	// send's own
+	trains bool
+	buffer []byte
+	out    []netx.Datagram
+	legs   []int // the next of each socket
 }
 
 // Run measures between sockets on local. dial starts a process that runs Serve,
@@ -90,6 +96,13 @@ func Run(ctx context.Context, o Options, local netip.Addr, dial func(context.Con
 		}
 		r.Added = added(with, without)
 	}
+	if o.Overload > 0 {
+		over, err := g.overload(ctx, int(o.Overload*r.Relayed/callRate), dial)
+		if err != nil {
+			return Result{}, err
+		}
+		r.Overload = &over
+	}
 	return r, nil
 }
 
@@ -118,6 +131,8 @@ func (g *generator) open(ctx context.Context, local netip.Addr) error {
 			for _, c := range g.to {
 				g.wg.Go(func() { g.receive(c) })
 			}
+			g.trains, g.legs = g.from[0].Trains(), make([]int, n)
+			g.buffer = make([]byte, netx.MaxTrain)
 			return nil
 		}
 		g.close()
@@ -169,52 +184,100 @@ func (g *generator) receive(c netx.BatchConn) {
 	}
 }
 
-// measure takes one turn.
-func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Context) (io.ReadWriteCloser, error)) (turn, error) {
-	tags := make([]uint32, g.o.Legs)
-	var addr netip.AddrPort
-	ask := func() (usage, error) { return usage{}, nil }
-	if kind != direct {
-		p, err := dial(ctx)
-		if err != nil {
-			return turn{}, fmt.Errorf("load: start what relays: %w", err)
-		}
-		defer p.Close()
-		in, out := json.NewDecoder(bufio.NewReader(p)), json.NewEncoder(p)
-		if err := out.Encode(plan{Kind: kind, Legs: g.o.Legs, Sides: g.sides, Ports: len(g.from), Train: g.o.Train}); err != nil {
-			return turn{}, fmt.Errorf("load: tell the plan: %w", err)
-		}
-		var r ready
-		if err := in.Decode(&r); err != nil {
-			return turn{}, fmt.Errorf("load: wait for what relays: %w", err)
-		}
-		if r.Err != "" || len(r.Tags) != g.o.Legs {
-			return turn{}, fmt.Errorf("load: what relays has %d legs of %d: %s", len(r.Tags), g.o.Legs, r.Err)
-		}
-		addr, tags = r.Addr, r.Tags
-		ask = func() (u usage, err error) {
-			if _, err = io.WriteString(p, "usage\n"); err == nil {
-				err = in.Decode(&u)
-			}
-			return u, err
-		}
-	}
-	before, err := ask()
+// A process relays; the zero one stands for none.
+type process struct {
+	conn io.ReadWriteCloser
+	in   *json.Decoder
+	ready
+}
+
+// begin starts what relays.
+func (g *generator) begin(ctx context.Context, p plan, dial func(context.Context) (io.ReadWriteCloser, error)) (*process, error) {
+	conn, err := dial(ctx)
 	if err != nil {
-		return turn{}, fmt.Errorf("load: ask for the usage: %w", err)
+		return nil, fmt.Errorf("load: start what relays: %w", err)
 	}
+	r := &process{conn: conn, in: json.NewDecoder(bufio.NewReader(conn))}
+	p.Sides, p.Ports = g.sides, len(g.from)
+	if err = json.NewEncoder(conn).Encode(p); err == nil {
+		err = r.in.Decode(&r.ready)
+	}
+	switch {
+	case err != nil:
+		err = fmt.Errorf("load: tell what relays the plan: %w", err)
+	case r.Err != "" || !p.Admit && len(r.Tags) != p.Legs:
+		err = fmt.Errorf("load: what relays has %d legs of %d: %s", len(r.Tags), p.Legs, r.Err)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *process) ask(q question) (u usage, err error) {
+	if r.conn == nil {
+		return usage{}, nil
+	}
+	if err = json.NewEncoder(r.conn).Encode(q); err == nil {
+		err = r.in.Decode(&u)
+	}
+	if err != nil {
+		return u, fmt.Errorf("load: ask what relays: %w", err)
+	}
+	return u, nil
+}
+
+func (r *process) close() {
+	if r.conn != nil {
+		r.conn.Close()
+	}
+}
+
+// next begins another turn: packets of the one before do not count any more.
+func (g *generator) next() {
 	g.turn.Add(1)
 	g.received.Store(0)
 	g.mu.Lock()
 	g.delays = nil
 	g.mu.Unlock()
-	began := time.Now()
-	sent := g.send(ctx, addr, tags)
-	took := time.Since(began)
-	time.Sleep(100 * time.Millisecond) // for those on the way
-	after, err := ask()
+}
+
+const onTheWay = 100 * time.Millisecond // that packets may be when the last was sent
+
+// measure takes one turn.
+func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Context) (io.ReadWriteCloser, error)) (turn, error) {
+	r := &process{ready: ready{Tags: make([]uint32, g.o.Legs)}}
+	if kind != direct {
+		var err error
+		if r, err = g.begin(ctx, plan{Kind: kind, Legs: g.o.Legs, Train: g.o.Train}, dial); err != nil {
+			return turn{}, err
+		}
+	}
+	defer r.close()
+	before, err := r.ask(question{})
 	if err != nil {
-		return turn{}, fmt.Errorf("load: ask for the usage: %w", err)
+		return turn{}, err
+	}
+	g.next()
+	began := time.Now()
+	var sent uint64
+	for s := 0; time.Since(began) < g.o.Time && ctx.Err() == nil; s = (s + 1) % len(g.from) {
+		n := netx.MaxTrainCars
+		if g.o.PPS > 0 {
+			n = int(float64(g.o.PPS)*time.Since(began).Seconds()) - int(sent)
+			if n <= 0 {
+				time.Sleep(tick)
+				continue
+			}
+		}
+		sent += g.send(s, r.Addr, r.Tags, n)
+	}
+	took := time.Since(began)
+	time.Sleep(onTheWay)
+	after, err := r.ask(question{})
+	if err != nil {
+		return turn{}, err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -227,51 +290,36 @@ func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Co
 // tick is how often packets go out below saturation.
 const tick = 200 * time.Microsecond
 
-// send sends packets for one turn, and says how many.
-func (g *generator) send(ctx context.Context, relay netip.AddrPort, tags []uint32) (sent uint64) {
-	end := time.Now().Add(g.o.Time)
-	began := time.Now()
-	cars := min(netx.MaxTrainCars, netx.MaxTrain/g.o.Size)
-	trains := g.from[0].Trains()
-	buffer := make([]byte, cars*g.o.Size)
-	out := make([]netx.Datagram, 0, cars)
-	for socket, next := 0, 0; time.Now().Before(end) && ctx.Err() == nil; socket++ {
-		n := cars
-		if g.o.PPS > 0 {
-			due := int(float64(g.o.PPS)*time.Since(began).Seconds()) - int(sent)
-			if due <= 0 {
-				time.Sleep(tick)
-				continue
-			}
-			n = min(due, cars)
-		}
-		s := socket % len(g.from)
-		stamp := uint64(time.Since(g.start))
-		out = out[:0]
-		for i := range n {
-			leg := s // those of this socket: s, s+sockets, ...
-			if legs := (len(tags) - s + len(g.from) - 1) / len(g.from); legs > 0 {
-				leg = s + next%legs*len(g.from)
-			}
-			if !g.o.Train || i == n-1 {
-				next++
-			}
-			b := buffer[i*g.o.Size:][:g.o.Size]
-			f := frame.Frame{ID: uint16(g.turn.Load()), Type: frame.Session, Tag: tags[leg]}
-			f.Append(b[:0])
-			binary.BigEndian.PutUint64(b[frame.SessionSize:], stamp)
-			to := relay
-			if !relay.IsValid() {
-				to = netip.AddrPortFrom(g.sides[1].Addr(), g.sides[1].Port()+uint16(s))
-			}
-			out = append(out, netx.Datagram{Addr: to, Data: b})
-		}
-		if trains && n > 1 && (g.o.PPS == 0 || g.o.Train) {
-			out = append(out[:0], netx.Datagram{Addr: out[0].Addr, Data: buffer[:n*g.o.Size], Train: g.o.Size})
-		}
-		if _, err := g.from[s].WriteBatch(out); err == nil {
-			sent += uint64(n)
-		}
+// send sends at most n packets, in one call, from one socket: of distinct legs in
+// turn, or all of one leg. It says how many.
+func (g *generator) send(socket int, relay netip.AddrPort, tags []uint32, n int) uint64 {
+	n = min(n, netx.MaxTrainCars, netx.MaxTrain/g.o.Size)
+	legs := (len(tags) - socket + len(g.from) - 1) / len(g.from) // of this socket: itself, and every len(g.from)th from there
+	if legs <= 0 {
+		return 0
 	}
-	return sent
+	stamp := uint64(time.Since(g.start))
+	g.out = g.out[:0]
+	for i := range n {
+		leg := socket + g.legs[socket]%legs*len(g.from)
+		if !g.o.Train || i == n-1 {
+			g.legs[socket]++
+		}
+		b := g.buffer[i*g.o.Size:][:g.o.Size]
+		f := frame.Frame{ID: uint16(g.turn.Load()), Type: frame.Session, Tag: tags[leg]}
+		f.Append(b[:0])
+		binary.BigEndian.PutUint64(b[frame.SessionSize:], stamp)
+		to := relay
+		if !relay.IsValid() {
+			to = netip.AddrPortFrom(g.sides[1].Addr(), g.sides[1].Port()+uint16(socket))
+		}
+		g.out = append(g.out, netx.Datagram{Addr: to, Data: b})
+	}
+	if g.trains && n > 1 && (g.o.PPS == 0 || g.o.Train) {
+		g.out = append(g.out[:0], netx.Datagram{Addr: g.out[0].Addr, Data: g.buffer[:n*g.o.Size], Train: g.o.Size})
+	}
+	if _, err := g.from[socket].WriteBatch(g.out); err != nil {
+		return 0
+	}
+	return uint64(n)
 }

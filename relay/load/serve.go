@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +34,7 @@ func Serve(ctx context.Context, listen netip.Addr, r io.Reader, w io.Writer) err
 	if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
 		return fmt.Errorf("load: read the plan: %w", err)
 	}
-	if p.Legs < 1 || p.Ports < 1 || p.Ports > sockets {
+	if p.Legs < 1 || p.Legs > maxLegs || p.Ports < 1 || p.Ports > sockets {
 		return fmt.Errorf("load: a plan of %d legs and %d ports", p.Legs, p.Ports)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -53,7 +54,15 @@ func Serve(ctx context.Context, listen netip.Addr, r io.Reader, w io.Writer) err
 		return fmt.Errorf("load: answer: %w", err)
 	}
 	for lines.Scan() {
-		if err := answers.Encode(usage{Packets: s.packets(), CPU: cpu()}); err != nil {
+		var q question
+		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
+			return fmt.Errorf("load: read a question: %w", err)
+		}
+		u := usage{Packets: s.packets(), CPU: cpu()}
+		if s.take != nil {
+			u.Tags = s.take(q.Offer)
+		}
+		if err := answers.Encode(u); err != nil {
 			return fmt.Errorf("load: answer: %w", err)
 		}
 	}
@@ -65,6 +74,7 @@ type server struct {
 	addr    netip.AddrPort
 	tags    []uint32
 	packets func() uint64
+	take    func(legs int) (tags []uint32) // nil: it has all
 	done    chan struct{}
 }
 
@@ -100,28 +110,66 @@ func startRelay(ctx context.Context, listen netip.AddrPort, p plan) (*server, er
 		return nil, err
 	}
 	s := &server{addr: l.Addr(), packets: func() uint64 { return r.Stats().Packets }, done: make(chan struct{})}
-	for i := range p.Legs {
-		var who [2]relay.Sender
-		for k := range who {
-			binary.BigEndian.PutUint32(who[k].Node[:], uint32(2*i+k+1))
+	legs := 0
+	take := func(n int) (tags []uint32) {
+		for ; n > 0 && legs < p.Legs; n-- {
+			tag, ok := reserve(r, p, legs)
+			if !ok {
+				break
+			}
+			tags = append(tags, tag)
+			legs++
 		}
-		who[0].Origin.Addr, who[1].Origin.Addr = p.ends(i)
-		reply, _ := r.Handle(time.Now(), who[0], &message.RelayReserve{Session: uint32(i), Tag: 2})
-		first, ok := reply.(*message.RelayEstablished)
-		if !ok {
-			return nil, fmt.Errorf("load: reserve leg %d: %+v", i, reply)
-		}
-		reply, _ = r.Handle(time.Now(), who[1], &message.RelayJoin{Session: uint32(i), Relay: first.Relay, Tag: uint32(i+1) << 1})
-		if _, ok := reply.(*message.RelayEstablished); !ok {
-			return nil, fmt.Errorf("load: join leg %d: %+v", i, reply)
-		}
-		s.tags = append(s.tags, first.Tag)
+		return tags
+	}
+	if p.Admit {
+		s.take = take
+	} else if s.tags = take(p.Legs); len(s.tags) < p.Legs {
+		return nil, fmt.Errorf("load: the relay takes %d of %d legs", len(s.tags), p.Legs)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { l.Run(ctx) })
+	if p.Admit {
+		wg.Go(func() { watch(ctx, r, l) })
 	}
 	go func() {
 		defer close(s.done)
-		l.Run(ctx)
+		wg.Wait()
 	}()
 	return s, nil
+}
+
+// reserve makes the reservation of a leg, for both its sides.
+func reserve(r *relay.Server, p plan, leg int) (tag uint32, ok bool) {
+	var who [2]relay.Sender
+	for k := range who {
+		binary.BigEndian.PutUint32(who[k].Node[:], uint32(2*leg+k+1))
+	}
+	who[0].Origin.Addr, who[1].Origin.Addr = p.ends(leg)
+	now := time.Now()
+	reply, _ := r.Handle(now, who[0], &message.RelayReserve{Session: uint32(leg), Tag: 2})
+	first, ok := reply.(*message.RelayEstablished)
+	if !ok {
+		return 0, false
+	}
+	reply, _ = r.Handle(now, who[1], &message.RelayJoin{Session: uint32(leg), Relay: first.Relay, Tag: uint32(leg+1) << 1})
+	_, ok = reply.(*message.RelayEstablished)
+	return first.Tag, ok
+}
+
+// watch has the relay look at its load every second, as a node does.
+func watch(ctx context.Context, r *relay.Server, l *link.Link) {
+	for tick := time.NewTicker(time.Second); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case now := <-tick.C:
+			if waited, known := l.Waited(); known {
+				r.Measure(now, waited)
+			}
+		}
+	}
 }
 
 // startPlain is the least that a relay can do: look the leg up and send.

@@ -13,7 +13,7 @@ QUICK   := -gcflags=modernc.org/...=-l
 
 export CGO_ENABLED ?= 0
 
-.PHONY: demo build test race lint fuzz bench long clean
+.PHONY: demo build test race lint fuzz bench bench-relay long clean
 
 demo: ## a whole network on this machine, one call, and where to go next
 	GOBIN="$(CURDIR)/bin" $(GO) install $(QUICK) modernc.org/sqlite/lib ./cmd/linnet
@@ -44,6 +44,9 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: ## the figures of docs/benchmarks.md
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-relay: build ## relays: ours, a plain forwarder, coturn from Debian (needs root once)
+	scripts/relay-table
 
 long: ## soaks, kills and long fuzzing in full
 	$(MAKE) race

@@ -22,18 +22,20 @@ type benchCmd struct {
 }
 
 type benchRelayCmd struct {
-	Legs     int        `default:"1000" help:"Calls, one way each."`
-	Size     int        `default:"160" help:"Bytes of a datagram."`
-	PPS      int        `default:"0" help:"Packets per second, all legs together. 0 is as many as go: the rate is measured then, else the delay."`
-	Seconds  int        `default:"3" help:"Length of each turn."`
-	Turns    int        `default:"3" help:"Turns of relay and baseline, one after the other; the median counts."`
-	Train    bool       `help:"Send the packets of a leg after one another, as video does."`
-	Baseline load.Kind  `default:"recvmmsg" enum:"recvmmsg,single" help:"The plain forwarder to compare with: in batches, or a system call a packet."`
-	Overload float64    `help:"Offer calls, at the end, of so many times what the relay carried (1.3): how many it admits, and what those lose." placeholder:"TIMES"`
-	Peer     string     `placeholder:"ADDR" help:"Use the relay that runs there: the same command with --serve."`
-	Local    netip.Addr `default:"127.0.0.1" help:"Address to send from and receive at."`
-	Serve    string     `placeholder:"ADDR" help:"Relay for whoever connects to this TCP address, and measure nothing. Only on a network of your own: it sends where it is told to."`
-	Pipe     bool       `hidden:""`
+	Legs     int            `default:"1000" help:"Calls, one way each."`
+	Size     int            `default:"160" help:"Bytes of a datagram."`
+	PPS      int            `default:"0" help:"Packets per second, all legs together. 0 is as many as go: the rate is measured then, else the delay."`
+	Seconds  int            `default:"3" help:"Length of each turn."`
+	Turns    int            `default:"3" help:"Turns of relay and baseline, one after the other; the median counts."`
+	Train    bool           `help:"Send the packets of a leg after one another, as video does."`
+	Baseline load.Kind      `default:"recvmmsg" enum:"recvmmsg,single" help:"The plain forwarder to compare with: in batches, or a system call a packet."`
+	TURN     netip.AddrPort `name:"turn" placeholder:"ADDR" help:"Measure this TURN server as well, with the same packets. It has to take clients without a password."`
+	TURNPID  int            `name:"turn-pid" placeholder:"PID" help:"Its process, if it runs here: what it costs is compared."`
+	Overload float64        `help:"Offer calls, at the end, of so many times what the relay carried (1.3): how many it admits, and what those lose." placeholder:"TIMES"`
+	Peer     string         `placeholder:"ADDR" help:"Use the relay that runs there: the same command with --serve."`
+	Local    netip.Addr     `default:"127.0.0.1" help:"Address to send from and receive at."`
+	Serve    string         `placeholder:"ADDR" help:"Relay for whoever connects to this TCP address, and measure nothing. Only on a network of your own: it sends where it is told to."`
+	Pipe     bool           `hidden:""`
 }
 
 func (c *benchRelayCmd) Run(p *program) error {
@@ -46,7 +48,7 @@ func (c *benchRelayCmd) Run(p *program) error {
 	}
 	o := load.Options{
 		Legs: c.Legs, Size: c.Size, PPS: c.PPS, Time: time.Duration(c.Seconds) * time.Second,
-		Turns: c.Turns, Train: c.Train, Baseline: c.Baseline, Overload: c.Overload,
+		Turns: c.Turns, Train: c.Train, Baseline: c.Baseline, Overload: c.Overload, TURN: c.TURN, TURNProcess: c.TURNPID,
 	}
 	dial := c.ownProcess
 	if c.Peer != "" {
@@ -65,6 +67,12 @@ func (c *benchRelayCmd) Run(p *program) error {
 		fmt.Fprintf(w, "  of one core\t%.0f\t%.2f of a plain forwarder's %.0f (%s)\n", r.PerCore, r.Ratio, r.Baseline, c.Baseline)
 		if c.PPS > 0 {
 			fmt.Fprintf(w, "  added delay\t%.0f us\tp99 %.0f us, p99.9 %.0f us\n", r.Added.P50, r.Added.P99, r.Added.P999)
+		}
+		if t := r.TURN; t != nil {
+			fmt.Fprintf(w, "  TURN server\t%.0f\tof one core %.0f: the relay carries %.2f times that\n", t.Relayed, t.PerCore, t.Ratio)
+			if c.PPS > 0 {
+				fmt.Fprintf(w, "    added delay\t%.0f us\tp99 %.0f us, p99.9 %.0f us, lost %.2f %%\n", t.Added.P50, t.Added.P99, t.Added.P999, 100*t.Loss)
+			}
 		}
 		if o := r.Overload; o != nil {
 			fmt.Fprintf(w, "  %d calls offered\t%d admitted\tthey lost %.2f %%\n", o.Offered, o.Admitted, 100*o.Loss)

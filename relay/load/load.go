@@ -23,6 +23,7 @@ const (
 	Relay    Kind = "relay"
 	Recvmmsg Kind = "recvmmsg" // a plain forwarder, in batches
 	Single   Kind = "single"   // a plain forwarder, a system call for each packet
+	turnKind Kind = "turn"     // a TURN server that runs already
 	direct   Kind = "direct"   // none: from the sender to the receiver, for comparison
 )
 
@@ -72,6 +73,11 @@ type Options struct {
 
 	Baseline Kind // default Recvmmsg
 
+	// TURN, if set, is a server to measure beside the others; TURNProcess is its
+	// process on this machine.
+	TURN        netip.AddrPort
+	TURNProcess int
+
 	// Overload, if not 0, offers calls to the relay when all else is measured, one
 	// way each, until their packets would be so many times what it relayed before.
 	Overload float64
@@ -94,7 +100,17 @@ type Result struct {
 	Baseline float64 `json:"baseline_pps"` // of the plain forwarder, per core
 	Ratio    float64 `json:"ratio"`        // PerCore / Baseline
 
+	TURN     *TURN     `json:"turn,omitempty"`
 	Overload *Overload `json:"overload,omitempty"`
+}
+
+// TURN is a TURN server beside the relay.
+type TURN struct {
+	Relayed float64 `json:"pps_relayed"`
+	PerCore float64 `json:"pps_per_core"`
+	Ratio   float64 `json:"ratio"` // Result.PerCore / PerCore
+	Loss    float64 `json:"loss"`
+	Added   Added   `json:"added_us"`
 }
 
 // An Overload is what became of more calls than the relay can carry.
@@ -111,6 +127,7 @@ type Added struct {
 	P999 float64 `json:"p999"`
 }
 
+// added compares; it is zero where delays were not measured.
 func added(with, without []time.Duration) Added {
 	us := func(p float64) float64 {
 		return float64(percentile(with, p)-percentile(without, p)) / float64(time.Microsecond)
@@ -155,6 +172,9 @@ func (o *Options) fill() error {
 	}
 	if o.Time == 0 {
 		o.Time = 3 * time.Second
+	}
+	if o.TURN.IsValid() && (!o.TURN.Addr().Is4() || o.Legs > sockets*sockets) {
+		return fmt.Errorf("a TURN server at %v for %d legs: give one with IPv4, and %d legs at most", o.TURN, o.Legs, sockets*sockets)
 	}
 	if o.Overload < 0 || o.Overload > 10 {
 		return fmt.Errorf("an overload of %v: give 1 to 10, or 0 for none", o.Overload)

@@ -2,11 +2,14 @@ package load
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/linnet-p2p/linnet/netx"
 )
 
 var localhost = netip.MustParseAddr("127.0.0.1")
@@ -57,6 +60,65 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// fakeTURN gives allocations and channels, and passes on.
+func fakeTURN(t *testing.T) netip.AddrPort {
+	c, err := netx.System{}.ListenUDP(t.Context(), netip.AddrPortFrom(localhost, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	go func() {
+		type leg struct {
+			from    netip.AddrPort
+			channel uint16
+		}
+		peers := make(map[leg]netip.AddrPort)
+		for b := make([]byte, 2048); ; {
+			n, from, err := c.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			switch kind := binary.BigEndian.Uint16(b); kind {
+			case stunBind:
+				channel, peer := binary.BigEndian.Uint16(b[24:]), b[n-6:n] // port and address, as xorAddr has them
+				for i, x := range []byte{0x21, 0x12, 0x21, 0x12, 0xa4, 0x42} {
+					peer[i] ^= x
+				}
+				peers[leg{from, channel}] = netip.AddrPortFrom(netip.AddrFrom4([4]byte(peer[2:])), binary.BigEndian.Uint16(peer))
+				fallthrough
+			case stunAllocate:
+				binary.BigEndian.PutUint16(b, kind|stunSuccess)
+				c.WriteTo(b[:stunHeader], from)
+			default:
+				c.WriteTo(b[channelHeader:n], peers[leg{from, kind}])
+			}
+		}
+	}()
+	return c.LocalAddr()
+}
+
+func TestRunBesideTURN(t *testing.T) {
+	o := Options{Legs: 150, PPS: 1000, Turns: 1, Time: 200 * time.Millisecond, TURN: fakeTURN(t)}
+	r, err := Run(t.Context(), o, localhost, inThisProcess, func(int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.TURN == nil || r.TURN.Loss != 0 || r.TURN.Relayed == 0 {
+		t.Errorf("%+v", r.TURN)
+	}
+}
+
+func TestOverload(t *testing.T) {
+	o := Options{Legs: 10, PPS: 1000, Turns: 1, Time: 200 * time.Millisecond, Overload: 1.3}
+	r, err := Run(t.Context(), o, localhost, inThisProcess, func(int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 1.3 * r.Relayed / callRate; r.Overload == nil || r.Overload.Offered != int(want) || r.Overload.Admitted == 0 {
+		t.Errorf("%+v, want %v calls", r.Overload, want)
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	for want, o := range map[string]Options{
 		"1 bytes: give 15 to 1452":      {Size: 1},
@@ -64,6 +126,8 @@ func TestRunRefuses(t *testing.T) {
 		"1000 turns: give 1 to 100":     {Turns: 1000},
 		"200000 legs: give 1 to 100000": {Legs: 200_000},
 		"5000 bytes: give 15 to 1452":   {Size: 5000},
+		"give 1 to 10, or 0 for none":   {Overload: 11},
+		"4096 legs at most":             {Legs: 5000, TURN: netip.AddrPortFrom(localhost, 3478)},
 	} {
 		if _, err := Run(t.Context(), o, localhost, inThisProcess, func(int, int) {}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", o, err, want)

@@ -17,7 +17,7 @@ func (g *generator) overload(ctx context.Context, calls int, dial func(context.C
 	if err != nil {
 		return Overload{}, err
 	}
-	defer r.close()
+	defer r.conn.Close()
 	g.next()
 	var (
 		o         Overload
@@ -47,7 +47,7 @@ func (g *generator) overload(ctx context.Context, calls int, dial func(context.C
 			time.Sleep(tick)
 			continue
 		}
-		got := g.send(socket, r.Addr, tags, n)
+		got := g.send(socket, r, tags, n)
 		due -= float64(got)
 		sent += got
 		socket = (socket + 1) % len(g.from)

@@ -58,6 +58,12 @@ func Run(ctx context.Context, o Options, local netip.Addr, dial func(context.Con
 	if o.PPS > 0 {
 		kinds = append(kinds, direct)
 	}
+	if o.TURN.IsValid() {
+		if err := g.allocate(o.TURN); err != nil {
+			return Result{}, err
+		}
+		kinds = append(kinds, turnKind)
+	}
 	r := Result{Legs: o.Legs, Size: o.Size}
 	turns := make(map[Kind][]turn)
 	for i := range o.Turns {
@@ -85,16 +91,24 @@ func Run(ctx context.Context, o Options, local netip.Addr, dial func(context.Con
 	}
 	r.Offered = of(Relay, func(t turn) float64 { return float64(t.sent) / t.took.Seconds() })
 	r.Relayed = of(Relay, func(t turn) float64 { return float64(t.packets) / t.took.Seconds() })
-	r.Loss = of(Relay, func(t turn) float64 { return 1 - float64(t.received)/max(float64(t.sent), 1) })
+	loss := func(t turn) float64 { return 1 - float64(t.received)/max(float64(t.sent), 1) }
+	r.Loss = of(Relay, loss)
 	r.CPU = of(Relay, func(t turn) float64 { return t.cpu.Seconds() })
 	r.PerCore, r.Baseline = of(Relay, perCore), of(o.Baseline, perCore)
 	r.Ratio = r.PerCore / r.Baseline
-	if o.PPS > 0 {
-		var with, without []time.Duration
-		for i := range turns[Relay] {
-			with, without = append(with, turns[Relay][i].delays...), append(without, turns[direct][i].delays...)
+	delays := func(kind Kind) (all []time.Duration) {
+		for _, t := range turns[kind] {
+			all = append(all, t.delays...)
 		}
-		r.Added = added(with, without)
+		return all
+	}
+	r.Added = added(delays(Relay), delays(direct))
+	if o.TURN.IsValid() {
+		r.TURN = &TURN{
+			Relayed: of(turnKind, func(t turn) float64 { return float64(t.packets) / t.took.Seconds() }),
+			PerCore: of(turnKind, perCore), Loss: of(turnKind, loss), Added: added(delays(turnKind), delays(direct)),
+		}
+		r.TURN.Ratio = r.PerCore / r.TURN.PerCore
 	}
 	if o.Overload > 0 {
 		over, err := g.overload(ctx, int(o.Overload*r.Relayed/callRate), dial)
@@ -184,11 +198,12 @@ func (g *generator) receive(c netx.BatchConn) {
 	}
 }
 
-// A process relays; the zero one stands for none.
+// A process relays. Without a conn it is none, or one that was not started here.
 type process struct {
 	conn io.ReadWriteCloser
 	in   *json.Decoder
 	ready
+	turn bool // a TURN server
 }
 
 // begin starts what relays.
@@ -216,9 +231,6 @@ func (g *generator) begin(ctx context.Context, p plan, dial func(context.Context
 }
 
 func (r *process) ask(q question) (u usage, err error) {
-	if r.conn == nil {
-		return usage{}, nil
-	}
 	if err = json.NewEncoder(r.conn).Encode(q); err == nil {
 		err = r.in.Decode(&u)
 	}
@@ -226,12 +238,6 @@ func (r *process) ask(q question) (u usage, err error) {
 		return u, fmt.Errorf("load: ask what relays: %w", err)
 	}
 	return u, nil
-}
-
-func (r *process) close() {
-	if r.conn != nil {
-		r.conn.Close()
-	}
 }
 
 // next begins another turn: packets of the one before do not count any more.
@@ -248,18 +254,25 @@ const onTheWay = 100 * time.Millisecond // that packets may be when the last was
 // measure takes one turn.
 func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Context) (io.ReadWriteCloser, error)) (turn, error) {
 	r := &process{ready: ready{Tags: make([]uint32, g.o.Legs)}}
-	if kind != direct {
+	ask := func() (usage, error) { return r.ask(question{}) }
+	switch kind {
+	case direct:
+		ask = func() (usage, error) { return usage{}, nil }
+	case turnKind:
+		r.Addr, r.turn = g.o.TURN, true
+		ask = func() (usage, error) { return usage{Packets: g.received.Load(), CPU: cpuOf(g.o.TURNProcess)}, nil }
+	default:
 		var err error
 		if r, err = g.begin(ctx, plan{Kind: kind, Legs: g.o.Legs, Train: g.o.Train}, dial); err != nil {
 			return turn{}, err
 		}
+		defer r.conn.Close()
 	}
-	defer r.close()
-	before, err := r.ask(question{})
+	g.next()
+	before, err := ask()
 	if err != nil {
 		return turn{}, err
 	}
-	g.next()
 	began := time.Now()
 	var sent uint64
 	for s := 0; time.Since(began) < g.o.Time && ctx.Err() == nil; s = (s + 1) % len(g.from) {
@@ -271,11 +284,11 @@ func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Co
 				continue
 			}
 		}
-		sent += g.send(s, r.Addr, r.Tags, n)
+		sent += g.send(s, r, r.Tags, n)
 	}
 	took := time.Since(began)
 	time.Sleep(onTheWay)
-	after, err := r.ask(question{})
+	after, err := ask()
 	if err != nil {
 		return turn{}, err
 	}
@@ -292,8 +305,13 @@ const tick = 200 * time.Microsecond
 
 // send sends at most n packets, in one call, from one socket: of distinct legs in
 // turn, or all of one leg. It says how many.
-func (g *generator) send(socket int, relay netip.AddrPort, tags []uint32, n int) uint64 {
-	n = min(n, netx.MaxTrainCars, netx.MaxTrain/g.o.Size)
+func (g *generator) send(socket int, r *process, tags []uint32, n int) uint64 {
+	head := 0
+	if r.turn {
+		head = channelHeader
+	}
+	size := head + g.o.Size
+	n = min(n, netx.MaxTrainCars, netx.MaxTrain/size)
 	legs := (len(tags) - socket + len(g.from) - 1) / len(g.from) // of this socket: itself, and every len(g.from)th from there
 	if legs <= 0 {
 		return 0
@@ -305,18 +323,22 @@ func (g *generator) send(socket int, relay netip.AddrPort, tags []uint32, n int)
 		if !g.o.Train || i == n-1 {
 			g.legs[socket]++
 		}
-		b := g.buffer[i*g.o.Size:][:g.o.Size]
-		f := frame.Frame{ID: uint16(g.turn.Load()), Type: frame.Session, Tag: tags[leg]}
-		f.Append(b[:0])
-		binary.BigEndian.PutUint64(b[frame.SessionSize:], stamp)
-		to := relay
-		if !relay.IsValid() {
+		b := g.buffer[i*size:][:size]
+		to := r.Addr
+		switch {
+		case r.turn:
+			binary.BigEndian.PutUint16(b, g.channel(leg))
+			binary.BigEndian.PutUint16(b[2:], uint16(g.o.Size))
+		case !to.IsValid():
 			to = netip.AddrPortFrom(g.sides[1].Addr(), g.sides[1].Port()+uint16(socket))
 		}
+		f := frame.Frame{ID: uint16(g.turn.Load()), Type: frame.Session, Tag: tags[leg]}
+		f.Append(b[head:head])
+		binary.BigEndian.PutUint64(b[head+frame.SessionSize:], stamp)
 		g.out = append(g.out, netx.Datagram{Addr: to, Data: b})
 	}
 	if g.trains && n > 1 && (g.o.PPS == 0 || g.o.Train) {
-		g.out = append(g.out[:0], netx.Datagram{Addr: g.out[0].Addr, Data: g.buffer[:n*g.o.Size], Train: g.o.Size})
+		g.out = append(g.out[:0], netx.Datagram{Addr: g.out[0].Addr, Data: g.buffer[:n*size], Train: size})
 	}
 	if _, err := g.from[socket].WriteBatch(g.out); err != nil {
 		return 0

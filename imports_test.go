@@ -39,6 +39,7 @@ var layers = [][]string{
 	{"sim"},
 	{"store"},
 	{"node"},
+	{"node/load"},
 	{"api/http"},
 	{"detect/capture"},
 	{"detect"},

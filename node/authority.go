@@ -20,8 +20,8 @@ const (
 	accountsFile  = "accounts.db"
 )
 
-// loadAuthority reads the secrets of the network whose login server lives in home.
-func loadAuthority(home string) (*suite.Authority, error) {
+// LoadAuthority reads the secrets of the network whose login server lives in home.
+func LoadAuthority(home string) (*suite.Authority, error) {
 	b, err := os.ReadFile(filepath.Join(home, authorityFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &linnet.Error{Code: linnet.CodeUsage, Text: "there is no login server in " + home,
@@ -78,7 +78,7 @@ func CreateTicket(ctx context.Context, home, name string, expires time.Time) (*s
 }
 
 func createInvite(ctx context.Context, home string, create func(*login.Accounts) (token []byte, err error)) (*suite.Invite, error) {
-	authority, err := loadAuthority(home)
+	authority, err := LoadAuthority(home)
 	if err != nil {
 		return nil, err
 	}

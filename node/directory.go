@@ -38,6 +38,14 @@ func (s *station) startDirectory(ctx context.Context, now time.Time, self overla
 	return nil
 }
 
+// Each client has a record, which ten supernodes keep, and is attached to two:
+// where all supernodes are alike, each keeps five for every client. The rest is for
+// those who were here in the last three days.
+const (
+	recordsPerClient = 10
+	minRecords       = 100_000
+)
+
 // startSupernode begins with the records and the mail that this machine kept
 // when it served before.
 func (s *station) startSupernode(ctx context.Context, now time.Time) error {
@@ -53,7 +61,10 @@ func (s *station) startSupernode(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	s.member = directory.NewSupernode(directory.SupernodeOptions{Self: s.identity, Trust: s.trust, Seats: s.overlay, SlotOf: s.node.slotOf()})
+	s.member = directory.NewSupernode(directory.SupernodeOptions{
+		Self: s.identity, Trust: s.trust, Seats: s.overlay, SlotOf: s.node.slotOf(),
+		Records: max(minRecords, recordsPerClient*s.node.opts.Clients),
+	})
 	s.member.Start(now, signed)
 	s.mail.member = directory.NewMailbox(directory.MailboxOptions{Self: s.identity, Trust: s.trust, Seats: s.overlay, SlotOf: s.node.slotOf()})
 	s.mail.member.Start(now, heads)

@@ -51,7 +51,7 @@ func OpenLoginServer(ctx context.Context, opts LoginServerOptions) (*LoginServer
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	authority, err := loadAuthority(opts.Home)
+	authority, err := LoadAuthority(opts.Home)
 	if err != nil {
 		return nil, err
 	}

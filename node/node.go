@@ -44,6 +44,7 @@ type Options struct {
 	Listen       netip.AddrPort                             // UDP and TCP; zero is a free port on all addresses
 	Advertise    netip.AddrPort                             // where others reach a supernode; zero: Listen, on the host's first address
 	Role         linnet.Role                                // what it does for others
+	Clients      int                                        // nodes that an operator's supernode lets attach; 0 means 1000
 	Invite       *suite.Invite                              // the network to join, with a ticket for a new supernode; nil: the one in Home
 	AutoAnswer   *linnet.CallMedia                          // take every call at once, with this
 	Echo         bool                                       // be echo123: take every call and play back what is heard

@@ -258,7 +258,7 @@ func TestForgedCertificate(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 1})
 		alice, bob, mallory := w.user("alice", w.atHome()), w.user("bob", w.atHome()), w.user("mallory", w.atHome())
 		befriend(alice, bob)
-		authority, err := loadAuthority(w.login.opts.Home)
+		authority, err := LoadAuthority(w.login.opts.Home)
 		if err != nil {
 			t.Fatal(err)
 		}

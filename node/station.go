@@ -137,7 +137,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	if err != nil {
 		return nil, err
 	}
-	var limits overlay.Limits
+	limits := overlay.Limits{Clients: n.opts.Clients}
 	if !cert.User.IsNode() {
 		limits.Clients = volunteerClients
 	}

@@ -18,7 +18,8 @@ import (
 )
 
 type benchCmd struct {
-	Relay benchRelayCmd `cmd:"" help:"Measure how much a relay carries, and what it adds to a packet's time."`
+	Relay  benchRelayCmd  `cmd:"" help:"Measure how much a relay carries, and what it adds to a packet's time."`
+	Attach benchAttachCmd `cmd:"" help:"Measure how many attached nodes a supernode holds, and what they cost it."`
 }
 
 type benchRelayCmd struct {
@@ -82,11 +83,16 @@ func (c *benchRelayCmd) Run(p *program) error {
 
 // ownProcess starts this program once more to relay.
 func (c *benchRelayCmd) ownProcess(ctx context.Context) (io.ReadWriteCloser, error) {
+	return ownProcess(ctx, "bench", "relay", "--pipe", "--local", c.Local.String())
+}
+
+// ownProcess starts this program once more, with its input and output.
+func ownProcess(ctx context.Context, args ...string) (io.ReadWriteCloser, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, exe, "bench", "relay", "--pipe", "--local", c.Local.String())
+	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

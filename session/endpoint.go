@@ -29,6 +29,10 @@ type Options struct {
 	// now, and not somebody who repeats its Hello. nil means everybody's.
 	Early func(*suite.Certificate) bool
 
+	// ForgetCertificates says that those of peers are not kept once Up has shown
+	// them: they are a third of what an idle session takes. Certificate then knows none.
+	ForgetCertificates bool
+
 	ShortTags      bool          // tags of 15 bits: streams of classic networks carry 16, and a relay's have the highest one set
 	RequestTimeout time.Duration // of a Request; 0 means 10 s
 	IdleTimeout    time.Duration // of sessions without KeepAlive; 0 means 5 min
@@ -272,7 +276,7 @@ func (e *Endpoint) Packet(now time.Time, via Path, tag uint32, body []byte) {
 	if s.state == up {
 		e.heardBy(s, via, len(body))
 		k := &s.keys
-		if s.dialled && (k.sent >= rekeyPackets || k.got >= rekeyPackets) && s.upgrade == nil && s.old == nil {
+		if s.dialled && (k.sent >= rekeyPackets || k.next > rekeyPackets) && s.upgrade == nil && s.old == nil {
 			e.startUpgrade(s)
 		}
 	}
@@ -304,7 +308,7 @@ func (e *Endpoint) heardBy(s *session, via Path, size int) {
 	if p.up || p.rank != 0 {
 		return
 	}
-	last := p.probes[(p.turn-1)%uint8(len(p.probes))].sent
+	last := p.lastProbe()
 	if size >= e.o.Suite.PacketOverhead()+challengeSize && (last == 0 || e.now.since(last) >= s.rto()) {
 		p.roamed = true
 		e.challenge(s, p)

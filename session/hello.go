@@ -342,6 +342,9 @@ func (e *Endpoint) established(s *session, rtt time.Duration) {
 	s.state, s.heard = up, e.now
 	s.rekey = e.now.add(rekeyAfter)
 	e.emit(Up{Peer: s.peer, Certificate: s.certificate, Dialled: s.dialled})
+	if e.o.ForgetCertificates {
+		s.certificate = nil
+	}
 	e.emit(Bind{s.peer, s.keys.own})
 	e.pathUp(s, s.main(), min(rtt, maxRTO))
 	e.emit(Moved{s.peer, s.routes()})

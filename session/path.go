@@ -62,12 +62,15 @@ type path struct {
 	roamed bool  // a packet came from there unasked: the peer moved
 	missed uint8 // challenges since the last answer
 	turn   uint8
-	probes [4]probe // the last challenges: the answer to one may come after the next
+	probes *probes // the last challenges, while one is not answered
 	rtt    time.Duration
 	since  instant // when it was met
 	heard  instant // last valid packet by it
 	retry  instant // when the last challenge counts as missed
 }
+
+// probes are the last challenges: the answer to one may come after the next.
+type probes [4]probe
 
 type probe struct {
 	token uint64
@@ -234,9 +237,20 @@ func (e *Endpoint) PathLost(now time.Time, to linnet.NodeID, gone Path) {
 	e.touch(s)
 }
 
+// lastProbe is when the path was challenged last without an answer yet; 0: never.
+func (p *path) lastProbe() instant {
+	if p.probes == nil {
+		return 0
+	}
+	return p.probes[(p.turn-1)%uint8(len(p.probes))].sent
+}
+
 func (e *Endpoint) challenge(s *session, p *path) {
 	var token [8]byte
 	e.random(token[:])
+	if p.probes == nil {
+		p.probes = new(probes)
+	}
 	p.probes[p.turn%uint8(len(p.probes))] = probe{binary.BigEndian.Uint64(token[:]), e.now}
 	p.turn++
 	if p.up || p.rank != 0 {
@@ -271,6 +285,9 @@ func (e *Endpoint) response(s *session, body []byte) {
 	token := binary.BigEndian.Uint64(body)
 	for i := range s.paths {
 		p := &s.paths[i]
+		if p.probes == nil {
+			continue
+		}
 		for _, q := range p.probes {
 			if q.sent != 0 && q.token == token {
 				e.pathUp(s, p, e.now.since(q.sent))
@@ -289,7 +306,7 @@ func (e *Endpoint) pathUp(s *session, p *path, rtt time.Duration) {
 	if p.rank != 0 {
 		s.sample(rtt)
 	}
-	clear(p.probes[:])
+	p.probes = nil
 	p.up, p.missed, p.retry = true, 0, 0
 	e.emit(PathUp{s.peer, p.Path, rtt})
 	main := s.main()

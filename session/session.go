@@ -165,7 +165,7 @@ const (
 	stuckAfter     = 30 * time.Second // heard, but nothing is acknowledged
 	lingerFor      = 2 * time.Second
 	requestTimeout = 10 * time.Second
-	coolAfter      = 5 * time.Second // ciphers and buffers of a quiet session are freed
+	coolAfter      = time.Second // ciphers and buffers of a quiet session are freed: 1,000 keep-alives a second may be all that there is
 )
 
 // session is one incarnation of the conversation with a peer. What a quiet one
@@ -173,7 +173,7 @@ const (
 type session struct {
 	peer        linnet.NodeID
 	agreement   []byte
-	certificate *suite.Certificate // nil while an initiator knows the key only
+	certificate *suite.Certificate // nil while an initiator knows the key only, or where it is forgotten
 
 	keys  epoch  // what packets are sent under
 	old   *epoch // still received under, until oldGone

@@ -15,6 +15,16 @@ type Replay struct {
 	seen [ReplayWindow / 64]uint64
 }
 
+// ReplayFrom is a Replay that takes no counter below next, as one does that has
+// seen them all: what is left of a Replay when next is all that was kept of it.
+func ReplayFrom(next uint64) *Replay {
+	r := &Replay{next: next}
+	for i := range r.seen {
+		r.seen[i] = math.MaxUint64
+	}
+	return r
+}
+
 // Fresh says whether Accept would take the counter. It spares the opening of a
 // packet that came by two paths.
 func (r *Replay) Fresh(counter uint64) bool {

@@ -93,3 +93,23 @@ func BenchmarkReplayAccept(b *testing.B) {
 		counter++
 	}
 }
+
+func TestReplayFrom(t *testing.T) {
+	for _, next := range []uint64{0, 1, 5, ReplayWindow, 3*ReplayWindow + 7, math.MaxUint64 - 1} {
+		r := ReplayFrom(next)
+		for back := uint64(1); back <= ReplayWindow+1 && back <= next; back++ {
+			if r.Accept(next - back) {
+				t.Fatalf("from %d: it took %d", next, next-back)
+			}
+		}
+		if !r.Accept(next) || r.Accept(next) {
+			t.Errorf("from %d: that one has to be taken, once", next)
+		}
+	}
+	r := ReplayFrom(100)
+	for _, c := range []uint64{103, 101, 102, 100} {
+		if !r.Accept(c) {
+			t.Errorf("from 100: %d was refused", c)
+		}
+	}
+}

@@ -630,8 +630,8 @@ func (m *Machine) receivedKeepAlive(now time.Time, from linnet.NodeID, id uint16
 
 // addrOf is where this node sees another one; unspecified if it does not know.
 func (m *Machine) addrOf(node linnet.NodeID) netip.AddrPort {
-	if a := m.sessions[node]; a.IsValid() {
-		return a
+	if p := m.sessions[node]; p != (place{}) {
+		return p.addr()
 	}
 	return netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 }

@@ -101,7 +101,7 @@ type Machine struct {
 
 	token    Token
 	pending  map[Token]pending
-	sessions map[linnet.NodeID]netip.AddrPort // that stand, and the peer's address
+	sessions map[linnet.NodeID]place // that stand, and where the peer is
 
 	hosts      hostCache
 	bootstrap  []*cachedHost
@@ -128,6 +128,24 @@ type Machine struct {
 	refusals       int       // lately, for want of room
 }
 
+// A place is an address without its zone, half of the size and nothing for the
+// garbage collector: a supernode has one of each client. Zero is not known.
+type place struct {
+	ip   [16]byte
+	port uint16
+}
+
+func placeOf(a netip.AddrPort) place {
+	if !a.IsValid() {
+		return place{}
+	}
+	return place{a.Addr().As16(), a.Port()}
+}
+
+func (p place) addr() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap(), p.port)
+}
+
 type pending struct {
 	to   linnet.NodeID
 	done func(now time.Time, reply message.Message) // nil: none came
@@ -142,7 +160,7 @@ func New(o Options) *Machine {
 	return &Machine{
 		o:        o,
 		pending:  make(map[Token]pending),
-		sessions: make(map[linnet.NodeID]netip.AddrPort),
+		sessions: make(map[linnet.NodeID]place),
 		table:    table{slots: Slots{Seats: o.Seats}},
 	}
 }
@@ -234,7 +252,7 @@ func (m *Machine) Take() []Effect {
 // at which this node sees it.
 func (m *Machine) Up(now time.Time, node linnet.NodeID, addr netip.AddrPort) {
 	if _, ok := m.sessions[node]; ok || len(m.sessions) < m.o.Limits.Sessions && !m.IsSupernode(node) {
-		m.sessions[node] = addr // a client wants to know; another supernode does
+		m.sessions[node] = placeOf(addr) // a client wants to know; another supernode does
 	}
 	m.connected(now, node)
 }

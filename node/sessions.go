@@ -105,7 +105,9 @@ func (s *station) sessionEffect(now time.Time, e session.Effect) {
 	case session.PathDown:
 		s.pathDown(now, e)
 	case session.Bind:
-		s.board.bind(e.Peer, e.Tag)
+		if !s.self.User.IsNode() { // else there is no media for it, and many tags
+			s.board.bind(e.Peer, e.Tag)
+		}
 	case session.Unbind:
 		s.board.unbind(e.Tag)
 	case session.Moved:
@@ -169,6 +171,9 @@ func (s *station) sessionUp(now time.Time, e session.Up) {
 		}
 	}
 	s.overlay.Up(now, e.Peer, at.Addr)
+	if s.self.User.IsNode() {
+		return // nobody calls an operator's machine
+	}
 	s.relays.SessionUp(now, e.Peer)
 	s.calls.SessionUp(now, e.Peer)
 	delete(s.unrouted, e.Peer)

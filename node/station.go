@@ -125,7 +125,8 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	s.sessions = session.New(session.Options{
 		Suite: crypto, Network: d.Network, Node: s.id, Keys: keys, Certificate: id.Certificate,
 		OpenCertificate: d.OpenCertificate, ShortTags: n.classic(),
-		Early: func(c *suite.Certificate) bool { return s.contacts[c.User] },
+		ForgetCertificates: cert.User.IsNode(), // nobody calls an operator's machine, and it serves many
+		Early:              func(c *suite.Certificate) bool { return s.contacts[c.User] },
 	})
 	self := overlay.Identity{Node: s.id, Certificate: id.Certificate, Keys: keys}
 	s.identity = self

@@ -59,6 +59,13 @@ type Persist struct {
 // Forget removes a device's record from disk.
 type Forget struct{ Node linnet.NodeID }
 
+// ReadRecords wants the records of devices from disk; Supernode.Read is to be
+// told. They are there, unless the disk failed: it comes after their Persist.
+type ReadRecords struct {
+	Token uint64
+	Nodes []linnet.NodeID
+}
+
 // Unanswered says that a node did not answer: a reason for overlay.Machine.Doubt.
 type Unanswered struct{ Node linnet.NodeID }
 

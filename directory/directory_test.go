@@ -30,6 +30,14 @@ func (s shelf) Effect(now time.Time, e overlay.Effect) {
 		s.n.Disk["record "+e.Node.String()] = e.Record
 	case directory.Forget:
 		delete(s.n.Disk, "record "+e.Node.String())
+	case directory.ReadRecords:
+		var records [][]byte
+		for _, node := range e.Nodes {
+			if b, ok := s.n.Disk["record "+node.String()]; ok {
+				records = append(records, b)
+			}
+		}
+		s.Read(now, e.Token, records)
 	case directory.Unanswered:
 		s.n.Machine.Doubt(now, e.Node)
 	case overlay.MembersChanged:

@@ -4,7 +4,7 @@ package directory
 func (s *Supernode) Sizes() map[string]int {
 	return map[string]int{
 		"records": len(s.store.nodes), "writes": s.writes, "lookups": len(s.lookups), "rates": len(s.rates),
-		"pending": len(s.pending), "alarms": s.alarms.Len(), "moves": len(s.moves),
+		"pending": len(s.pending), "alarms": s.alarms.Len(), "moves": len(s.moves), "reading": len(s.reading), "done": len(s.done),
 	}
 }
 

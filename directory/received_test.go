@@ -50,9 +50,12 @@ func FuzzReceived(f *testing.F) {
 			}
 			s.Received(w.Now, from, c.ID, c.Body)
 			for _, e := range append(s.Take(), d.Take()...) {
-				if r, ok := e.(overlay.Request); ok { // whatever was asked, this is the answer
-					s.Replied(w.Now, r.Token, r.To, c.Body)
-					d.Replied(w.Now, r.Token, r.To, c.Body)
+				switch e := e.(type) {
+				case overlay.Request: // whatever was asked, this is the answer
+					s.Replied(w.Now, e.Token, e.To, c.Body)
+					d.Replied(w.Now, e.Token, e.To, c.Body)
+				case directory.ReadRecords:
+					s.Read(w.Now, e.Token, [][]byte{record, b})
 				}
 			}
 		}
@@ -87,7 +90,7 @@ func TestBounds(t *testing.T) {
 		}
 	}
 	sizes := s.Sizes()
-	for table, limit := range map[string]int{"records": 10, "writes": 8, "lookups": 8, "rates": 8} {
+	for table, limit := range map[string]int{"records": 10, "writes": 8, "lookups": 8, "rates": 8, "reading": 0} {
 		if sizes[table] != limit {
 			t.Errorf("%s: %d, limit %d", table, sizes[table], limit)
 		}
@@ -99,7 +102,7 @@ func TestBounds(t *testing.T) {
 		s.Take()
 	}
 	sizes = s.Sizes()
-	for _, table := range []string{"writes", "lookups", "rates", "pending"} {
+	for _, table := range []string{"writes", "lookups", "rates", "pending", "done"} {
 		if sizes[table] != 0 {
 			t.Errorf("%s: %d are left", table, sizes[table])
 		}

@@ -49,19 +49,21 @@ func (s *Supernode) MembersChanged(now time.Time) {
 		}
 		changes[slot] = c
 	}
-	for e := s.store.order.Front(); e != nil && len(changes) > 0; e = e.Next() {
-		h := e.Value.(*held)
+	if len(changes) == 0 {
+		return
+	}
+	for h := range s.store.all {
 		c, ok := changes[h.slot]
 		switch {
 		case !ok:
 			continue
 		case c.serves:
-			h.strayed = time.Time{}
-		case h.strayed.IsZero():
-			h.strayed = now
+			h.strayed = 0
+		case h.strayed == 0:
+			h.strayed = uint32(now.Unix())
 		}
 		for _, node := range c.gain {
-			s.move(now, move{record: h.Node(), to: node})
+			s.move(now, move{record: h.node, to: node})
 		}
 	}
 }
@@ -91,20 +93,25 @@ func (s *Supernode) move(now time.Time, m move) {
 	}
 }
 
+func (s *Supernode) handOver(now time.Time, m move, records [][]byte) {
+	if len(records) == 0 {
+		return // it is gone, or the disk failed: others hand it over, too
+	}
+	store := &message.StoreRecord{Record: records[0], Unknown: 1, Member: true}
+	s.request(now, m.to, store, memberWait, func(now time.Time, reply message.Message) {
+		if _, ok := reply.(*message.Stored); !ok && m.tries+1 < moveTries {
+			m.tries++
+			s.move(now, m)
+		}
+	})
+}
+
 func (s *Supernode) moveSome(now time.Time) {
 	n := min(moveBatch, len(s.moves))
 	for _, m := range s.moves[:n] {
-		h := s.store.nodes[m.record]
-		if h == nil || !s.o.Seats.IsSupernode(m.to) {
-			continue
+		if s.store.nodes[m.record] != nil && s.o.Seats.IsSupernode(m.to) {
+			s.read([]linnet.NodeID{m.record}, func(now time.Time, records [][]byte) { s.handOver(now, m, records) })
 		}
-		store := &message.StoreRecord{Record: h.raw, Unknown: 1, Member: true}
-		s.request(now, m.to, store, memberWait, func(now time.Time, reply message.Message) {
-			if _, ok := reply.(*message.Stored); !ok && m.tries+1 < moveTries {
-				m.tries++
-				s.move(now, m)
-			}
-		})
 	}
 	s.moves = s.moves[n:]
 	if s.moving = len(s.moves) > 0; s.moving {

@@ -49,7 +49,9 @@ func (s *Supernode) receivedSearch(now time.Time, from linnet.NodeID, id uint16,
 		return
 	}
 	if msg.Member && s.o.Seats.IsSupernode(from) {
-		s.emit(overlay.Respond{To: from, ID: id, Message: s.ownAnswer(now, user)})
+		s.ownAnswer(now, user, func(_ time.Time, answer *message.SearchResult) {
+			s.emit(overlay.Respond{To: from, ID: id, Message: answer})
+		})
 		return
 	}
 	switch {
@@ -62,18 +64,29 @@ func (s *Supernode) receivedSearch(now time.Time, from linnet.NodeID, id uint16,
 	}
 }
 
-// ownAnswer is what this member holds itself.
-func (s *Supernode) ownAnswer(now time.Time, user linnet.UserName) *message.SearchResult {
+// ownAnswer tells what this member holds itself: at once if it is nothing, else
+// when it was read. If it cannot be, the answer says neither yes nor no.
+func (s *Supernode) ownAnswer(now time.Time, user linnet.UserName, tell func(now time.Time, answer *message.SearchResult)) {
 	result := &message.SearchResult{Done: 1}
-	for _, h := range s.store.users[user] {
-		result.Hits = append(result.Hits, message.Hit{Record: h.raw, User: user})
+	var nodes []linnet.NodeID
+	for _, h := range s.store.devices(user) {
+		nodes = append(nodes, h.node)
 	}
-	if result.Hits == nil {
+	if nodes == nil {
 		if a := s.ownAbsence(now, user); a != nil {
 			result.Absent = [][]byte{a}
 		}
+		tell(now, result)
+		return
 	}
-	return result
+	if !s.read(nodes, func(now time.Time, records [][]byte) {
+		for _, b := range records {
+			result.Hits = append(result.Hits, message.Hit{Record: b, User: user})
+		}
+		tell(now, result)
+	}) {
+		tell(now, result)
+	}
 }
 
 func (s *Supernode) ownAbsence(now time.Time, user linnet.UserName) []byte {
@@ -91,7 +104,7 @@ func (s *Supernode) lookUp(now time.Time, user linnet.UserName, a asker, fresh b
 		l = nil
 	}
 	switch {
-	case l == nil && len(s.lookups) >= s.o.Busy:
+	case l == nil && len(s.lookups) >= s.o.Busy && !s.forgetLookup():
 		s.refuse(a.node, a.id, message.FailureTooMany, "busy")
 	case l == nil:
 		l = &lookup{user: user, slot: s.o.SlotOf(user), best: make(map[linnet.NodeID]*Record), askers: []asker{a}}
@@ -130,7 +143,7 @@ func (s *Supernode) ask(now time.Time, l *lookup, n int) {
 	search.Member = true
 	for _, node := range next {
 		if node == s.o.Self.Node {
-			s.hear(now, l, node, s.ownAnswer(now, l.user))
+			s.ownAnswer(now, l.user, func(now time.Time, answer *message.SearchResult) { s.hear(now, l, node, answer) })
 			continue
 		}
 		s.request(now, node, search, memberWait, func(now time.Time, reply message.Message) { s.hear(now, l, node, reply) })
@@ -206,10 +219,33 @@ func (s *Supernode) finish(now time.Time, l *lookup) {
 		keep = cacheFound
 	}
 	l.until = now.Add(keep)
-	s.after(now, keep, func(time.Time) {
+	s.done = append(s.done, l)
+}
+
+// forgetLookup makes room for a lookup by the one that was answered first, if
+// there is any that was.
+func (s *Supernode) forgetLookup() bool {
+	for len(s.done) > 0 {
+		l := s.done[0]
+		s.done = s.done[1:]
+		if s.lookups[l.user] == l {
+			delete(s.lookups, l.user)
+			return true
+		}
+	}
+	return false
+}
+
+// forgetLookups drops the answers that are too old to be given again.
+func (s *Supernode) forgetLookups(now time.Time) {
+	s.done = slices.DeleteFunc(s.done, func(l *lookup) bool {
+		if l.until.After(now) && s.lookups[l.user] == l {
+			return false
+		}
 		if s.lookups[l.user] == l {
 			delete(s.lookups, l.user)
 		}
+		return true
 	})
 }
 

@@ -1,7 +1,9 @@
 package directory
 
 import (
-	"container/list"
+	"cmp"
+	"crypto/sha256"
+	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -15,23 +17,55 @@ const (
 	writeBurst = 20
 )
 
-// store is the records that a member of some slots holds: of each device the
-// newest, of each user a few devices, in all no more than there is room for.
+// store is what is known of the records that a member of some slots holds: of each
+// device the newest, of each user a few devices, in all no more than there is room
+// for. The records themselves are on disk.
 type store struct {
 	room  int
-	users map[linnet.UserName][]*held // the devices of each, the longest unchanged first
+	users map[linnet.UserName]*held // the first of each one's devices, see held.next
 	nodes map[linnet.NodeID]*held
-	order list.List            // of *held, the longest unchanged first
+	order held                 // a ring: after it the longest unchanged, before it the latest
 	slots map[overlay.Slot]int // records of each
 }
 
-// held is a record on the shelf.
+// held is a record on the shelf. There may be five for each client of a
+// supernode, so it has no more than deciding takes.
 type held struct {
-	*Record
-	slot    overlay.Slot
-	strayed time.Time // since when this node is no member of the slot; zero: it is
-	writes  overlay.Bucket
-	at      *list.Element
+	node          linnet.NodeID
+	user          linnet.UserName
+	sum           [8]byte // of the record
+	sequence      uint64
+	time          int64  // of the record, milliseconds since 1970
+	expires       uint32 // of the certificate, minutes since 1970
+	strayed       uint32 // since when this node is no member of the slot, seconds since 1970; 0: it is
+	slot          overlay.Slot
+	online        bool
+	writes        overlay.Bucket
+	before, after *held // of the order
+	next          *held // another device of the user
+}
+
+// sumOf tells a record from others, not from those that somebody went to length to make alike.
+func sumOf(record []byte) [8]byte {
+	sum := sha256.Sum256(record)
+	return [8]byte(sum[:])
+}
+
+func (h *held) take(r *Record) {
+	h.sum, h.sequence, h.time = sumOf(r.raw), r.Sequence, r.Time.UnixMilli()
+	h.expires = uint32(r.Expires.Unix() / 60)
+	h.online = r.Online && len(r.Location.Supernodes) > 0
+}
+
+// reachable is Record.Reachable.
+func (h *held) reachable(now time.Time) bool {
+	return h.online && now.UnixMilli()-h.time <= FreshFor.Milliseconds()
+}
+
+// over says that the record is past its time.
+func (h *held) over(now time.Time) bool {
+	return now.UnixMilli()-h.time > KeepFor.Milliseconds() || now.Unix() > 60*int64(h.expires) ||
+		h.strayed != 0 && now.Unix()-int64(h.strayed) > int64(strayFor/time.Second)
 }
 
 // verdict is what became of a record.
@@ -45,70 +79,105 @@ const (
 )
 
 func newStore(room int) *store {
-	return &store{
-		room: room, users: make(map[linnet.UserName][]*held), nodes: make(map[linnet.NodeID]*held),
+	s := &store{
+		room: room, users: make(map[linnet.UserName]*held), nodes: make(map[linnet.NodeID]*held),
 		slots: make(map[overlay.Slot]int),
 	}
+	s.order.before, s.order.after = &s.order, &s.order
+	return s
+}
+
+// all are the records, the longest unchanged first (an iter.Seq).
+func (s *store) all(yield func(*held) bool) {
+	for h := s.order.after; h != &s.order; {
+		after := h.after // it may be removed
+		if !yield(h) {
+			return
+		}
+		h = after
+	}
+}
+
+// devices are those of a user.
+func (s *store) devices(user linnet.UserName) (list []*held) {
+	for h := s.users[user]; h != nil; h = h.next {
+		list = append(list, h)
+	}
+	return list
 }
 
 // put takes a record in. Gone are the devices that had to make room for it.
 func (s *store) put(now time.Time, r *Record, slot overlay.Slot) (v verdict, gone []linnet.NodeID) {
 	h := s.nodes[r.Node()]
-	if h != nil && r.Sequence <= h.Sequence {
+	if h != nil && r.Sequence <= h.sequence {
 		return known, nil
 	}
 	if h != nil && !h.writes.Take(now, writeRate, writeBurst) {
 		return hasty, nil
 	}
-	if h != nil && h.User == r.User {
-		h.Record = r
-		s.order.MoveToBack(h.at)
+	if h != nil && h.user == r.User {
+		h.take(r)
+		s.leave(h)
+		s.append(h)
 		return stored, nil
 	}
 	if h != nil { // the device changed hands
 		s.remove(h)
 	}
-	if devices := s.users[r.User]; len(devices) >= maxDevices {
-		oldest := devices[0]
-		for _, d := range devices {
-			if d.Time.Before(oldest.Time) {
-				oldest = d
-			}
-		}
-		if r.Time.Before(oldest.Time) {
+	if devices := s.devices(r.User); len(devices) >= maxDevices {
+		oldest := slices.MinFunc(devices, func(a, b *held) int { return cmp.Compare(a.time, b.time) })
+		if r.Time.UnixMilli() < oldest.time {
 			return full, nil
 		}
-		gone = append(gone, oldest.Node())
+		gone = append(gone, oldest.node)
 		s.remove(oldest)
 	}
 	if len(s.nodes) >= s.room {
-		oldest := s.order.Front().Value.(*held)
-		if oldest.Reachable(now) {
+		oldest := s.order.after
+		if oldest.reachable(now) {
 			return full, gone
 		}
-		gone = append(gone, oldest.Node())
+		gone = append(gone, oldest.node)
 		s.remove(oldest)
 	}
-	h = &held{Record: r, slot: slot}
+	h = &held{node: r.Node(), user: r.User, slot: slot}
+	h.take(r)
 	h.writes.Take(now, writeRate, writeBurst)
-	h.at = s.order.PushBack(h)
-	s.nodes[r.Node()] = h
-	s.users[r.User] = append(s.users[r.User], h)
+	s.append(h)
+	s.nodes[h.node] = h
+	if first := s.users[h.user]; first != nil {
+		h.user = first.user // one string for all
+		h.next, first.next = first.next, h
+	} else {
+		s.users[h.user] = h
+	}
 	s.slots[slot]++
 	return stored, gone
 }
 
+// append puts a record last into the order, leave takes it out.
+func (s *store) append(h *held) {
+	h.before, h.after = s.order.before, &s.order
+	h.before.after, h.after.before = h, h
+}
+
+func (s *store) leave(h *held) {
+	h.before.after, h.after.before = h.after, h.before
+}
+
 func (s *store) remove(h *held) {
-	s.order.Remove(h.at)
-	delete(s.nodes, h.Node())
-	devices := s.users[h.User][:0]
-	for _, d := range s.users[h.User] {
-		if d != h {
-			devices = append(devices, d)
+	s.leave(h)
+	delete(s.nodes, h.node)
+	switch first := s.users[h.user]; {
+	case first != h:
+		for first.next != h {
+			first = first.next
 		}
-	}
-	if s.users[h.User] = devices; len(devices) == 0 {
-		delete(s.users, h.User)
+		first.next = h.next
+	case h.next != nil:
+		s.users[h.user] = h.next
+	default:
+		delete(s.users, h.user)
 	}
 	if s.slots[h.slot]--; s.slots[h.slot] == 0 {
 		delete(s.slots, h.slot)
@@ -117,11 +186,9 @@ func (s *store) remove(h *held) {
 
 // sweep removes what is past its time, and says which.
 func (s *store) sweep(now time.Time) (gone []linnet.NodeID) {
-	for e := s.order.Front(); e != nil; {
-		h := e.Value.(*held)
-		e = e.Next()
-		if now.Sub(h.Time) > KeepFor || now.After(h.Expires) || !h.strayed.IsZero() && now.Sub(h.strayed) > strayFor {
-			gone = append(gone, h.Node())
+	for h := range s.all {
+		if h.over(now) {
+			gone = append(gone, h.node)
 			s.remove(h)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,8 +29,8 @@ func TestNewestSequenceWins(t *testing.T) {
 		want     verdict
 		held     uint64
 	}{{5, stored, 5}, {5, known, 5}, {4, known, 5}, {6, stored, 6}, {1 << 63, stored, 1 << 63}, {7, known, 1 << 63}} {
-		if v, _ := s.put(t0, shelfRecord("bob", 1, tt.sequence, t0), 3); v != tt.want || s.users["bob"][0].Sequence != tt.held {
-			t.Errorf("step %d: verdict %d, sequence %d", i, v, s.users["bob"][0].Sequence)
+		if v, _ := s.put(t0, shelfRecord("bob", 1, tt.sequence, t0), 3); v != tt.want || s.users["bob"].sequence != tt.held {
+			t.Errorf("step %d: verdict %d, sequence %d", i, v, s.users["bob"].sequence)
 		}
 	}
 }
@@ -58,7 +59,7 @@ func TestDevicesOfOneUser(t *testing.T) {
 			t.Errorf("device %d: verdict %d, gone %d", i, v, len(gone))
 		}
 	}
-	if n := len(s.users["bob"]); n != maxDevices || len(s.nodes) != maxDevices {
+	if n := len(s.devices("bob")); n != maxDevices || len(s.nodes) != maxDevices {
 		t.Errorf("%d devices of the user, %d in all", n, len(s.nodes))
 	}
 	if v, _ := s.put(t0, shelfRecord("bob", 99, 1, t0.Add(-time.Hour)), 3); v != full {
@@ -77,7 +78,7 @@ func TestRoom(t *testing.T) {
 	}
 	later := t0.Add(FreshFor + time.Minute)
 	v, gone := s.put(later, shelfRecord("late", 100, 1, later), 3)
-	if v != stored || len(gone) != 1 || len(s.nodes) != 10 || s.order.Len() != 10 || s.slots[3] != 10 {
+	if v != stored || len(gone) != 1 || len(s.nodes) != 10 || len(slices.Collect(s.all)) != 10 || s.slots[3] != 10 {
 		t.Errorf("verdict %d, gone %d, %d records", v, len(gone), len(s.nodes))
 	}
 }
@@ -87,7 +88,7 @@ func TestSweep(t *testing.T) {
 	s.put(t0, shelfRecord("old", 1, 1, t0.Add(-KeepFor)), 1)
 	s.put(t0, shelfRecord("young", 2, 1, t0), 2)
 	s.put(t0, shelfRecord("stray", 3, 1, t0), 3)
-	s.nodes[linnet.NodeID{0, 3, 1}].strayed = t0
+	s.nodes[linnet.NodeID{0, 3, 1}].strayed = uint32(t0.Unix())
 	if gone := s.sweep(t0); len(gone) != 0 {
 		t.Errorf("%d gone at once", len(gone))
 	}

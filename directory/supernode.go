@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -27,7 +26,7 @@ type SupernodeOptions struct {
 	SlotOf overlay.SlotFunc // nil means overlay.SlotOf
 
 	Records  int     // on the shelf: 100,000
-	Busy     int     // searches, writes or answers in memory at once: 4096 of each
+	Busy     int     // searches, writes, reads or answers in memory at once: 4096 of each
 	Requests float64 // a second, of one node that is attached: 5
 	Burst    float64 // and at once: 60
 }
@@ -43,7 +42,10 @@ type Supernode struct {
 	moving  bool
 	writes  int // under way
 	lookups map[linnet.UserName]*lookup
+	done    []*lookup // in lookups, which may be given again; the earliest first
 	rates   rates
+	reads   uint64
+	reading map[uint64]func(now time.Time, records [][]byte)
 }
 
 // NewSupernode makes a Supernode; Start begins.
@@ -70,6 +72,7 @@ func NewSupernode(o SupernodeOptions) *Supernode {
 	return &Supernode{
 		o: o, store: newStore(o.Records), members: make(map[overlay.Slot][]linnet.NodeID),
 		lookups: make(map[linnet.UserName]*lookup), rates: make(rates),
+		reading: make(map[uint64]func(time.Time, [][]byte)),
 	}
 }
 
@@ -120,7 +123,7 @@ func (s *Supernode) receivedStore(now time.Time, from linnet.NodeID, id uint16, 
 		return
 	}
 	if h := s.heldAs(msg.Record); h != nil && member {
-		s.emit(overlay.Respond{To: from, ID: id, Message: &message.Stored{Sequence: h.Sequence, Copies: 1}})
+		s.emit(overlay.Respond{To: from, ID: id, Message: &message.Stored{Sequence: h.sequence, Copies: 1}})
 		return
 	}
 	r, err := OpenRecord(s.o.Trust, msg.Record, now)
@@ -139,10 +142,10 @@ func (s *Supernode) receivedStore(now time.Time, from linnet.NodeID, id uint16, 
 	}
 }
 
-// heldAs finds a record by its exact bytes: those need no check a second time.
+// heldAs finds a record by its bytes: those need no check a second time.
 func (s *Supernode) heldAs(b []byte) *held {
 	if node, ok := peekRecord(s.o.Trust, b); ok {
-		if h := s.store.nodes[node]; h != nil && bytes.Equal(h.raw, b) {
+		if h := s.store.nodes[node]; h != nil && h.sum == sumOf(b) {
 			return h
 		}
 	}
@@ -163,16 +166,35 @@ func (s *Supernode) put(now time.Time, r *Record) (sequence uint64, ok bool) {
 		if _, ok := s.members[slot]; !ok {
 			s.members[slot] = s.o.Seats.Members(slot)
 		}
-		h.strayed = time.Time{}
+		h.strayed = 0
 		if !slices.Contains(s.members[slot], s.o.Self.Node) {
-			h.strayed = now
+			h.strayed = uint32(now.Unix())
 		}
 		s.emit(Persist{r.Node(), r.raw})
 		return r.Sequence, true
 	case known:
-		return h.Sequence, true
+		return h.sequence, true
 	}
 	return 0, false
+}
+
+// read gets records from disk, and says false if too many are awaited already.
+func (s *Supernode) read(nodes []linnet.NodeID, done func(now time.Time, records [][]byte)) bool {
+	if len(s.reading) >= s.o.Busy {
+		return false
+	}
+	s.reads++
+	s.reading[s.reads] = done
+	s.emit(ReadRecords{s.reads, nodes})
+	return true
+}
+
+// Read is told what came of a ReadRecords, in any order; what is not there is left out.
+func (s *Supernode) Read(now time.Time, token uint64, records [][]byte) {
+	if done := s.reading[token]; done != nil {
+		delete(s.reading, token)
+		done(now, records)
+	}
 }
 
 func (s *Supernode) sweep(now time.Time) {
@@ -198,5 +220,6 @@ func (s *Supernode) allow(now time.Time, node linnet.NodeID) bool {
 
 func (s *Supernode) sweepRates(now time.Time) {
 	s.rates.sweep(now, s.o.Requests)
+	s.forgetLookups(now)
 	s.after(now, rateSweep, s.sweepRates)
 }

@@ -129,6 +129,8 @@ func (s *station) memberEffect(now time.Time, e directory.Effect) {
 		s.respond(now, e.To, e.ID, e.Message)
 	case overlay.Send:
 		s.send(now, e.To, e.Message)
+	case directory.ReadRecords:
+		s.readRecords(e)
 	case directory.Unanswered:
 		s.overlay.Doubt(now, e.Node)
 	}

@@ -54,7 +54,7 @@ func (s *station) write() {
 			if err != nil {
 				// Nothing is promised that is not on disk: whoever waits asks somebody else.
 				s.node.warn("records cannot be kept: %v", err)
-				batch = nil
+				batch = slices.DeleteFunc(batch, func(e directory.Effect) bool { _, reads := e.(directory.ReadRecords); return !reads })
 			}
 			if s.member != member {
 				batch = nil
@@ -66,6 +66,18 @@ func (s *station) write() {
 				s.write()
 			}
 		})
+	})
+}
+
+// readRecords is asked for what is on disk by now.
+func (s *station) readRecords(e directory.ReadRecords) {
+	member := s.member
+	s.node.beside(func(ctx context.Context) {
+		records, err := s.node.store.RecordsOf(ctx, e.Nodes...)
+		if err != nil && ctx.Err() == nil {
+			s.node.warn("records cannot be read: %v", err)
+		}
+		s.node.must(func(now time.Time) { member.Read(now, e.Token, records) })
 	})
 }
 

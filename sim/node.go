@@ -79,6 +79,15 @@ func (s *shelf) put(node linnet.NodeID, record []byte) {
 
 func (s *shelf) remove(node linnet.NodeID) { delete(*s, node) }
 
+func (s shelf) read(nodes []linnet.NodeID) (list [][]byte) {
+	for _, node := range nodes {
+		if record, ok := s[node]; ok {
+			list = append(list, record)
+		}
+	}
+	return list
+}
+
 func (s shelf) records() [][]byte {
 	var list [][]byte
 	for _, node := range slices.SortedFunc(maps.Keys(s), func(a, b linnet.NodeID) int { return bytes.Compare(a[:], b[:]) }) {
@@ -322,6 +331,8 @@ func (w *world) effect(n *node, p part, e overlay.Effect) {
 		n.shelf.put(e.Node, e.Record)
 	case directory.Forget:
 		n.shelf.remove(e.Node)
+	case directory.ReadRecords:
+		n.member.Read(w.time(), e.Token, n.shelf.read(e.Nodes))
 	case directory.Unanswered:
 		n.machine.Doubt(w.time(), e.Node)
 	case directory.Published:

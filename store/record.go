@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,6 +30,21 @@ func (s *Store) Records(ctx context.Context) ([]Record, error) {
 	}, "SELECT node, time, bytes FROM records")
 	if err != nil {
 		return nil, fmt.Errorf("store: records: %w", err)
+	}
+	return records, nil
+}
+
+// RecordsOf returns the records of these devices, without those that are not kept.
+func (s *Store) RecordsOf(ctx context.Context, nodes ...linnet.NodeID) (records [][]byte, err error) {
+	for _, n := range nodes {
+		b, err := sqlite.One(ctx, s.db, sqlite.Column[[]byte], "SELECT bytes FROM records WHERE node = $1", n[:])
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+		case err != nil:
+			return nil, fmt.Errorf("store: records: %w", err)
+		default:
+			records = append(records, b)
+		}
 	}
 	return records, nil
 }

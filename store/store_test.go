@@ -187,6 +187,10 @@ func TestRecords(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("records: %v, want %v", got, want)
 	}
+	some := must(s.RecordsOf(t.Context(), node(2), node(3), node(1)))(t)
+	if !reflect.DeepEqual(some, [][]byte{[]byte("two"), []byte("new")}) {
+		t.Errorf("records of three devices: %q", some)
+	}
 	ok(t, s.ForgetRecordsBefore(t.Context(), at(4)))
 	if left := must(s.Records(t.Context()))(t); len(left) != 1 || left[0].Node != node(1) {
 		t.Errorf("left: %v", left)

@@ -20,6 +20,7 @@ const (
 	maxCommands  = 32 // in one datagram
 	maxAddresses = 16 // own ones under which a datagram is tried
 	lookAgain    = 30 * time.Second
+	expireEvery  = 10 * time.Second // answers that are remembered
 	maxUDPErrors = 100 // in a row; some systems report those of earlier datagrams
 )
 
@@ -32,6 +33,7 @@ func (l *Link) readUDP() error {
 	for i := range in {
 		in[i].Data = make([]byte, 0, room)
 	}
+	var expired time.Time
 	for failures := 0; ; {
 		n, err := l.udp.ReadBatch(in)
 		if err != nil {
@@ -42,6 +44,12 @@ func (l *Link) readUDP() error {
 		}
 		failures = 0
 		now := time.Now()
+		if now.Sub(expired) > expireEvery {
+			expired = now
+			l.mu.Lock()
+			l.answers.expire(now)
+			l.mu.Unlock()
+		}
 		l.count.udpIn.addAll(in[:n])
 		for _, d := range in[:n] {
 			for rest := d.Data; len(rest) > 0; {

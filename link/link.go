@@ -122,7 +122,7 @@ type Link struct {
 	mu         sync.Mutex // all of below
 	closed     bool
 	nextID     uint16
-	peers      *lru[netip.AddrPort, *peer]
+	peers      *lru[netip.AddrPort, peer]
 	public     [2]netip.Addr // by family
 	interfaces []netip.Addr
 	waiting    map[waitKey]*exchange
@@ -145,7 +145,7 @@ func Open(o Options) (*Link, error) {
 	}
 	l := &Link{
 		o: o, done: make(chan struct{}), nextID: o.FirstID, challenge: newChallenger(),
-		peers: newLRU[netip.AddrPort, *peer](maxPeers), waiting: make(map[waitKey]*exchange),
+		peers: newLRU[netip.AddrPort, peer](maxPeers), waiting: make(map[waitKey]*exchange),
 		answers: newAnswers(), fragments: frame.NewReassembly(frame.Limits{}), streams: make(map[uint64]*stream),
 	}
 	l.buffers.New = func() any { b := make([]byte, 0, maxBuffer); return &b }

@@ -28,29 +28,27 @@ type peer struct {
 
 // peer finds or makes what is remembered; l.mu is held.
 func (l *Link) peer(addr netip.AddrPort) *peer {
-	p, ok := l.peers.get(addr)
-	if !ok {
-		p = new(peer)
-		l.peers.put(addr, p)
+	if p := l.peers.get(addr); p != nil {
+		return p
 	}
-	return p
+	return l.peers.add(addr)
 }
 
 // validated says whether the address proved itself; l.mu is held.
 func (l *Link) validated(addr netip.AddrPort, now time.Time) bool {
-	p, ok := l.peers.get(addr)
-	return ok && now.Before(p.valid)
+	p := l.peers.get(addr)
+	return p != nil && now.Before(p.valid)
 }
 
 // asked says whether a command of ours waits for the address; l.mu is held.
 func (l *Link) asked(addr netip.AddrPort) bool {
-	p, ok := l.peers.get(addr)
-	return ok && p.asked > 0
+	p := l.peers.get(addr)
+	return p != nil && p.asked > 0
 }
 
 // self is this node's address as the peer sees it, as far as is known; l.mu is held.
 func (l *Link) self(to netip.AddrPort) netip.Addr {
-	if p, ok := l.peers.get(to); ok && p.self.IsValid() {
+	if p := l.peers.get(to); p != nil && p.self.IsValid() {
 		return p.self
 	}
 	return l.public[family(to.Addr())]
@@ -110,7 +108,7 @@ func (l *Link) Public() netip.Addr {
 func (l *Link) RTT(addr netip.AddrPort) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p, ok := l.peers.get(addr); ok {
+	if p := l.peers.get(addr); p != nil {
 		return p.rtt
 	}
 	return 0

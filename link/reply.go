@@ -39,7 +39,7 @@ type remembered struct {
 // answers remembers what was asked and answered, so that a resent request
 // costs no second run.
 type answers struct {
-	byKey *lru[answerKey, *remembered]
+	byKey *lru[answerKey, remembered]
 	bytes int // of plain
 }
 
@@ -49,11 +49,11 @@ type answerKey struct {
 	oneWay bool
 }
 
-func newAnswers() *answers { return &answers{byKey: newLRU[answerKey, *remembered](maxAnswers)} }
+func newAnswers() *answers { return &answers{byKey: newLRU[answerKey, remembered](maxAnswers)} }
 
 // arrived takes note of a command. If it is known, again is true.
 func (a *answers) arrived(key answerKey, r received, now time.Time) (m *remembered, again bool) {
-	if m, ok := a.byKey.get(key); ok {
+	if m := a.byKey.get(key); m != nil {
 		if now.Before(m.until) && m.sum == r.sum {
 			m.received = r
 			return m, true
@@ -65,8 +65,8 @@ func (a *answers) arrived(key answerKey, r received, now time.Time) (m *remember
 	if len(a.byKey.elems) >= a.byKey.max {
 		a.removeOldest()
 	}
-	m = &remembered{received: r, until: now.Add(rememberFor)}
-	a.byKey.put(key, m)
+	m = a.byKey.add(key)
+	*m = remembered{received: r, until: now.Add(rememberFor)}
 	return m, false
 }
 
@@ -79,11 +79,20 @@ func (a *answers) reply(m *remembered, plain []byte) {
 }
 
 func (a *answers) removeOldest() bool {
-	m, ok := a.byKey.removeOldest()
-	if ok {
-		a.bytes -= len(m.plain)
+	m := a.byKey.removeOldest()
+	if m == nil {
+		return false
 	}
-	return ok
+	a.bytes -= len(m.plain)
+	return true
+}
+
+// expire forgets what is past its time, the longest unused first. It may be
+// megabytes, and on a link where only sessions speak nothing else would.
+func (a *answers) expire(now time.Time) {
+	for o := a.byKey.oldest; o != nil && now.After(o.value.until); o = a.byKey.oldest {
+		a.removeOldest()
+	}
 }
 
 // request hands a request to the handler, or answers it from memory.
@@ -155,14 +164,14 @@ func (l *Link) reply(to Origin, id uint16, plain []byte) error {
 		return ErrTooLong
 	}
 	l.mu.Lock()
-	r, ok := l.answers.byKey.get(answerKey{from: to.Addr, id: id})
+	r := l.answers.byKey.get(answerKey{from: to.Addr, id: id})
 	var send func() error
-	if ok {
+	if r != nil {
 		l.answers.reply(r, plain)
 		send = l.answer(to.Addr, r)
 	}
 	l.mu.Unlock()
-	if !ok {
+	if r == nil {
 		return ErrForgotten
 	}
 	return send()

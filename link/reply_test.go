@@ -332,27 +332,39 @@ func TestAnswersAreBounded(t *testing.T) {
 		}
 	}
 	var sum int
-	for e := a.byKey.used.Front(); e != nil; e = e.Next() {
-		sum += len(e.Value.(*entry[answerKey, *remembered]).value.plain)
+	for e := a.byKey.latest; e != nil; e = e.older {
+		sum += len(e.value.plain)
 	}
 	if sum != a.bytes {
 		t.Errorf("counted %d bytes, there are %d", a.bytes, sum)
+	}
+	a.expire(now)
+	if len(a.byKey.elems) == 0 {
+		t.Error("forgotten at once")
+	}
+	if a.expire(now.Add(rememberFor + 1)); len(a.byKey.elems) != 0 || a.bytes != 0 {
+		t.Errorf("%d are left when all is past its time, %d bytes", len(a.byKey.elems), a.bytes)
 	}
 }
 
 func TestLRU(t *testing.T) {
 	c := newLRU[int, string](2)
-	c.put(1, "a")
-	c.put(2, "b")
-	c.get(1)
-	c.put(3, "c")
+	for i, v := range []string{"a", "b", "c"} {
+		*c.add(i + 1) = v
+		c.get(1)
+	}
 	var got []string
 	for i := range 4 {
-		if v, ok := c.get(i); ok {
-			got = append(got, v)
+		if v := c.get(i); v != nil {
+			got = append(got, *v)
 		}
 	}
 	if !slices.Equal(got, []string{"a", "c"}) {
 		t.Errorf("kept %q", got)
+	}
+	for c.removeOldest() != nil {
+	}
+	if len(c.elems) != 0 || c.latest != nil || c.oldest != nil {
+		t.Error("something is left")
 	}
 }

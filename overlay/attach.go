@@ -588,7 +588,7 @@ func (m *Machine) learnEntries(now time.Time, entries [][]byte) {
 // receivedDetach: a supernode leaves and names others, or a client goes. The
 // only one that serves is kept until there is another one: it may drain.
 func (m *Machine) receivedDetach(now time.Time, from linnet.NodeID, msg *message.Detach) {
-	delete(m.clients, from)
+	m.clients.remove(from)
 	l := m.attach.find(from)
 	if l == nil {
 		return
@@ -608,8 +608,9 @@ func (m *Machine) receivedDetach(now time.Time, from linnet.NodeID, msg *message
 
 // receivedKeepAlive: a client's, or a supernode's report that another one died.
 func (m *Machine) receivedKeepAlive(now time.Time, from linnet.NodeID, id uint16, msg *message.KeepAlive) {
-	if c := m.clients[from]; c != nil {
-		c.heard, c.able = m.tenths(now), msg.Able
+	if c := m.clients.get(from); c != nil {
+		m.clients.heardAt(c, m.tenths(now))
+		m.clients.setAble(c, msg.Able)
 		if !slices.Equal(c.others, msg.Others) {
 			c.others = slices.Clone(msg.Others[:min(len(msg.Others), message.MaxAttachments)])
 		}

@@ -20,32 +20,101 @@ const (
 // A client is a node that is attached to this supernode. There may be 1,000,000
 // of them, so it has no timer and no key of its own.
 type client struct {
+	node          linnet.NodeID
+	before, after *client // of those that were heard, see clients
+
 	heard    uint32 // tenths of a second since the machine started
-	able     bool   // it could be a supernode
+	able     int32  // it could be a supernode: its place in clients.able, from 1
 	others   []linnet.NodeID
 	forwards Bucket
 }
 
+// clients are those of a supernode, in the order in which they were heard last:
+// who has been silent for long is found without a look at all of them.
+type clients struct {
+	byNode map[linnet.NodeID]*client
+	order  client // a ring: after it the one that was heard first
+	able   []*client
+}
+
+func newClients() *clients {
+	c := &clients{byNode: make(map[linnet.NodeID]*client)}
+	c.order.before, c.order.after = &c.order, &c.order
+	return c
+}
+
+func (l *clients) len() int {
+	if l == nil {
+		return 0 // no supernode
+	}
+	return len(l.byNode)
+}
+
+func (l *clients) get(node linnet.NodeID) *client {
+	if l == nil {
+		return nil
+	}
+	return l.byNode[node]
+}
+
+func (l *clients) add(node linnet.NodeID) *client {
+	c := &client{node: node}
+	c.before, c.after = c, c
+	l.byNode[node] = c
+	return c
+}
+
+// heardAt puts a client last.
+func (l *clients) heardAt(c *client, tenths uint32) {
+	c.heard = tenths
+	c.before.after, c.after.before = c.after, c.before
+	c.before, c.after = l.order.before, &l.order
+	c.before.after, c.after.before = c, c
+}
+
+// setAble notes whether a client could be a supernode.
+func (l *clients) setAble(c *client, able bool) {
+	switch {
+	case able == (c.able != 0):
+	case able:
+		l.able = append(l.able, c)
+		c.able = int32(len(l.able))
+	default:
+		last := l.able[len(l.able)-1]
+		l.able[c.able-1], last.able = last, c.able
+		l.able[len(l.able)-1] = nil
+		l.able, c.able = l.able[:len(l.able)-1], 0
+	}
+}
+
+func (l *clients) remove(node linnet.NodeID) {
+	if c := l.get(node); c != nil {
+		l.setAble(c, false)
+		c.before.after, c.after.before = c.after, c.before
+		delete(l.byNode, node)
+	}
+}
+
 // Clients is how many nodes are attached to this supernode.
-func (m *Machine) Clients() int { return len(m.clients) }
+func (m *Machine) Clients() int { return m.clients.len() }
 
 // IsClient says whether a node is attached to this supernode.
-func (m *Machine) IsClient(node linnet.NodeID) bool { return m.clients[node] != nil }
+func (m *Machine) IsClient(node linnet.NodeID) bool { return m.clients.get(node) != nil }
 
 func (m *Machine) serving() bool { return m.o.Role&linnet.Supernode != 0 && !m.leaving }
 
 func (m *Machine) receivedAttach(now time.Time, from linnet.NodeID, id uint16, msg *message.Attach) {
-	c := m.clients[from]
+	c := m.clients.get(from)
 	if c == nil {
 		if m.full(now) {
 			m.refusals++
 			m.emit(Respond{from, id, &message.AttachRefused{Entries: m.roomyEntries(namedOthers)}})
 			return
 		}
-		c = new(client)
-		m.clients[from] = c
+		c = m.clients.add(from)
 	}
-	c.heard, c.able = m.tenths(now), msg.Able
+	m.clients.heardAt(c, m.tenths(now))
+	m.clients.setAble(c, msg.Able)
 	c.others = slices.Clone(msg.Others[:min(len(msg.Others), message.MaxAttachments)])
 	m.emit(Respond{from, id, &message.Attached{
 		StackVersion: stackVersion,
@@ -137,10 +206,8 @@ func (m *Machine) roomy(x *member) bool { return m.isOther(x) && x.load < busyLo
 // sweepClients forgets the clients that said nothing for long.
 func (m *Machine) sweepClients(now time.Time) {
 	silent := m.tenths(now.Add(-clientSilence))
-	for node, c := range m.clients {
-		if c.heard < silent {
-			delete(m.clients, node)
-		}
+	for c := m.clients.order.after; c != &m.clients.order && c.heard < silent; c = m.clients.order.after {
+		m.clients.remove(c.node)
 	}
 	m.whileServing(now, clientSweep, m.sweepClients)
 }
@@ -152,13 +219,13 @@ func (m *Machine) reportDead(now time.Time, dead linnet.NodeID) {
 	}
 }
 
-// clientsWhere are the clients of a kind, in the order of their ids: a map has
-// no order, and a run is to be repeatable.
+// clientsWhere are the clients of a kind, in the order of their ids. It looks at
+// all of them: for rare events only.
 func (m *Machine) clientsWhere(so func(*client) bool) []linnet.NodeID {
 	var nodes []linnet.NodeID
-	for node, c := range m.clients {
+	for c := m.clients.order.after; c != &m.clients.order; c = c.after {
 		if so(c) {
-			nodes = append(nodes, node)
+			nodes = append(nodes, c.node)
 		}
 	}
 	slices.SortFunc(nodes, compareNodes)
@@ -188,7 +255,7 @@ func (m *Machine) Leave(now time.Time) {
 
 // Drained says, of a supernode that left, that it has no client any more, or
 // that there is no other supernode for them.
-func (m *Machine) Drained() bool { return len(m.clients) == 0 || m.table.slots.Len() == 0 }
+func (m *Machine) Drained() bool { return m.clients.len() == 0 || m.table.slots.Len() == 0 }
 
 // pick chooses up to n of list, all equally likely, in random order.
 func pick[T any](r *rand.Rand, n int, list []T) []T {

@@ -4,6 +4,6 @@ package overlay
 func (m *Machine) Sizes() map[string]int {
 	return map[string]int{
 		"hosts": len(m.hosts.hosts), "sessions": len(m.sessions), "members": len(m.table.members),
-		"clients": len(m.clients), "helped": len(m.swim.helped), "news": len(m.swim.news), "pings": len(m.swim.pings),
+		"clients": m.clients.len(), "helped": len(m.swim.helped), "news": len(m.swim.news), "pings": len(m.swim.pings),
 	}
 }

@@ -92,7 +92,7 @@ func (m *Machine) work(now time.Time) int {
 
 // load is what of the limits is used, in percent.
 func (m *Machine) load(now time.Time) uint32 {
-	return uint32(max(100*len(m.clients)/m.o.Limits.Clients, m.work(now), 0))
+	return uint32(max(100*m.clients.len()/m.o.Limits.Clients, m.work(now), 0))
 }
 
 // Load is what of this supernode's limits is used, in percent.
@@ -105,7 +105,7 @@ func (m *Machine) Sheds(now time.Time, s Service) bool {
 	}
 	switch s {
 	case Attaching:
-		return len(m.clients) >= m.o.Limits.Clients || m.work(now) >= busyLoad
+		return m.clients.len() >= m.o.Limits.Clients || m.work(now) >= busyLoad
 	case Searching:
 		return m.work(now) >= shedSearch
 	default:

@@ -116,7 +116,7 @@ type Machine struct {
 	table          table // of a supernode, as all below
 	membersChanged bool
 	swim           swim
-	clients        map[linnet.NodeID]*client
+	clients        *clients
 	reign          int       // how often it became one: alarms of earlier times are void
 	since          time.Time // of this time
 	leaving        bool
@@ -199,7 +199,7 @@ func (m *Machine) serve(now time.Time) error {
 	m.o.Role |= linnet.Supernode
 	m.reign++
 	m.since = now
-	m.clients = make(map[linnet.NodeID]*client)
+	m.clients = newClients()
 	m.remember(now)
 	if m.incarnation() != uint64(now.UnixMilli()) { // else the entry that is known is this one
 		if err := m.announce(now, max(m.incarnation()+1, uint64(now.UnixMilli()))); err != nil {
@@ -260,7 +260,7 @@ func (m *Machine) Up(now time.Time, node linnet.NodeID, addr netip.AddrPort) {
 // Down says that a session ended, or that it could not be opened.
 func (m *Machine) Down(now time.Time, node linnet.NodeID) {
 	delete(m.sessions, node)
-	delete(m.clients, node)
+	m.clients.remove(node)
 	if l := m.attach.find(node); l != nil {
 		m.lost(now, l)
 	}

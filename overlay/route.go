@@ -69,7 +69,7 @@ func (m *Machine) receivedForward(now time.Time, from linnet.NodeID, f *message.
 		return
 	}
 	f.Hops = min(f.Hops, message.MaxHops)
-	if c := m.clients[from]; c != nil {
+	if c := m.clients.get(from); c != nil {
 		if f.Source.Node != from || !c.forwards.Take(now, m.o.Limits.Forwards, m.o.Limits.ForwardBurst) {
 			return
 		}
@@ -92,11 +92,11 @@ func (m *Machine) route(now time.Time, from linnet.NodeID, f *message.Forward) {
 	}
 	next := *f
 	next.Hops--
-	if m.clients[target] != nil {
+	if m.clients.get(target) != nil {
 		m.emit(Send{target, &next})
 		return
 	}
-	if from != m.o.Self.Node && m.clients[from] == nil && (f.Hops < message.MaxHops-1 || m.Sheds(now, Forwarding)) {
+	if from != m.o.Self.Node && m.clients.get(from) == nil && (f.Hops < message.MaxHops-1 || m.Sheds(now, Forwarding)) {
 		// It went astray twice already: its location is old.
 		m.unroutable(from, f)
 		return
@@ -121,7 +121,7 @@ func (m *Machine) unroutable(hop linnet.NodeID, f *message.Forward) {
 	switch {
 	case source == m.o.Self.Node:
 		m.emit(Unrouted{f.Target.Node})
-	case m.clients[source] != nil:
+	case m.clients.get(source) != nil:
 		m.emit(Send{source, no})
 	default:
 		for _, node := range f.Source.Supernodes {
@@ -143,7 +143,7 @@ func (m *Machine) receivedUnroutable(from linnet.NodeID, msg *message.Unroutable
 	case !m.IsSupernode(from):
 	case msg.Source == m.o.Self.Node:
 		m.emit(Unrouted{msg.Target})
-	case m.clients[msg.Source] != nil:
+	case m.clients.get(msg.Source) != nil:
 		m.emit(Send{msg.Source, msg})
 	}
 }

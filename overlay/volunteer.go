@@ -253,7 +253,7 @@ func (m *Machine) dialled(now time.Time, from netip.AddrPort, msg *message.DialT
 // receivedDialBack finds somebody to try the address of a client. It has to be
 // the one that the client comes from: nobody is to be sent what he did not ask for.
 func (m *Machine) receivedDialBack(now time.Time, from linnet.NodeID, msg *message.DialBack) {
-	c := m.clients[from]
+	c := m.clients.get(from)
 	if c == nil || m.addrOf(from).Addr().Unmap() != msg.Addr.Addr().Unmap() || !c.forwards.Take(now, m.o.Limits.Forwards, m.o.Limits.ForwardBurst) {
 		return
 	}
@@ -348,16 +348,17 @@ func (m *Machine) recruit(now time.Time) {
 
 // ask asks one of the clients that could be a supernode to become one.
 func (m *Machine) ask(now time.Time, urgent bool) {
-	nodes := m.clientsWhere(func(c *client) bool { return c.able })
-	for _, node := range pick(m.o.Rand, 1, nodes) {
-		m.request(now, node, &message.BecomeSupernode{Urgent: urgent}, checkWait, func(_ time.Time, reply message.Message) {
-			if p, ok := reply.(*message.Promotion); ok && !p.Accepted {
-				if c := m.clients[node]; c != nil {
-					c.able = false // until it says so again
-				}
-			}
-		})
+	if len(m.clients.able) == 0 {
+		return
 	}
+	node := m.clients.able[m.o.Rand.IntN(len(m.clients.able))].node
+	m.request(now, node, &message.BecomeSupernode{Urgent: urgent}, checkWait, func(_ time.Time, reply message.Message) {
+		if p, ok := reply.(*message.Promotion); ok && !p.Accepted {
+			if c := m.clients.get(node); c != nil {
+				m.clients.setAble(c, false) // until it says so again
+			}
+		}
+	})
 }
 
 // meanLoad is the load of the supernodes that this one heard of, in percent.

@@ -35,7 +35,7 @@ type crowd struct {
 
 const (
 	batch        = 64               // datagrams read or written at once
-	window       = 48               // clients of a shard that are on their way: the supernode takes no more handshakes at once
+	window       = 12               // clients of a shard that are on their way: more would only wait, and the keep-alives behind them
 	maxPause     = time.Second / 50 // a shard looks up from its socket
 	socketBuffer = 4 << 20
 )
@@ -53,6 +53,8 @@ type shard struct {
 	clients []*client // that have begun
 	alarms  alarm.Queue[*client]
 	out     []ipv4.Message
+
+	behind bool // there is more to read, or to tick, than was
 
 	attach pace
 	coming int             // begun and not done
@@ -140,11 +142,15 @@ func (s *shard) run(ctx context.Context) error {
 			f(now)
 		default:
 		}
-		s.begin(now)
+		if !s.behind { // who is late already must not make others late
+			s.begin(now)
+		}
 		s.ask(now)
+		s.behind = true
 		for n := 0; n < batch; n++ { // between them the socket has to be read
 			c, ok := s.alarms.Pop(now)
 			if !ok {
+				s.behind = false
 				break
 			}
 			if c.wake.After(now) {
@@ -175,6 +181,7 @@ func (s *shard) read(in []ipv4.Message, until time.Time) error {
 	if err != nil {
 		return err
 	}
+	s.behind = s.behind || n == len(in)
 	now := time.Now()
 	var to ipv4.ControlMessage
 	for _, m := range in[:n] {

@@ -20,8 +20,9 @@ const (
 	maxCommands  = 32 // in one datagram
 	maxAddresses = 16 // own ones under which a datagram is tried
 	lookAgain    = 30 * time.Second
-	expireEvery  = 10 * time.Second // answers that are remembered
 	maxUDPErrors = 100 // in a row; some systems report those of earlier datagrams
+
+	expireEvery = 10 * time.Second // answers that are remembered
 )
 
 func (l *Link) readUDP() error {

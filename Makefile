@@ -13,7 +13,7 @@ QUICK   := -gcflags=modernc.org/...=-l
 
 export CGO_ENABLED ?= 0
 
-.PHONY: demo build test race lint fuzz bench bench-relay long clean
+.PHONY: demo build test race lint fuzz bench bench-relay bench-attach long clean
 
 demo: ## a whole network on this machine, one call, and where to go next
 	GOBIN="$(CURDIR)/bin" $(GO) install $(QUICK) modernc.org/sqlite/lib ./cmd/linnet
@@ -48,10 +48,15 @@ bench: ## the figures of docs/benchmarks.md
 bench-relay: build ## relays: ours, a plain forwarder, coturn from Debian (needs root once)
 	scripts/relay-table
 
+bench-attach: build ## what 100,000 attached nodes cost a supernode, and a million in its state machine
+	./bin/linnet bench attach --clients 100000 --seconds 60
+	LINNET_LONG=1 $(GO) test -count=1 -v -run MillionClients ./overlay
+
 long: ## soaks, kills and long fuzzing in full
 	$(MAKE) race
 	$(MAKE) fuzz FUZZTIME=60s
 	LINNET_LONG=1 $(GO) test -count=1 -timeout 60m ./...
+	$(MAKE) bench-attach
 
 clean:
 	rm -rf bin

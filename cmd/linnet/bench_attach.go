@@ -32,7 +32,9 @@ func (c *benchAttachCmd) Run(p *program) error {
 	if c.Publish == 0 {
 		o.Publish = -1
 	}
-	dial := func(ctx context.Context) (io.ReadWriteCloser, error) { return ownProcess(ctx, "bench", "attach", "--pipe") }
+	dial := func(ctx context.Context) (io.ReadWriteCloser, error) {
+		return ownProcess(ctx, "bench", "attach", "--pipe")
+	}
 	var said time.Time
 	r, err := load.Run(p.ctx, o, dial, func(what string, done, all int) {
 		if time.Since(said) > 5*time.Second {

@@ -29,6 +29,7 @@ type Options struct {
 	Publish float64       // the share that publishes a record; 0 means all, negative none
 	Idle    time.Duration // how long the keep-alives are measured; default 30 s
 	Lookups float64       // a second, while these are measured; 0 means 100
+	Quiet   time.Duration // that is waited before; 0 means 15 s: the keys before the upgrade live ten
 	Profile string        // a file for the supernode's heap, as pprof reads it; empty: none
 }
 
@@ -48,6 +49,9 @@ func (o *Options) fill() error {
 	o.Publish = min(max(o.Publish, 0), 1)
 	if o.Idle <= 0 {
 		o.Idle = 30 * time.Second
+	}
+	if o.Quiet <= 0 {
+		o.Quiet = 15 * time.Second
 	}
 	if o.Lookups <= 0 {
 		o.Lookups = 100

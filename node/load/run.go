@@ -25,8 +25,6 @@ import (
 const (
 	shards = 2 // a goroutine each: the supernode needs a core, too
 
-	// Until all is quiet: the keys before the upgrade live ten seconds, ciphers five more.
-	quietAfter = 20 * time.Second
 	attachMost = 2 * time.Hour
 
 	// A supernode invites as many in a second as fill its limit in a minute, which
@@ -214,7 +212,7 @@ func (b *bench) measure(ctx context.Context) (r Result, err error) {
 	if err := b.attachAll(ctx, before, &r); err != nil {
 		return r, err
 	}
-	if err := b.wait(ctx, quietAfter, "waiting for quiet"); err != nil {
+	if err := b.wait(ctx, b.o.Quiet, "waiting for quiet"); err != nil {
 		return r, err
 	}
 	quiet, err := b.server.ask(order{})

@@ -177,12 +177,16 @@ func divide(w *world) {
 // hit notes the moment from which recovery counts.
 func (w *world) hit() { w.blow = w.now }
 
-// measured sets the processors of supernodes to what was measured: one core does
-// 1,500 handshakes a second, and has to hold 100,000 clients. A client of the
-// run therefore stands for as many as 100,000 is more than the limit; what
+// perCore is how many clients a core can serve that has to take them all back
+// within minutes: what memory holds is more.
+const perCore = 30_000
+
+// measured sets the processors of supernodes to what was measured: one core
+// attaches 500 clients a second, and has to hold perCore of them. A client of the
+// run therefore stands for as many as that is more than the limit; what
 // passes between supernodes stands for itself.
 func (w *world) measured() {
-	w.handshake = measuredHandshake * 100_000 / int64(w.limit)
+	w.handshake = measuredHandshake * perCore / int64(w.limit)
 	for _, n := range w.nodes {
 		if n.serves() {
 			n.processor = w.handshake

@@ -243,6 +243,6 @@ func (w *world) add(account uint32, addr netip.AddrPort) *node {
 }
 
 func (w *world) limits(n *node) overlay.Limits {
-	// Five sixths of what its processor can do, see measured.
+	// Three quarters of what its processor can do, see measured.
 	return overlay.Limits{Clients: w.limit, Invitations: max(float64(w.limit)/80, 1)}
 }

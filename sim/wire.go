@@ -13,9 +13,10 @@ const (
 	sessionTimeout = int64(3 * time.Second) // of a handshake, or of what is never acknowledged
 	maxBacklog     = int64(2 * time.Second) // of a processor; what comes then is lost, as in a full socket
 
-	// Shares of a handshake that other things take of a processor: measured, see
-	// docs/benchmarks.md (570 microseconds; commands of a session 3 to 6).
-	measuredHandshake = int64(570 * time.Microsecond)
+	// What a client that attaches takes of a supernode's processor in all, as measured
+	// (docs/benchmarks.md): handshake, upgrade, attachment, record. Then the shares of
+	// it that other things take, with the kernel's work for them.
+	measuredHandshake = int64(2 * time.Millisecond)
 
 	commandShare = 100
 	probeShare   = 400

@@ -18,7 +18,7 @@ const (
 // Limits bound what a supernode does for others. A zero field means its default.
 type Limits struct {
 	Clients      int     // attached nodes: 1000
-	Invitations  float64 // probes answered with yes, a second, and twice as many at once: Clients / 60, 5 at least
+	Invitations  float64 // probes answered with yes, a second, and twice as many at once: Clients / 60, 5 at least and 400 at most, for one core takes 500
 	Commands     float64 // a second, of all that come in sessions: 20,000
 	Members      int     // supernodes known, dead ones included: 32768
 	Sessions     int     // peers whose address is remembered: twice Clients and Members
@@ -28,7 +28,7 @@ type Limits struct {
 
 func (l *Limits) defaults() {
 	set(&l.Clients, 1000)
-	set(&l.Invitations, max(float64(l.Clients)/60, 5))
+	set(&l.Invitations, min(max(float64(l.Clients)/60, 5), 400))
 	set(&l.Commands, 20_000)
 	set(&l.Members, 32768)
 	set(&l.Sessions, 2*(l.Clients+l.Members))

@@ -103,6 +103,14 @@ func (a *attaching) missing() int {
 	return n
 }
 
+// probed ends a probe. What is no longer used is no longer kept: there are
+// be a million of these in a simulation.
+func (a *attaching) probed(addr netip.AddrPort) {
+	if delete(a.probes, addr); len(a.probes) == 0 && !a.seeking {
+		a.probes = nil
+	}
+}
+
 func (a *attaching) underWay() bool {
 	return len(a.probes) > 0 || slices.ContainsFunc(a.links, func(l *link) bool { return l.state != attached })
 }
@@ -126,7 +134,7 @@ func (m *Machine) Attachments() []linnet.NodeID {
 // Supernodes is how many there are in the network, as far as this node can know.
 func (m *Machine) Supernodes() int {
 	if m.serving() {
-		return m.table.slots.Len()
+		return m.table.serving
 	}
 	n := 0
 	for _, l := range m.attach.links {
@@ -205,7 +213,7 @@ func (m *Machine) probe(now time.Time) (asked bool) {
 		m.emit(Probe{addr})
 		m.after(now, probeWait, func(now time.Time) {
 			if a.round == round && a.probes[addr] == h {
-				delete(a.probes, addr)
+				a.probed(addr)
 				h.failed()
 				m.step(now)
 			}
@@ -226,7 +234,7 @@ func (m *Machine) Probed(now time.Time, addr netip.AddrPort, rtt time.Duration, 
 	if h == nil {
 		return
 	}
-	delete(a.probes, addr)
+	a.probed(addr)
 	a.heard = a.heard || answer != nil
 	h.rtt = uint32(max(1, min(rtt.Microseconds(), math.MaxUint32)))
 	switch answer := answer.(type) {

@@ -255,7 +255,7 @@ func (m *Machine) Leave(now time.Time) {
 
 // Drained says, of a supernode that left, that it has no client any more, or
 // that there is no other supernode for them.
-func (m *Machine) Drained() bool { return m.clients.len() == 0 || m.table.slots.Len() == 0 }
+func (m *Machine) Drained() bool { return m.clients.len() == 0 || m.table.serving == 0 }
 
 // pick chooses up to n of list, all equally likely, in random order.
 func pick[T any](r *rand.Rand, n int, list []T) []T {

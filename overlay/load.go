@@ -121,5 +121,5 @@ func (m *Machine) full(now time.Time) bool {
 // arriving says that this supernode began just now and has not found the others
 // that it heard of: what it says of who exists would be wrong.
 func (m *Machine) arriving(now time.Time) bool {
-	return m.table.slots.Len() < 2 && now.Sub(m.since) < arriveFor && len(m.strangers()) > 0
+	return m.table.serving < 2 && now.Sub(m.since) < arriveFor && len(m.strangers()) > 0
 }

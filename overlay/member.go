@@ -68,11 +68,13 @@ func (x *member) introduction() message.Rumour {
 	return r
 }
 
-// table is all supernodes that this one knows, itself among them. Pointers into
-// it are good until the next put or drop.
+// table is all supernodes that this one knows, itself among them, and who of
+// them holds which slot. Pointers into it are good until the next put or drop.
 type table struct {
+	seats   Seats
 	members []member // in the order of their nodes
-	slots   Slots    // of those that serve
+	serving int      // of them
+	cache   map[Slot]cachedSlot
 }
 
 func (t *table) find(node linnet.NodeID) (int, bool) {
@@ -86,18 +88,43 @@ func (t *table) get(node linnet.NodeID) *member {
 	return nil
 }
 
-func (t *table) put(x *seat) *member {
-	i, ok := t.find(x.node)
-	if !ok {
+// put notes what is believed of a supernode, and says whether slots may have
+// other members now.
+func (t *table) put(x *seat, s State, since uint32) (moved bool) {
+	i, known := t.find(x.node)
+	if !known {
 		t.members = slices.Insert(t.members, i, member{})
 	}
-	t.members[i].seat = x
-	return &t.members[i]
+	m := &t.members[i]
+	before, served := m.seat, known && m.serves()
+	m.seat, m.state, m.since = x, s, since
+	switch serves := m.serves(); {
+	case served && serves && before.network == x.network && before.account == x.account, !served && !serves:
+		return false
+	case serves && !served:
+		t.serving++
+	case served && !serves:
+		t.serving--
+	}
+	t.changed(x)
+	return true
 }
 
-// drop removes those that no longer count, given the choice.
-func (t *table) drop(gone func(*member) bool) {
-	t.members = slices.DeleteFunc(t.members, func(x member) bool { return gone(&x) })
+// drop removes those that no longer count, given the choice, and says whether
+// slots may have other members now.
+func (t *table) drop(gone func(*member) bool) (moved bool) {
+	t.members = slices.DeleteFunc(t.members, func(x member) bool {
+		if !gone(&x) {
+			return false
+		}
+		if x.serves() {
+			t.serving--
+			t.changed(x.seat)
+			moved = true
+		}
+		return true
+	})
+	return moved
 }
 
 // random are up to n members that fit, each once, in random order. Most of a
@@ -178,8 +205,7 @@ func (m *Machine) remember(now time.Time) {
 			continue
 		}
 		if x := m.table.get(e.Node); x == nil || x.incarnation < e.Incarnation {
-			m.table.put(e.seat).since = 0
-			m.table.slots.put(e.seat)
+			m.table.put(e.seat, Alive, 0)
 		}
 	}
 	m.o.Members = nil
@@ -187,14 +213,7 @@ func (m *Machine) remember(now time.Time) {
 
 // enter puts what is now believed of a supernode into the table.
 func (m *Machine) enter(now time.Time, e *seat, s State) {
-	x := m.table.put(e)
-	x.state, x.since = s, m.tenths(now)
-	var moved bool
-	if x.serves() {
-		moved = m.table.slots.put(e)
-	} else {
-		moved = m.table.slots.Remove(e.node)
-	}
+	moved := m.table.put(e, s, m.tenths(now))
 	m.membersChanged = m.membersChanged || moved
 	m.mention(e.node)
 	if s == Suspect {
@@ -287,22 +306,16 @@ func (m *Machine) refute(now time.Time, accuser linnet.NodeID, incarnation uint6
 // sweepMembers forgets the long dead, and those whose certificate expired.
 func (m *Machine) sweepMembers(now time.Time) {
 	minute, ago := now.Unix()/60, m.tenths(now.Add(-forgetAfter))
-	m.table.drop(func(x *member) bool {
-		if x.node == m.o.Self.Node {
-			return false
-		}
-		expired := minute > int64(x.expires)
-		if expired && m.table.slots.Remove(x.node) {
-			m.membersChanged = true
-		}
-		return expired || !x.serves() && x.since < ago
+	moved := m.table.drop(func(x *member) bool {
+		return x.node != m.o.Self.Node && (minute > int64(x.expires) || !x.serves() && x.since < ago)
 	})
+	m.membersChanged = m.membersChanged || moved
 	m.whileServing(now, time.Minute, m.sweepMembers)
 }
 
 // Members are the supernodes that hold a slot, as this supernode knows them.
 // The caller must not change the slice.
-func (m *Machine) Members(slot Slot) []linnet.NodeID { return m.table.slots.Members(slot) }
+func (m *Machine) Members(slot Slot) []linnet.NodeID { return m.table.Members(slot) }
 
 // Serving are all supernodes that this one believes alive, in the order of their ids.
 func (m *Machine) Serving() []linnet.NodeID {

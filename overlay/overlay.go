@@ -161,7 +161,7 @@ func New(o Options) *Machine {
 		o:        o,
 		pending:  make(map[Token]pending),
 		sessions: make(map[linnet.NodeID]place),
-		table:    table{slots: Slots{Seats: o.Seats}},
+		table:    table{seats: o.Seats},
 	}
 }
 

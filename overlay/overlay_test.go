@@ -511,3 +511,22 @@ func TestIdleTraffic(t *testing.T) {
 		t.Errorf("%.0f bytes a second", perSecond)
 	}
 }
+
+// The first supernodes of a network are restarted, all of them, and know nobody
+// but each other; those that saw them leave greet them.
+func TestFirstSupernodesComeBack(t *testing.T) {
+	w := overlaytest.New(t, 80)
+	nodes := w.Supernodes(5)
+	w.Run(10 * time.Second)
+	for _, n := range nodes[:3] {
+		n.Machine.Leave(w.Now)
+		n.Pump()
+		w.Run(100 * time.Millisecond)
+		n.Kill()
+		clear(n.Disk)
+	}
+	for _, n := range nodes[:3] {
+		n.Start()
+	}
+	w.Until(time.Minute, "all know five", func() bool { return agree(w) && len(nodes[0].Machine.Serving()) == 5 })
+}

@@ -120,12 +120,18 @@ func accountOf(user linnet.UserName) uint32 {
 	return binary.BigEndian.Uint32(h[:4]) | 1
 }
 
-// Slots are the slots as one node sees them. The zero value has no supernodes.
-type Slots struct {
-	Seats Seats
+// Slots are the slots as somebody sees them who knows some supernodes. The zero
+// value has none.
+type Slots struct{ table }
 
-	seats []*seat // in the order of their nodes
-	cache map[Slot]cachedSlot
+// Add takes a supernode in, or notes its new address, and says whether that was news.
+func (s *Slots) Add(node linnet.NodeID, addr netip.Addr) bool {
+	return s.put(&seat{node: node, weight: weight(node), network: networkOf(addr)}, Alive, 0)
+}
+
+// Remove takes a supernode out, and says whether it was there.
+func (s *Slots) Remove(node linnet.NodeID) bool {
+	return s.drop(func(x *member) bool { return x.node == node })
 }
 
 // A cachedSlot stays true until a supernode comes or goes that scores floor or more.
@@ -134,76 +140,39 @@ type cachedSlot struct {
 	floor   uint64
 }
 
-// Add takes a supernode in, or notes its new address, and says whether that was news.
-func (s *Slots) Add(node linnet.NodeID, addr netip.Addr) bool {
-	return s.put(&seat{node: node, weight: weight(node), network: networkOf(addr)})
-}
-
-func (s *Slots) put(x *seat) bool {
-	i, found := s.find(x.node)
-	if found {
-		old := s.seats[i]
-		s.seats[i] = x
-		if old.network == x.network && old.account == x.account {
-			return false
-		}
-	} else {
-		s.seats = slices.Insert(s.seats, i, x)
-	}
-	s.changed(x)
-	return true
-}
-
-// Remove takes a supernode out, and says whether it was there.
-func (s *Slots) Remove(node linnet.NodeID) bool {
-	i, found := s.find(node)
-	if found {
-		x := s.seats[i]
-		s.seats = slices.Delete(s.seats, i, i+1)
-		s.changed(x)
-	}
-	return found
-}
-
-func (s *Slots) changed(x *seat) {
-	for slot, c := range s.cache {
+// changed forgets the slots that are affected by the coming or going of a supernode.
+func (t *table) changed(x *seat) {
+	for slot, c := range t.cache {
 		if score(slot, x.weight) >= c.floor {
-			delete(s.cache, slot)
+			delete(t.cache, slot)
 		}
 	}
 }
-
-func (s *Slots) find(node linnet.NodeID) (int, bool) {
-	return slices.BinarySearchFunc(s.seats, node, func(x *seat, n linnet.NodeID) int { return compareNodes(x.node, n) })
-}
-
-// Len is how many supernodes there are.
-func (s *Slots) Len() int { return len(s.seats) }
 
 // Members are the supernodes that hold the slot, the highest score first. The
 // caller must not change the slice.
 //
 // Of one network and of one account only so many have a seat as Seats says;
 // where that would leave seats empty, it yields.
-func (s *Slots) Members(slot Slot) []linnet.NodeID {
-	if c, ok := s.cache[slot]; ok {
+func (t *table) Members(slot Slot) []linnet.NodeID {
+	if c, ok := t.cache[slot]; ok {
 		return c.members
 	}
-	s.Seats.defaults()
-	c := cachedSlot{members: make([]linnet.NodeID, 0, min(SlotSize, len(s.seats)))}
-	for n := shortlist; !s.fill(&c, slot, n); n *= 8 {
+	t.seats.defaults()
+	c := cachedSlot{members: make([]linnet.NodeID, 0, min(SlotSize, t.serving))}
+	for n := shortlist; !t.fill(&c, slot, n); n *= 8 {
 		c.members = c.members[:0]
 	}
-	if s.cache == nil {
-		s.cache = make(map[Slot]cachedSlot)
+	if t.cache == nil {
+		t.cache = make(map[Slot]cachedSlot)
 	}
-	s.cache[slot] = c
+	t.cache[slot] = c
 	return c.members
 }
 
 // fill fills the seats of a slot from the n highest, and says whether those were enough.
-func (s *Slots) fill(c *cachedSlot, slot Slot, n int) bool {
-	list := s.highest(slot, n)
+func (t *table) fill(c *cachedSlot, slot Slot, n int) bool {
+	list := t.highest(slot, n)
 	var crowded []linnet.NodeID
 	taken := make(map[uint64]int, SlotSize)
 	for _, x := range list {
@@ -211,7 +180,7 @@ func (s *Slots) fill(c *cachedSlot, slot Slot, n int) bool {
 			return true
 		}
 		account := 1<<62 | uint64(x.account)
-		if taken[x.network] >= s.Seats.PerNetwork || x.account != 0 && taken[account] >= s.Seats.PerAccount {
+		if taken[x.network] >= t.seats.PerNetwork || x.account != 0 && taken[account] >= t.seats.PerAccount {
 			crowded = append(crowded, x.node)
 			continue
 		}
@@ -223,7 +192,7 @@ func (s *Slots) fill(c *cachedSlot, slot Slot, n int) bool {
 	if len(c.members) == SlotSize {
 		return true
 	}
-	if len(list) < len(s.seats) {
+	if len(list) < t.serving {
 		return false
 	}
 	c.members = append(c.members, crowded[:min(SlotSize, len(list))-len(c.members)]...)
@@ -232,27 +201,31 @@ func (s *Slots) fill(c *cachedSlot, slot Slot, n int) bool {
 }
 
 // highest are the n seats of the highest score; equal scores go by node.
-func (s *Slots) highest(slot Slot, n int) []*seat {
+func (t *table) highest(slot Slot, n int) []*seat {
 	type scored struct {
 		*seat
 		score uint64
 	}
-	top := make([]scored, 0, min(n, len(s.seats)))
-	for _, x := range s.seats {
-		c := scored{x, score(slot, x.weight)}
+	top := make([]scored, 0, min(n, t.serving))
+	for i := range t.members {
+		x := &t.members[i]
+		if !x.serves() {
+			continue
+		}
+		c := scored{x.seat, score(slot, x.weight)}
 		if len(top) == n {
 			if c.score <= top[n-1].score {
 				continue
 			}
 			top = top[:n-1]
 		}
-		i, _ := slices.BinarySearchFunc(top, c, func(a, b scored) int {
+		at, _ := slices.BinarySearchFunc(top, c, func(a, b scored) int {
 			if a.score >= b.score {
 				return -1
 			}
 			return 1
 		})
-		top = slices.Insert(top, i, c)
+		top = slices.Insert(top, at, c)
 	}
 	seats := make([]*seat, len(top))
 	for i := range top {
@@ -262,10 +235,10 @@ func (s *Slots) highest(slot Slot, n int) []*seat {
 }
 
 // Block are the supernodes that hold a slot of the block, in the order of their ids.
-func (s *Slots) Block(b Block) []linnet.NodeID {
+func (t *table) Block(b Block) []linnet.NodeID {
 	var nodes []linnet.NodeID
 	for i := range Slot(SlotsPerBlock) {
-		nodes = append(nodes, s.Members(Slot(b)*SlotsPerBlock+i)...)
+		nodes = append(nodes, t.Members(Slot(b)*SlotsPerBlock+i)...)
 	}
 	slices.SortFunc(nodes, compareNodes)
 	return slices.Compact(nodes)

@@ -77,7 +77,7 @@ func (m *Machine) startSwim(now time.Time) {
 // join greets supernodes until one is known. Who is the first of its network
 // goes on asking, ever more rarely, and serves meanwhile.
 func (m *Machine) join(now time.Time, wait time.Duration) {
-	if m.table.slots.Len() > 1 {
+	if m.table.serving > 1 {
 		return
 	}
 	for _, node := range pick(m.o.Rand, introduced, m.strangers()) {
@@ -87,7 +87,9 @@ func (m *Machine) join(now time.Time, wait time.Duration) {
 }
 
 // strangers are supernodes that there are or were, and that do not count here:
-// the dead, and first supernodes and hosts that this one lost sight of.
+// the dead, and first supernodes and hosts that this one lost sight of. A first
+// supernode that left is one, too: it may be back and know nobody but the others
+// that all nodes begin with.
 func (m *Machine) strangers() []linnet.NodeID {
 	var nodes []linnet.NodeID
 	for i := range m.table.members {
@@ -104,7 +106,9 @@ func (m *Machine) strangers() []linnet.NodeID {
 		unknown(h)
 	}
 	for _, h := range m.bootstrap {
-		if m.hosts.get(h.Node) == nil {
+		if x := m.table.get(h.Node); x != nil && x.state == Left {
+			nodes = append(nodes, h.Node)
+		} else if m.hosts.get(h.Node) == nil {
 			unknown(h)
 		}
 	}
@@ -225,7 +229,7 @@ func (m *Machine) receivedSwim(now time.Time, from linnet.NodeID, msg message.Me
 		switch {
 		case inside:
 			m.tellBlock(now, node)
-		case compared && (m.table.slots.Len() <= fewMembers || len(learnt) >= divided && m.joined(now)):
+		case compared && (m.table.serving <= fewMembers || len(learnt) >= divided && m.joined(now)):
 			m.publish(now, node)
 		}
 	}

@@ -306,7 +306,7 @@ func (m *Machine) resign(now time.Time) {
 	m.o.Role &^= linnet.Supernode
 	m.leaving = false
 	m.reign++
-	m.clients, m.table, m.swim = nil, table{slots: Slots{Seats: m.o.Seats}}, swim{}
+	m.clients, m.table, m.swim = nil, table{seats: m.o.Seats}, swim{}
 	m.emit(RoleChanged{m.o.Role})
 	m.seek(now)
 }
@@ -316,7 +316,7 @@ func (m *Machine) resign(now time.Time) {
 // of them together ask for about what is missing.
 func (m *Machine) recruit(now time.Time) {
 	mean := m.meanLoad(now)
-	few := m.table.slots.Len() < SlotSize
+	few := m.table.serving < SlotSize
 	urgent := m.refusals >= urgentRefusals && mean >= busyLoad
 	m.refusals = 0
 	share := float64(mean-wantTarget) / wantTarget

@@ -10,27 +10,27 @@ import "time"
 // A Queue holds alarms in the order of their moments; those of the same moment
 // ring in the order in which they were set. The zero value is empty.
 type Queue[K any] struct {
-	heap []alarm[K]
-	set  uint64 // alarms set so far
+	heap  []alarm[K]
+	epoch time.Time // the first moment that was set; moments are kept as their distance from it
+	set   uint64    // alarms set so far
 }
 
+// An alarm is small: a machine has a dozen, and there may be a million machines.
 type alarm[K any] struct {
-	at  time.Time
+	at  time.Duration
 	seq uint64
 	key K
 }
 
-func (a *alarm[K]) before(b *alarm[K]) bool {
-	if !a.at.Equal(b.at) {
-		return a.at.Before(b.at)
-	}
-	return a.seq < b.seq
-}
+func (a *alarm[K]) before(b *alarm[K]) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
 
 // Set adds an alarm.
 func (q *Queue[K]) Set(at time.Time, key K) {
+	if q.set == 0 {
+		q.epoch = at
+	}
 	q.set++
-	q.heap = append(q.heap, alarm[K]{at, q.set, key})
+	q.heap = append(q.heap, alarm[K]{at.Sub(q.epoch), q.set, key})
 	for i := len(q.heap) - 1; i > 0; {
 		up := (i - 1) / 2
 		if !q.heap[i].before(&q.heap[up]) {
@@ -49,12 +49,12 @@ func (q *Queue[K]) Next() time.Time {
 	if len(q.heap) == 0 {
 		return time.Time{}
 	}
-	return q.heap[0].at
+	return q.epoch.Add(q.heap[0].at)
 }
 
 // Pop takes the first alarm that is due.
 func (q *Queue[K]) Pop(now time.Time) (key K, ok bool) {
-	if len(q.heap) == 0 || q.heap[0].at.After(now) {
+	if len(q.heap) == 0 || q.heap[0].at > now.Sub(q.epoch) {
 		return key, false
 	}
 	key = q.heap[0].key

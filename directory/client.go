@@ -25,6 +25,7 @@ type ClientOptions struct {
 	Overlay Attachment
 	SlotOf  overlay.SlotFunc // nil means overlay.SlotOf
 	Rand    *rand.Rand       // not for secrets
+	Open    opener           // nil means OpenRecord
 
 	Sequence uint64 // of the last record that this device published; its clock may have gone back since
 }
@@ -42,6 +43,9 @@ type Client struct {
 func NewClient(o ClientOptions) *Client {
 	if o.SlotOf == nil {
 		o.SlotOf = overlay.SlotOf
+	}
+	if o.Open == nil {
+		o.Open = openIn(o.Trust)
 	}
 	return &Client{o: o, publish: publishing{sequence: o.Sequence}, lookups: make(map[Lookup]*search)}
 }
@@ -81,7 +85,7 @@ type Found struct {
 
 // Errors of Found, NotPublished and Withdrawn.
 var (
-	ErrNotFound    = errors.New("nobody of that name was online in the last three days")
+	ErrNotFound    = errors.New("nobody of that name was online for as long as the network remembers")
 	ErrUnconfirmed = errors.New("it could not be confirmed that there is nobody of that name")
 	ErrNotAttached = errors.New("not connected to any supernode")
 	ErrNoAnswer    = errors.New("no supernode answered")
@@ -312,7 +316,7 @@ func (c *Client) hear(now time.Time, id Lookup, s *search, reply message.Message
 	}
 	if result, ok := reply.(*message.SearchResult); ok {
 		s.answers++
-		for _, r := range openHits(c.o.Trust, now, s.user, result) {
+		for _, r := range openHits(c.o.Open, now, s.user, result) {
 			newest(s.best, r)
 		}
 		known, supernodes := c.o.Overlay.Hosts(), c.o.Overlay.Supernodes()

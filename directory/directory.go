@@ -34,11 +34,10 @@ import (
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
-// The life of a record.
+// The life of a record; how long it is kept is the policy's, overlay.Trust.Records.
 const (
 	RefreshEvery = 10 * time.Minute // while its device is online
 	FreshFor     = 12 * time.Minute // older ones count as "not online"
-	KeepFor      = 72 * time.Hour
 
 	maxSkew = 10 * time.Minute // of two clocks
 )

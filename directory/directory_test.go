@@ -223,7 +223,7 @@ func TestOfflineAndForgotten(t *testing.T) {
 	if f.Err != nil || len(f.Records) != 1 || f.Records[0].Reachable(w.Now) || !f.Records[0].Online {
 		t.Errorf("carol vanished: %v, %+v", f.Err, f.Records)
 	}
-	w.Run(directory.KeepFor)
+	w.Run(overlay.KeepRecords)
 	for _, user := range []linnet.UserName{"bob", "carol"} {
 		if f, _ := w.lookup(alice, user, false); !errors.Is(f.Err, directory.ErrNotFound) {
 			t.Errorf("%s after three days: %v, %d records", user, f.Err, len(f.Records))
@@ -234,6 +234,30 @@ func TestOfflineAndForgotten(t *testing.T) {
 			if key == "record "+bob.ID().String() {
 				t.Errorf("%s still has bob on disk", n.Name)
 			}
+		}
+	}
+}
+
+// A network whose policy says so forgets sooner: its members on their disks, and
+// its clients whatever a member still holds.
+func TestPolicySaysHowLongRecordsAreKept(t *testing.T) {
+	const hour = time.Hour
+	w := newNetwork(t, 9)
+	w.Trust.Records = hour
+	w.supernodes(3)
+	alice, bob := w.online("alice"), w.online("bob")
+	bob.Kill()
+	w.Run(hour - 10*time.Minute)
+	if f, _ := w.lookup(alice, "bob", false); f.Err != nil || len(f.Records) != 1 {
+		t.Errorf("within the hour: %v, %d records", f.Err, len(f.Records))
+	}
+	w.Run(20 * time.Minute)
+	if f, _ := w.lookup(alice, "bob", false); !errors.Is(f.Err, directory.ErrNotFound) {
+		t.Errorf("after an hour: %v, %d records", f.Err, len(f.Records))
+	}
+	for n := range w.shelves {
+		if _, kept := n.Disk["record "+bob.ID().String()]; kept {
+			t.Errorf("%s still has bob on disk", n.Name)
 		}
 	}
 }

@@ -100,6 +100,14 @@ func (r *Record) sign(k suite.Keys) ([]byte, error) {
 	return suite.SignProfile(k, r.Certificate, &profileBody{r.Location, status, r.NAT, r.Capabilities, r.Sequence, at})
 }
 
+// An opener reads records and checks them as OpenRecord does. A simulation of
+// thousands of nodes reads a record that many of them hold once.
+type opener = func(b []byte, now time.Time) (*Record, error)
+
+func openIn(t overlay.Trust) opener {
+	return func(b []byte, now time.Time) (*Record, error) { return OpenRecord(t, b, now) }
+}
+
 // OpenRecord reads a record and checks its certificate, signature and bounds.
 func OpenRecord(t overlay.Trust, b []byte, now time.Time) (*Record, error) {
 	r, err := openRecord(t, b, now)
@@ -122,7 +130,7 @@ func openRecord(t overlay.Trust, b []byte, now time.Time) (*Record, error) {
 		return nil, errOtherNode
 	case cert.User.IsNode():
 		return nil, errNoUser
-	case body.Time > uint64(now.Add(maxSkew).UnixMilli()), body.Time < uint64(now.Add(-KeepFor).UnixMilli()):
+	case body.Time > uint64(now.Add(maxSkew).UnixMilli()), body.Time < uint64(now.Add(-t.Keep()).UnixMilli()):
 		return nil, errTime
 	}
 	return &Record{
@@ -154,6 +162,9 @@ func peekRecord(t overlay.Trust, b []byte) (node linnet.NodeID, ok bool) {
 	ok = err == nil && message.Unmarshal(signed.Body, &body) == nil
 	return body.Location.Node, ok
 }
+
+// Raw is the wire form of a record that was opened. The caller must not change it.
+func (r *Record) Raw() []byte { return r.raw }
 
 // Node is the device.
 func (r *Record) Node() linnet.NodeID { return r.Location.Node }

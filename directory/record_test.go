@@ -54,7 +54,7 @@ func TestRecord(t *testing.T) {
 		"another device's certificate": func(r *directory.Record) { r.Certificate = other.Certificate },
 		"another device's location":    func(r *directory.Record) { r.Location.Node = other.Node },
 		"from the future":              func(r *directory.Record) { r.Time = w.Now.Add(time.Hour) },
-		"long forgotten":               func(r *directory.Record) { r.Time = w.Now.Add(-directory.KeepFor - time.Hour) },
+		"long forgotten":               func(r *directory.Record) { r.Time = w.Now.Add(-overlay.KeepRecords - time.Hour) },
 		"too long":                     func(r *directory.Record) { r.Certificate = make([]byte, directory.MaxRecord) },
 	} {
 		t.Run(name, func(t *testing.T) {

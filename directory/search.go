@@ -166,7 +166,7 @@ func (s *Supernode) hear(now time.Time, l *lookup, node linnet.NodeID, reply mes
 	}
 	if result, ok := reply.(*message.SearchResult); ok {
 		answered := false
-		for _, r := range openHits(s.o.Trust, now, l.user, result) {
+		for _, r := range openHits(s.o.Open, now, l.user, result) {
 			answered = true
 			newest(l.best, r)
 		}
@@ -263,10 +263,10 @@ func (s *Supernode) answer(l *lookup, a asker) {
 }
 
 // openHits are the hits of a result that are records of the user.
-func openHits(t overlay.Trust, now time.Time, user linnet.UserName, result *message.SearchResult) []*Record {
+func openHits(open opener, now time.Time, user linnet.UserName, result *message.SearchResult) []*Record {
 	var records []*Record
 	for _, hit := range result.Hits[:min(len(result.Hits), maxDevices)] {
-		r, err := OpenRecord(t, hit.Record, now)
+		r, err := open(hit.Record, now)
 		if err != nil {
 			break // a liar: the rest is not worth a look
 		}

@@ -22,6 +22,7 @@ const (
 // for. The records themselves are on disk.
 type store struct {
 	room  int
+	keep  time.Duration             // that a record is kept which nobody refreshes
 	users map[linnet.UserName]*held // the first of each one's devices, see held.next
 	nodes map[linnet.NodeID]*held
 	order held                 // a ring: after it the longest unchanged, before it the latest
@@ -63,8 +64,8 @@ func (h *held) reachable(now time.Time) bool {
 }
 
 // over says that the record is past its time.
-func (h *held) over(now time.Time) bool {
-	return now.UnixMilli()-h.time > KeepFor.Milliseconds() || now.Unix() > 60*int64(h.expires) ||
+func (h *held) over(now time.Time, keep time.Duration) bool {
+	return now.UnixMilli()-h.time > keep.Milliseconds() || now.Unix() > 60*int64(h.expires) ||
 		h.strayed != 0 && now.Unix()-int64(h.strayed) > int64(strayFor/time.Second)
 }
 
@@ -78,9 +79,9 @@ const (
 	hasty          // its device writes too often
 )
 
-func newStore(room int) *store {
+func newStore(room int, keep time.Duration) *store {
 	s := &store{
-		room: room, users: make(map[linnet.UserName]*held), nodes: make(map[linnet.NodeID]*held),
+		room: room, keep: keep, users: make(map[linnet.UserName]*held), nodes: make(map[linnet.NodeID]*held),
 		slots: make(map[overlay.Slot]int),
 	}
 	s.order.before, s.order.after = &s.order, &s.order
@@ -187,7 +188,7 @@ func (s *store) remove(h *held) {
 // sweep removes what is past its time, and says which.
 func (s *store) sweep(now time.Time) (gone []linnet.NodeID) {
 	for h := range s.all {
-		if h.over(now) {
+		if h.over(now, s.keep) {
 			gone = append(gone, h.node)
 			s.remove(h)
 		}

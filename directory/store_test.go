@@ -23,7 +23,7 @@ func shelfRecord(user linnet.UserName, device int, sequence uint64, at time.Time
 }
 
 func TestNewestSequenceWins(t *testing.T) {
-	s := newStore(10)
+	s := newStore(10, overlay.KeepRecords)
 	for i, tt := range []struct {
 		sequence uint64
 		want     verdict
@@ -36,7 +36,7 @@ func TestNewestSequenceWins(t *testing.T) {
 }
 
 func TestDeviceThatWritesTooOften(t *testing.T) {
-	s := newStore(10)
+	s := newStore(10, overlay.KeepRecords)
 	written := 0
 	for i := range 100 {
 		if v, _ := s.put(t0, shelfRecord("bob", 1, uint64(i+1), t0), 3); v == stored {
@@ -52,7 +52,7 @@ func TestDeviceThatWritesTooOften(t *testing.T) {
 }
 
 func TestDevicesOfOneUser(t *testing.T) {
-	s := newStore(100)
+	s := newStore(100, overlay.KeepRecords)
 	for i := range 20 {
 		at := t0.Add(time.Duration(i) * time.Second)
 		if v, gone := s.put(at, shelfRecord("bob", i, 1, at), 3); v != stored || (len(gone) == 1) != (i >= maxDevices) {
@@ -69,7 +69,7 @@ func TestDevicesOfOneUser(t *testing.T) {
 
 // Who is online is not pushed out by a crowd; who is not, is.
 func TestRoom(t *testing.T) {
-	s := newStore(10)
+	s := newStore(10, overlay.KeepRecords)
 	for i := range 10 {
 		s.put(t0, shelfRecord(linnet.UserName(fmt.Sprint("user", i)), i, 1, t0), 3)
 	}
@@ -84,8 +84,8 @@ func TestRoom(t *testing.T) {
 }
 
 func TestSweep(t *testing.T) {
-	s := newStore(10)
-	s.put(t0, shelfRecord("old", 1, 1, t0.Add(-KeepFor)), 1)
+	s := newStore(10, overlay.KeepRecords)
+	s.put(t0, shelfRecord("old", 1, 1, t0.Add(-overlay.KeepRecords)), 1)
 	s.put(t0, shelfRecord("young", 2, 1, t0), 2)
 	s.put(t0, shelfRecord("stray", 3, 1, t0), 3)
 	s.nodes[linnet.NodeID{0, 3, 1}].strayed = uint32(t0.Unix())

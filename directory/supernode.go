@@ -24,6 +24,7 @@ type SupernodeOptions struct {
 	Trust  overlay.Trust
 	Seats  Seats
 	SlotOf overlay.SlotFunc // nil means overlay.SlotOf
+	Open   opener           // nil means OpenRecord
 
 	Records  int     // on the shelf: 100,000
 	Busy     int     // searches, writes, reads or answers in memory at once: 4096 of each
@@ -53,6 +54,9 @@ func NewSupernode(o SupernodeOptions) *Supernode {
 	if o.SlotOf == nil {
 		o.SlotOf = overlay.SlotOf
 	}
+	if o.Open == nil {
+		o.Open = openIn(o.Trust)
+	}
 	for _, x := range []struct {
 		v     *int
 		value int
@@ -70,7 +74,7 @@ func NewSupernode(o SupernodeOptions) *Supernode {
 		}
 	}
 	return &Supernode{
-		o: o, store: newStore(o.Records), members: make(map[overlay.Slot][]linnet.NodeID),
+		o: o, store: newStore(o.Records, o.Trust.Keep()), members: make(map[overlay.Slot][]linnet.NodeID),
 		lookups: make(map[linnet.UserName]*lookup), rates: make(rates),
 		reading: make(map[uint64]func(time.Time, [][]byte)),
 	}
@@ -84,7 +88,7 @@ const (
 // Start begins with the records that were on disk. What is past its time is forgotten at once.
 func (s *Supernode) Start(now time.Time, records [][]byte) {
 	for _, b := range records {
-		if r, err := OpenRecord(s.o.Trust, b, now); err == nil {
+		if r, err := s.o.Open(b, now); err == nil {
 			s.put(now, r)
 		} else if node, ok := peekRecord(s.o.Trust, b); ok {
 			s.emit(Forget{node})
@@ -126,7 +130,7 @@ func (s *Supernode) receivedStore(now time.Time, from linnet.NodeID, id uint16, 
 		s.emit(overlay.Respond{To: from, ID: id, Message: &message.Stored{Sequence: h.sequence, Copies: 1}})
 		return
 	}
-	r, err := OpenRecord(s.o.Trust, msg.Record, now)
+	r, err := s.o.Open(msg.Record, now)
 	if err != nil || !member && r.Node() != from {
 		s.refuse(from, id, message.FailureInvalid, "not a valid record of yours")
 		return

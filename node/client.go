@@ -69,7 +69,7 @@ func (n *Node) Lookup(ctx context.Context, user linnet.UserName) (linnet.Listing
 	select {
 	case a := <-answers:
 		if a.err == nil && len(a.listing.Devices) == 0 {
-			a.err = &linnet.Error{Code: linnet.CodeNotFound, Text: fmt.Sprintf("nobody called %s was seen within 72 hours", user), Hint: "check the spelling"}
+			a.err = &linnet.Error{Code: linnet.CodeNotFound, Text: fmt.Sprintf("nobody called %s was seen within %d hours", user, n.network.get().Policy.Records), Hint: "check the spelling"}
 		}
 		return a.listing, a.err
 	case <-ctx.Done():

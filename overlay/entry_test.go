@@ -147,3 +147,12 @@ func TestEntryVector(t *testing.T) {
 		t.Errorf("OpenEntry = %+v, %v", opened, err)
 	}
 }
+
+func TestTrustInReadsThePolicy(t *testing.T) {
+	for hours, want := range map[uint32]time.Duration{0: overlay.KeepRecords, 5: 5 * time.Hour} {
+		trust, err := overlay.TrustIn(&suite.Descriptor{Suite: suite.ModernName, Policy: suite.Policy{Records: hours}})
+		if err != nil || trust.Keep() != want {
+			t.Errorf("%d hours: %v, %v", hours, trust.Keep(), err)
+		}
+	}
+}

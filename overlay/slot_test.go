@@ -162,6 +162,36 @@ func TestTwoSeatsPerPrefix(t *testing.T) {
 	}
 }
 
+// How many seats of a slot one network and one account may have is the policy's.
+func TestSeatsOfThePolicy(t *testing.T) {
+	for _, limit := range []int{1, 3} {
+		s := Slots{table{seats: Seats{PerNetwork: limit, PerAccount: limit}}}
+		for i := range 40 {
+			x := &seat{node: testNode(i), weight: weight(testNode(i)), network: networkOf(spreadAddr(i))}
+			switch {
+			case i < 10:
+				x.network = 1
+			case i < 20:
+				x.account = 1
+			}
+			s.put(x, Alive, 0)
+		}
+		most := [2]int{}
+		for slot := range Slot(200) {
+			held := [2]int{}
+			for _, m := range s.Members(slot) {
+				if m[1] < 20 {
+					held[m[1]/10]++
+				}
+			}
+			most[0], most[1] = max(most[0], held[0]), max(most[1], held[1])
+		}
+		if most != [2]int{limit, limit} {
+			t.Errorf("%v seats of one network and of one account, want %d", most, limit)
+		}
+	}
+}
+
 func TestBlock(t *testing.T) {
 	var s Slots
 	for i := range 30 {

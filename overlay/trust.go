@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -20,10 +21,19 @@ type Trust struct {
 	// Admit says who may have roles: the network's policy, Hosted or Open. nil
 	// admits everybody.
 	Admit func(*suite.Certificate, linnet.Role) bool
+	// Records is how long a device record is kept that nobody refreshes: the
+	// network's policy. Zero means KeepRecords.
+	Records time.Duration
 	// Entry, if not nil, does the work of OpenEntry: a simulation of thousands of
 	// nodes checks the entry that they all have once.
 	Entry func(b []byte, now time.Time) (*Entry, error)
 }
+
+// KeepRecords is how long a device record is kept unless the policy says otherwise.
+const KeepRecords = 72 * time.Hour
+
+// Keep is how long a device record is kept that nobody refreshes.
+func (t Trust) Keep() time.Duration { return cmp.Or(t.Records, KeepRecords) }
 
 // TrustIn is the Trust that a network's descriptor gives.
 func TrustIn(d *suite.Descriptor) (Trust, error) {
@@ -31,7 +41,10 @@ func TrustIn(d *suite.Descriptor) (Trust, error) {
 	if err != nil {
 		return Trust{}, err
 	}
-	return Trust{Certificate: d.OpenCertificate, Verify: s.Verify, Profiles: d.Suite == suite.ClassicName}, nil
+	return Trust{
+		Certificate: d.OpenCertificate, Verify: s.Verify, Profiles: d.Suite == suite.ClassicName,
+		Records: time.Duration(d.Policy.Records) * time.Hour,
+	}, nil
 }
 
 // An Identity is what a node proves who it is with.

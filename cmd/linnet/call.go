@@ -231,7 +231,7 @@ func outcomeError(r *linnet.CallRecord) error {
 		linnet.OutcomeBusy:      {Code: linnet.CodeBusy, Text: fmt.Sprintf("%s is in another call", r.Peer), Hint: "try again later"},
 		linnet.OutcomeRejected:  {Code: linnet.CodeRejected, Text: fmt.Sprintf("%s declined", r.Peer)},
 		linnet.OutcomeOffline:   {Code: linnet.CodeOffline, Text: fmt.Sprintf("%s is not online", r.Peer)},
-		linnet.OutcomeNotFound:  {Code: linnet.CodeNotFound, Text: fmt.Sprintf("nobody called %s was seen within 72 hours", r.Peer), Hint: "check the spelling"},
+		linnet.OutcomeNotFound:  {Code: linnet.CodeNotFound, Text: fmt.Sprintf("nobody called %s was seen lately", r.Peer), Hint: "check the spelling"},
 		linnet.OutcomeLost:      {Code: linnet.CodeLost, Text: fmt.Sprintf("the call with %s broke: their side or the network went away", r.Peer)},
 		linnet.OutcomeFailed:    {Code: linnet.CodeFailed, Text: fmt.Sprintf("the call with %s failed", r.Peer), Hint: "`linnet up -v` tells more"},
 	}

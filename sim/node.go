@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"bytes"
-	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -67,35 +65,6 @@ type node struct {
 	processor int64 // nanoseconds that a handshake takes; 0: nothing takes any time
 }
 
-// A shelf is the records that a supernode has on its disk.
-type shelf map[linnet.NodeID][]byte
-
-func (s *shelf) put(node linnet.NodeID, record []byte) {
-	if *s == nil {
-		*s = make(shelf)
-	}
-	(*s)[node] = record
-}
-
-func (s *shelf) remove(node linnet.NodeID) { delete(*s, node) }
-
-func (s shelf) read(nodes []linnet.NodeID) (list [][]byte) {
-	for _, node := range nodes {
-		if record, ok := s[node]; ok {
-			list = append(list, record)
-		}
-	}
-	return list
-}
-
-func (s shelf) records() [][]byte {
-	var list [][]byte
-	for _, node := range slices.SortedFunc(maps.Keys(s), func(a, b linnet.NodeID) int { return bytes.Compare(a[:], b[:]) }) {
-		list = append(list, s[node])
-	}
-	return list
-}
-
 type opening struct {
 	peer  uint32
 	since int64
@@ -108,6 +77,7 @@ type outgoing struct {
 	part  part
 	id    uint16
 	token overlay.Token
+	legs  uint8 // of the event that it was sent in, if it waits for a session
 }
 
 type asked struct {
@@ -168,6 +138,7 @@ func (w *world) start(n *node) {
 	if !n.supernode {
 		n.client = directory.NewClient(directory.ClientOptions{
 			Self: w.identity(n), Trust: w.trust, Overlay: n.machine, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), uint64(n.index))), Sequence: n.sequence,
+			Open: w.library.open,
 		})
 		n.client.Publish(w.time(), directory.Status{})
 	}
@@ -176,7 +147,7 @@ func (w *world) start(n *node) {
 
 // serve gives a node that is a supernode now its shelf.
 func (w *world) serve(n *node) {
-	n.member = directory.NewSupernode(directory.SupernodeOptions{Self: w.identity(n), Trust: w.trust, Seats: n.machine})
+	n.member = directory.NewSupernode(directory.SupernodeOptions{Self: w.identity(n), Trust: w.trust, Seats: n.machine, Open: w.library.open})
 	n.member.Start(w.time(), n.shelf.records())
 	n.processor = w.handshake
 	w.supernodes++
@@ -328,11 +299,11 @@ func (w *world) effect(n *node, p part, e overlay.Effect) {
 	case overlay.RoleChanged:
 		w.changeRole(n, e.Role)
 	case directory.Persist:
-		n.shelf.put(e.Node, e.Record)
+		w.persist(n, e)
 	case directory.Forget:
-		n.shelf.remove(e.Node)
+		delete(n.shelf, w.byID[e.Node])
 	case directory.ReadRecords:
-		n.member.Read(w.time(), e.Token, n.shelf.read(e.Nodes))
+		n.member.Read(w.time(), e.Token, w.read(n, e.Nodes))
 	case directory.Unanswered:
 		n.machine.Doubt(w.time(), e.Node)
 	case directory.Published:
@@ -344,6 +315,26 @@ func (w *world) effect(n *node, p part, e overlay.Effect) {
 	case directory.Found:
 		w.found(n, e)
 	}
+}
+
+// persist puts a record on the disk of a supernode.
+func (w *world) persist(n *node, e directory.Persist) {
+	r, err := w.library.open(e.Record, w.time())
+	if err != nil {
+		w.fail("%s keeps a bad record: %v", n.id.Short(), err)
+		return
+	}
+	n.shelf.put(w.byID[e.Node], r)
+}
+
+// read gives records from the disk of a supernode.
+func (w *world) read(n *node, devices []linnet.NodeID) (list [][]byte) {
+	for _, node := range devices {
+		if r, ok := n.shelf[w.byID[node]]; ok {
+			list = append(list, r.Raw())
+		}
+	}
+	return list
 }
 
 // count notes that a client has so many attachments now.

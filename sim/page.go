@@ -114,7 +114,7 @@ svg{width:100%;margin:.6em 0}text{font-size:11px;fill:#555}.title{font-size:14px
 <p>{{.About}}. {{.Nodes}} nodes, {{.Supernodes}} supernodes, seed {{.Seed}}{{if .Naive}}, without shedding and back-off{{end}}. The scenario begins at the dashed line.</p>
 {{range .Failed}}<p class="bad">{{.}}</p>{{else}}<p class="good">The network stood it.</p>{{end}}
 <table>
-<tr><td>Lookups</td><td>{{.Lookup.Count}}, of which {{printf "%.4f" .Lookup.Success}} succeeded; {{printf "%.0f" .Lookup.P50}} ms median, {{printf "%.0f" .Lookup.P99}} ms at the 99th percentile, {{printf "%.1f" .Lookup.Messages}} messages</td></tr>
+<tr><td>Lookups</td><td>{{.Lookup.Count}}, of which {{printf "%.4f" .Lookup.Success}} succeeded; {{printf "%.0f" .Lookup.P50}} ms median, {{printf "%.0f" .Lookup.P99}} ms and {{.Lookup.Trips}} round trips at the 99th percentile, {{printf "%.1f" .Lookup.Messages}} messages</td></tr>
 <tr><td>Attached</td><td>{{printf "%.4f" .Attached.Min}} at worst, {{printf "%.4f" .Attached.Final}} in the end; 99 % again after {{printf "%.0f" .Attached.Recovered}} s</td></tr>
 <tr><td>Clients of a supernode</td><td>{{printf "%.0f" .Load.Mean}} in the mean, {{printf "%.0f" .Load.Max}} at most, limit {{.Load.Limit}}; {{.Lost}} supernodes lost to their load</td></tr>
 <tr><td>Traffic of a client</td><td>{{printf "%.1f" .Bytes}} bytes/s</td></tr>

@@ -26,12 +26,12 @@ const (
 // so there is one struct for all kinds.
 type event struct {
 	at   int64 // nanoseconds since the run began
-	seq  uint64
 	kind kind
 
 	reply  bool
-	queued bool // it has waited for the processor
-	part   part // of a command: whose request it is, or was
+	queued bool  // it has waited for the processor
+	legs   uint8 // journeys that led to it, one after the other
+	part   part  // of a command: whose request it is, or was
 	id     uint16
 	life   uint32 // of the node, when the event was made: an event of an earlier life is void
 	peer   uint32 // the other node
@@ -42,12 +42,20 @@ type event struct {
 
 // A queue is the events to come, the first on top of a heap of four branches.
 type queue struct {
-	heap []*event
+	heap []planned
 	seq  uint64
 	free []*event
 }
 
-func (q *queue) before(a, b *event) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
+// planned is an event in the queue, with what orders it: comparing events where
+// they lie would miss the processor's cache each time.
+type planned struct {
+	at  int64
+	seq uint64
+	*event
+}
+
+func (a *planned) before(b *planned) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
 
 // make gives an event to fill in.
 func (q *queue) make(k kind, at int64, node uint32) *event {
@@ -63,35 +71,41 @@ func (q *queue) make(k kind, at int64, node uint32) *event {
 
 func (q *queue) push(e *event) {
 	q.seq++
-	e.seq = q.seq
-	q.heap = append(q.heap, e)
-	for i := len(q.heap) - 1; i > 0; {
+	p := planned{e.at, q.seq, e}
+	q.heap = append(q.heap, p)
+	i := len(q.heap) - 1
+	for i > 0 {
 		up := (i - 1) / 4
-		if !q.before(e, q.heap[up]) {
+		if !p.before(&q.heap[up]) {
 			break
 		}
-		q.heap[i], q.heap[up] = q.heap[up], e
+		q.heap[i] = q.heap[up]
 		i = up
 	}
+	q.heap[i] = p
 }
 
 func (q *queue) pop() *event {
-	first, last := q.heap[0], q.heap[len(q.heap)-1]
-	q.heap[len(q.heap)-1] = nil
-	q.heap = q.heap[:len(q.heap)-1]
-	n := len(q.heap)
+	n := len(q.heap) - 1
+	first, last := q.heap[0].event, q.heap[n]
+	q.heap[n] = planned{}
+	q.heap = q.heap[:n]
 	if n == 0 {
 		return first
 	}
 	i := 0
 	for {
-		least, child := -1, 4*i+1
-		for c := child; c < min(child+4, n); c++ {
-			if least < 0 || q.before(q.heap[c], q.heap[least]) {
+		child := 4*i + 1
+		if child >= n {
+			break
+		}
+		least := child
+		for c := child + 1; c < min(child+4, n); c++ {
+			if q.heap[c].before(&q.heap[least]) {
 				least = c
 			}
 		}
-		if least < 0 || !q.before(q.heap[least], last) {
+		if !q.heap[least].before(&last) {
 			break
 		}
 		q.heap[i] = q.heap[least]

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"runtime"
 	"slices"
 	"time"
 )
@@ -21,6 +22,8 @@ type Report struct {
 		P99      float64 `json:"p99_ms"`
 		Messages float64 `json:"messages_mean"` // requests and answers, at all nodes
 		Wrong    int     `json:"wrong"`         // answers that are not true
+		Warm     float64 `json:"warm"`          // share that the own supernode could answer: one round trip
+		Trips    int     `json:"round_trips_p99"`
 	} `json:"lookup"`
 	Attached struct {
 		Min       float64 `json:"min"` // fraction of the clients that run
@@ -42,6 +45,7 @@ type Report struct {
 	Promotions    int     `json:"promotions"`
 	Seats         int     `json:"seats_seized"`
 	Events        int64   `json:"events"`
+	Memory        uint64  `json:"memory_bytes"` // of this process, from the operating system, at most
 
 	Failed []string `json:"failed"` // what was not as the scenario wants it; empty: survived
 
@@ -63,6 +67,15 @@ func (w *world) report(wall time.Duration) *Report {
 		r.Lookup.Success = float64(c.success) / float64(c.count)
 		r.Lookup.Messages = float64(w.searches) / float64(c.count+c.cut)
 	}
+	if c.success > 0 {
+		r.Lookup.Warm = float64(c.trips[1]) / float64(c.success)
+		for sum := 0; sum*100 < c.success*99; r.Lookup.Trips++ {
+			sum += c.trips[r.Lookup.Trips+1]
+		}
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	r.Memory = memory.Sys
 	r.Lookup.P50, r.Lookup.P99 = percentile(c.took, 50), percentile(c.took, 99)
 	r.Attached.Min, r.Attached.Final, r.Attached.Recovered = w.attachMin, w.fraction(), w.recovered.Seconds()
 	r.Load.P99, r.Load.Max, r.Load.Limit = float64(w.loadP99), float64(w.loadMax), w.limit

@@ -253,7 +253,7 @@ func crashHalf(w *world) {
 	w.measured()
 	w.hit()
 	for _, n := range w.nodes[:w.o.Supernodes] {
-		if w.rand.Float64() < 0.28 {
+		if w.rand.Float64() < cmp.Or(w.o.Gone, 0.28) {
 			w.crash(n, time.Hour)
 		}
 	}

@@ -33,6 +33,7 @@ type Options struct {
 	Duration   time.Duration // of virtual time, after everybody is there
 	Loss       float64       // of packets; negative: none
 	Naive      bool          // for study: supernodes do not shed and clients do not back off
+	Gone       float64       // share of the supernodes that outage-2010 takes; 0: 0.28
 	Wire       bool          // send every command as its bytes; ten times slower, and the outcome is the same
 
 	Progress io.Writer       // a line now and then; nil: none
@@ -50,18 +51,20 @@ const warmUp = 4 * time.Minute
 
 // A world is one run.
 type world struct {
-	o      Options
-	now    int64 // nanoseconds since epoch
-	rand   *rand.Rand
-	queue  queue
-	trust  overlay.Trust
-	nodes  []*node
-	byID   map[linnet.NodeID]uint32
-	byAddr map[netip.AddrPort]uint32
-	first  []overlay.Host // the descriptor's supernodes
-	hosts  []overlay.Host // of all operators' supernodes
-	known  [][]byte       // their entries, known to one another from before
+	o       Options
+	now     int64 // nanoseconds since epoch
+	rand    *rand.Rand
+	queue   queue
+	trust   overlay.Trust
+	library *library
+	nodes   []*node
+	byID    map[linnet.NodeID]uint32
+	byAddr  map[netip.AddrPort]uint32
+	first   []overlay.Host // the descriptor's supernodes
+	hosts   []overlay.Host // of all operators' supernodes
+	known   [][]byte       // their entries, known to one another from before
 
+	legs      uint8 // of the event that happens now
 	cut       func(a, b *node) bool
 	lie       func(n *node, msg message.Message) message.Message // nil: nothing is said
 	handshake int64                                              // work of a supernode for one; 0: none
@@ -180,6 +183,7 @@ const fullLoad = 0.70
 func (w *world) build() {
 	o := w.o
 	w.trust = w.newTrust()
+	w.library = newLibrary(w.trust)
 	total := o.Supernodes + o.Nodes
 	w.nodes = make([]*node, 0, total+w.scenario.extra(o))
 	w.byID = make(map[linnet.NodeID]uint32, total)

@@ -46,9 +46,12 @@ func (w *world) fly(k kind, from, to *node, msg message.Message) {
 		return
 	}
 	e := w.queue.make(k, w.now+d, to.index)
-	e.life, e.peer, e.msg, e.extra = to.life, from.index, msg, w.now
+	e.life, e.peer, e.msg, e.extra, e.legs = to.life, from.index, msg, w.now, w.leg()
 	w.queue.push(e)
 }
+
+// leg counts one more journey after those that led to what happens now.
+func (w *world) leg() uint8 { return min(w.legs, 200) + 1 }
 
 func (w *world) probe(n *node, addr netip.AddrPort) {
 	if peer, ok := w.byAddr[addr]; ok {
@@ -100,6 +103,7 @@ func (w *world) send(n *node, to linnet.NodeID, out outgoing) {
 	if !ok {
 		w.open(n, index)
 		if i := n.isOpening(index); i >= 0 && len(n.opening[i].wait) < maxQueue {
+			out.legs = w.legs
 			n.opening[i].wait = append(n.opening[i].wait, out)
 		}
 		return
@@ -126,8 +130,15 @@ func (w *world) deliverTo(from, to *node, out outgoing, at int64) {
 	}
 	e := w.queue.make(arrive, at, to.index)
 	e.life, e.peer, e.msg, e.reply, e.part, e.id, e.extra = to.life, from.index, out.msg, out.reply, out.part, out.id, int64(out.token)
+	if e.legs = w.legs; from != to {
+		e.legs = w.leg()
+	}
 	w.queue.push(e)
 }
+
+// patience is what an alarm counts for the round trips of a lookup: whoever asks
+// somebody else because no answer came has lost one.
+const patience = 2
 
 // handle lets an event happen.
 func (w *world) handle(e *event) {
@@ -142,6 +153,7 @@ func (w *world) handle(e *event) {
 	if e.kind == wake {
 		if n.wake == e.at {
 			n.wake = 0
+			w.legs = patience
 			w.tick(n)
 			w.pump(n)
 		}
@@ -150,6 +162,7 @@ func (w *world) handle(e *event) {
 	if n.processor > 0 && !w.work(n, e) {
 		return
 	}
+	w.legs = e.legs
 	now, peer := w.time(), w.nodes[e.peer]
 	switch e.kind {
 	case arrive:
@@ -169,6 +182,7 @@ func (w *world) handle(e *event) {
 		n.sessions[e.peer] = peer.life
 		n.machine.Up(now, peer.id, peer.addr)
 		for _, out := range waiting {
+			w.legs = max(e.legs, out.legs+2)
 			w.send(n, peer.id, out)
 		}
 	case timeout:
@@ -257,9 +271,9 @@ func (w *world) work(n *node, e *event) bool {
 		return true
 	}
 	again := w.queue.make(e.kind, n.busy, e.node)
-	at, seq := again.at, again.seq
+	at := again.at
 	*again = *e
-	again.at, again.seq, again.queued = at, seq, true
+	again.at, again.queued = at, true
 	w.queue.push(again)
 	return false
 }

@@ -20,6 +20,7 @@ type simCmd struct {
 	Duration   time.Duration `help:"Virtual time after everybody is online."`
 	Loss       float64       `help:"Share of packets that are lost, such as 0.01; each scenario has its own default."`
 	Report     string        `placeholder:"FILE" type:"path" help:"Write a page with charts."`
+	Gone       float64       `help:"Share of the supernodes that outage-2010 takes; 0.28 unless given."`
 	Naive      bool          `help:"For study: supernodes do not shed load and clients do not back off."`
 }
 
@@ -31,7 +32,7 @@ func (c *simCmd) Run(p *program) error {
 		return &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("there is no scenario %q", c.Scenario), Hint: "choose one of " + scenarioNames()}
 	}
 	r, err := sim.Run(sim.Options{
-		Scenario: c.Scenario, Nodes: c.Nodes, Supernodes: c.Supernodes, Seed: c.Seed, Duration: c.Duration, Loss: c.Loss, Naive: c.Naive,
+		Scenario: c.Scenario, Nodes: c.Nodes, Supernodes: c.Supernodes, Seed: c.Seed, Duration: c.Duration, Loss: c.Loss, Gone: c.Gone, Naive: c.Naive,
 		Progress: p.stderr, Stop: p.ctx.Done(),
 	})
 	if err != nil {
@@ -57,7 +58,8 @@ func (c *simCmd) Run(p *program) error {
 
 func printSim(w *tabwriter.Writer, r *sim.Report) {
 	fmt.Fprintf(w, "%s\t%d nodes, %d supernodes, seed %d: %.0f s in %.1f s\n", r.Scenario, r.Nodes, r.Supernodes, r.Seed, r.Virtual, r.Wall)
-	fmt.Fprintf(w, "lookups\t%d, %.2f %% succeeded, %.0f ms median, %.0f ms p99, %.1f messages\n", r.Lookup.Count, 100*r.Lookup.Success, r.Lookup.P50, r.Lookup.P99, r.Lookup.Messages)
+	fmt.Fprintf(w, "lookups\t%d, %.2f %% succeeded, %.0f ms median, %.0f ms and %d round trips p99, %.1f messages\n",
+		r.Lookup.Count, 100*r.Lookup.Success, r.Lookup.P50, r.Lookup.P99, r.Lookup.Trips, r.Lookup.Messages)
 	fmt.Fprintf(w, "attached\t%.2f %% at worst, %.2f %% in the end", 100*r.Attached.Min, 100*r.Attached.Final)
 	if r.Attached.Recovered > 0 {
 		fmt.Fprintf(w, ", 99 %% again after %.0f s", r.Attached.Recovered)

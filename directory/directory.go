@@ -72,9 +72,15 @@ type Unanswered struct{ Node linnet.NodeID }
 // once, by an answer or without.
 type machine struct {
 	out     []Effect
-	alarms  alarm.Queue[func(now time.Time)]
+	alarms  alarm.Queue[ring]
 	token   overlay.Token
 	pending map[overlay.Token]pending
+}
+
+// A ring is what an alarm is for: something to do, or the end of waiting for an answer.
+type ring struct {
+	do    func(now time.Time)
+	token overlay.Token
 }
 
 type pending struct {
@@ -83,16 +89,32 @@ type pending struct {
 }
 
 // Deadline is when Tick wants to be called next; zero means never.
-func (m *machine) Deadline() time.Time { return m.alarms.Next() }
+func (m *machine) Deadline() time.Time {
+	m.alarms.Skip(m.answered)
+	return m.alarms.Next()
+}
+
+// answered says that an alarm has nobody to ring for any more.
+func (m *machine) answered(r ring) bool {
+	if r.token == 0 {
+		return false
+	}
+	_, waiting := m.pending[r.token]
+	return !waiting
+}
 
 // Tick does what is due.
 func (m *machine) Tick(now time.Time) {
 	for {
-		ring, ok := m.alarms.Pop(now)
-		if !ok {
+		r, ok := m.alarms.Pop(now)
+		switch {
+		case !ok:
 			return
+		case r.token != 0:
+			m.Failed(now, r.token)
+		default:
+			r.do(now)
 		}
-		ring(now)
 	}
 }
 
@@ -123,7 +145,7 @@ func (m *machine) Failed(now time.Time, t overlay.Token) {
 func (m *machine) emit(e Effect) { m.out = append(m.out, e) }
 
 func (m *machine) after(now time.Time, d time.Duration, do func(now time.Time)) {
-	m.alarms.Set(now.Add(d), do)
+	m.alarms.Set(now.Add(d), ring{do: do})
 }
 
 func (m *machine) request(now time.Time, to linnet.NodeID, msg message.Message, wait time.Duration, done func(time.Time, message.Message)) {
@@ -134,7 +156,7 @@ func (m *machine) request(now time.Time, to linnet.NodeID, msg message.Message, 
 	t := m.token
 	m.pending[t] = pending{to, done}
 	m.emit(overlay.Request{To: to, Message: msg, Token: t, Wait: wait})
-	m.after(now, wait, func(now time.Time) { m.Failed(now, t) })
+	m.alarms.Set(now.Add(wait), ring{token: t})
 }
 
 func (m *machine) refuse(to linnet.NodeID, id uint16, code uint32, text string) {

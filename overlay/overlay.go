@@ -97,7 +97,7 @@ type Machine struct {
 	o       Options
 	started time.Time
 	out     []Effect
-	alarms  alarm.Queue[func(now time.Time)]
+	alarms  alarm.Queue[ring]
 
 	token    Token
 	pending  map[Token]pending
@@ -144,6 +144,12 @@ func placeOf(a netip.AddrPort) place {
 
 func (p place) addr() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap(), p.port)
+}
+
+// A ring is what an alarm is for: something to do, or the end of waiting for an answer.
+type ring struct {
+	do    func(now time.Time)
+	token Token
 }
 
 type pending struct {
@@ -224,16 +230,32 @@ func (m *Machine) Renew(now time.Time, self Identity) error {
 }
 
 // Deadline is when Tick wants to be called next; zero means never.
-func (m *Machine) Deadline() time.Time { return m.alarms.Next() }
+func (m *Machine) Deadline() time.Time {
+	m.alarms.Skip(m.answered)
+	return m.alarms.Next()
+}
+
+// answered says that an alarm has nobody to ring for any more.
+func (m *Machine) answered(r ring) bool {
+	if r.token == 0 {
+		return false
+	}
+	_, waiting := m.pending[r.token]
+	return !waiting
+}
 
 // Tick does what is due.
 func (m *Machine) Tick(now time.Time) {
 	for {
-		ring, ok := m.alarms.Pop(now)
-		if !ok {
+		r, ok := m.alarms.Pop(now)
+		switch {
+		case !ok:
 			return
+		case r.token != 0:
+			m.Failed(now, r.token)
+		default:
+			r.do(now)
 		}
-		ring(now)
 	}
 }
 
@@ -370,7 +392,7 @@ func (m *Machine) Hosts() []linnet.NodeID {
 func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
 
 func (m *Machine) after(now time.Time, d time.Duration, do func(now time.Time)) {
-	m.alarms.Set(now.Add(d), do)
+	m.alarms.Set(now.Add(d), ring{do: do})
 }
 
 // whileServing is after, for a supernode: it is void when that is over.
@@ -389,7 +411,7 @@ func (m *Machine) request(now time.Time, to linnet.NodeID, msg message.Message, 
 	t := m.token
 	m.pending[t] = pending{to, done}
 	m.emit(Request{to, msg, t, wait})
-	m.after(now, wait, func(now time.Time) { m.Failed(now, t) })
+	m.alarms.Set(now.Add(wait), ring{token: t})
 }
 
 // jitter spreads d over d/2 to 3d/2, so that those who waited for the same

@@ -87,9 +87,7 @@ func (m *Machine) join(now time.Time, wait time.Duration) {
 }
 
 // strangers are supernodes that there are or were, and that do not count here:
-// the dead, and first supernodes and hosts that this one lost sight of. A first
-// supernode that left is one, too: it may be back and know nobody but the others
-// that all nodes begin with.
+// the dead, and first supernodes and hosts that this one lost sight of.
 func (m *Machine) strangers() []linnet.NodeID {
 	var nodes []linnet.NodeID
 	for i := range m.table.members {
@@ -106,9 +104,7 @@ func (m *Machine) strangers() []linnet.NodeID {
 		unknown(h)
 	}
 	for _, h := range m.bootstrap {
-		if x := m.table.get(h.Node); x != nil && x.state == Left {
-			nodes = append(nodes, h.Node)
-		} else if m.hosts.get(h.Node) == nil {
+		if m.hosts.get(h.Node) == nil {
 			unknown(h)
 		}
 	}
@@ -126,9 +122,17 @@ func (m *Machine) greet(_ time.Time, node linnet.NodeID) {
 	m.emit(Send{node, m.digest(time.Time{})})
 }
 
-// greetStranger heals networks that were divided, or began in two places.
+// greetStranger heals networks that were divided, or began in two places. A
+// first supernode that left may be back and know nobody but the others that all
+// nodes begin with.
 func (m *Machine) greetStranger(now time.Time) {
-	for _, node := range pick(m.o.Rand, 1, m.strangers()) {
+	nodes := m.strangers()
+	for _, h := range m.bootstrap {
+		if x := m.table.get(h.Node); x != nil && x.state == Left {
+			nodes = append(nodes, h.Node)
+		}
+	}
+	for _, node := range pick(m.o.Rand, 1, nodes) {
 		m.greet(now, node)
 	}
 	m.whileServing(now, m.jitter(strangerWait), m.greetStranger)

@@ -2,7 +2,8 @@
 // holds moments and keys, and says which are due. It starts nothing.
 //
 // An alarm is never cancelled. Who no longer cares about a key ignores it when
-// it rings, which costs less than finding it in the queue.
+// it rings, which costs less than finding it in the queue; or skips it, once it
+// is the first, lest the machine wake for nothing.
 package alarm
 
 import "time"
@@ -52,12 +53,23 @@ func (q *Queue[K]) Next() time.Time {
 	return q.epoch.Add(q.heap[0].at)
 }
 
+// Skip removes first alarms for as long as those are void.
+func (q *Queue[K]) Skip(void func(K) bool) {
+	for len(q.heap) > 0 && void(q.heap[0].key) {
+		q.pop()
+	}
+}
+
 // Pop takes the first alarm that is due.
 func (q *Queue[K]) Pop(now time.Time) (key K, ok bool) {
 	if len(q.heap) == 0 || q.heap[0].at > now.Sub(q.epoch) {
 		return key, false
 	}
-	key = q.heap[0].key
+	return q.pop(), true
+}
+
+func (q *Queue[K]) pop() K {
+	key := q.heap[0].key
 	last := len(q.heap) - 1
 	q.heap[0] = q.heap[last]
 	q.heap[last] = alarm[K]{}
@@ -76,5 +88,5 @@ func (q *Queue[K]) Pop(now time.Time) (key K, ok bool) {
 		q.heap[i], q.heap[down] = q.heap[down], q.heap[i]
 		i = down
 	}
-	return key, true
+	return key
 }

@@ -11,16 +11,20 @@ import (
 func TestRingsInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type key struct{ at, n int }
+		const void = 7
 		var q Queue[key]
 		var want []key
 		start := time.Unix(0, 0)
 		for n, at := range rapid.SliceOf(rapid.IntRange(0, 20)).Draw(t, "moments") {
 			q.Set(start.Add(time.Duration(at)), key{at, n})
-			want = append(want, key{at, n})
+			if at != void {
+				want = append(want, key{at, n})
+			}
 		}
 		slices.SortStableFunc(want, func(a, b key) int { return a.at - b.at })
 		var got []key
 		for now := 0; now <= 20; now++ {
+			q.Skip(func(k key) bool { return k.at == void })
 			for {
 				k, ok := q.Pop(start.Add(time.Duration(now)))
 				if !ok {

@@ -32,7 +32,7 @@ const (
 	attachWait       = 2 * time.Second
 	leaveWait        = 5 * time.Second // for another supernode, when the only one said good-bye
 	retryFirst       = time.Second
-	retryMost        = 5 * time.Minute
+	retryMost        = time.Minute            // where nobody answers: 30 probes
 	retryBusy        = 30 * time.Second       // where supernodes answer that they are full: it costs them little
 	seekPause        = 500 * time.Millisecond // after a loss: the others that lost the same one seek, too
 	refreshHosts     = 30 * time.Minute

@@ -78,6 +78,9 @@ type table struct {
 }
 
 func (t *table) find(node linnet.NodeID) (int, bool) {
+	if n := len(t.members); n == 0 || compareNodes(t.members[n-1].node, node) < 0 {
+		return n, false // what is remembered comes in order
+	}
 	return slices.BinarySearchFunc(t.members, node, func(x member, n linnet.NodeID) int { return compareNodes(x.node, n) })
 }
 
@@ -199,6 +202,7 @@ func (m *Machine) announce(now time.Time, incarnation uint64) error {
 // remember begins with the supernodes that were known before. Who has gone since
 // will be found out like any other death.
 func (m *Machine) remember(now time.Time) {
+	m.table.members = slices.Grow(m.table.members, len(m.o.Members)+len(m.o.Members)/16)
 	for _, b := range m.o.Members {
 		e, err := m.o.Trust.OpenEntry(b, now)
 		if err != nil || !e.Serves() || len(m.table.members) >= m.o.Limits.Members {

@@ -530,3 +530,27 @@ func TestFirstSupernodesComeBack(t *testing.T) {
 	}
 	w.Until(time.Minute, "all know five", func() bool { return agree(w) && len(nodes[0].Machine.Serving()) == 5 })
 }
+
+// However long all supernodes were away, everybody is attached two minutes after
+// they are back: who heard nobody does not wait much longer than who was refused.
+func TestNobodyBacksOffForLong(t *testing.T) {
+	w := overlaytest.New(t, 81)
+	nodes := w.Supernodes(3)
+	w.Run(10 * time.Second)
+	users := make([]*overlaytest.Node, 30)
+	for i := range users {
+		users[i] = w.User(linnet.UserName(fmt.Sprint("user", i)))
+	}
+	w.Run(10 * time.Second)
+	for _, n := range nodes {
+		n.Kill()
+	}
+	w.Run(time.Hour)
+	for _, n := range nodes {
+		n.Start()
+	}
+	took := w.Until(2*time.Minute, "all are attached", func() bool {
+		return !slices.ContainsFunc(users, func(n *overlaytest.Node) bool { return len(n.Machine.Attachments()) == 0 })
+	})
+	t.Logf("after %v", took)
+}

@@ -69,7 +69,7 @@ func TestInvariants(t *testing.T) {
 				w.start(n)
 			}
 		})
-		w.run(int64(15 * time.Minute)) // the longest back-off is 7.5 of them
+		w.run(int64(10 * time.Minute)) // a suspicion, a division and the longest back-off are over
 		if w.failure != nil {
 			rt.Fatal(w.failure)
 		}

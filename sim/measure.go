@@ -239,7 +239,7 @@ func (w *world) found(n *node, f directory.Found) {
 
 // died begins to watch how others find out about the death of a supernode.
 func (w *world) died(n *node) {
-	if w.warm() && len(w.deaths) < 64 {
+	if w.warm() && len(w.deaths) < max(8, min(64, 64_000/w.o.Supernodes)) {
 		w.deaths = append(w.deaths, &death{node: n, at: w.now})
 	}
 }

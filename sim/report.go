@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -107,4 +109,26 @@ func percentile(list []float64, p int) float64 {
 	}
 	slices.Sort(list)
 	return list[min(len(list)*p/100, len(list)-1)]
+}
+
+// Line is the report as a line of a table.
+func (r *Report) Line() string {
+	name := r.Scenario
+	if r.naive {
+		name += ", naive"
+	}
+	seconds := func(s float64) string { return (time.Duration(s) * time.Second).String() }
+	verdict := "stood"
+	if len(r.Failed) > 0 {
+		verdict = "failed: " + strings.Join(r.Failed, "; ")
+	}
+	deaths := "-"
+	if r.Detection > 0 {
+		deaths = fmt.Sprintf("%.1f / %.1f s", r.Detection, r.Dissemination)
+	}
+	return fmt.Sprintf("| %s | %d / %d | %d | %s | %s | %.2f GB | %d, %.3f %% | %.0f / %.0f ms, %d | %.1f | %.2f / %.2f %%, %.0f s | %.0f / %.0f / %d | %.1f, %.0f | %s | %s |",
+		name, r.Nodes, r.Supernodes, r.Seed, seconds(r.Virtual), seconds(r.Wall), float64(r.Memory)/1e9,
+		r.Lookup.Count, 100*r.Lookup.Success, r.Lookup.P50, r.Lookup.P99, r.Lookup.Trips, r.Lookup.Messages,
+		100*r.Attached.Min, 100*r.Attached.Final, r.Attached.Recovered, r.Load.P99, r.Load.Max, r.Load.Limit,
+		r.Bytes, r.Membership, deaths, verdict)
 }

@@ -21,6 +21,7 @@ type simCmd struct {
 	Loss       float64       `help:"Share of packets that are lost, such as 0.01; each scenario has its own default."`
 	Report     string        `placeholder:"FILE" type:"path" help:"Write a page with charts."`
 	Gone       float64       `help:"Share of the supernodes that outage-2010 takes; 0.28 unless given."`
+	Line       bool          `help:"Print one line of the table in docs/benchmarks.md."`
 	Naive      bool          `help:"For study: supernodes do not shed load and clients do not back off."`
 }
 
@@ -46,7 +47,9 @@ func (c *simCmd) Run(p *program) error {
 			return err
 		}
 	}
-	if err := p.print(r, func(w *tabwriter.Writer) { printSim(w, r) }); err != nil {
+	if c.Line {
+		fmt.Fprintln(p.stdout, r.Line())
+	} else if err := p.print(r, func(w *tabwriter.Writer) { printSim(w, r) }); err != nil {
 		return err
 	}
 	if len(r.Failed) > 0 {

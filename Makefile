@@ -13,7 +13,7 @@ QUICK   := -gcflags=modernc.org/...=-l
 
 export CGO_ENABLED ?= 0
 
-.PHONY: demo build test race lint fuzz bench bench-relay bench-attach long clean
+.PHONY: demo build test race lint fuzz sim sim-large bench bench-relay bench-attach bench-kademlia long clean
 
 demo: ## a whole network on this machine, one call, and where to go next
 	GOBIN="$(CURDIR)/bin" $(GO) install $(QUICK) modernc.org/sqlite/lib ./cmd/linnet
@@ -42,6 +42,12 @@ FUZZTIME ?= 5s
 fuzz: ## every fuzz target for FUZZTIME
 	scripts/fuzz $(FUZZTIME)
 
+sim: ## the network at 5,000 nodes, membership at 2,000 supernodes; two minutes
+	scripts/simulate short
+
+sim-large: ## all simulations in full, a line of docs/benchmarks.md each; hours on a busy machine, 10 GB
+	scripts/simulate large
+
 bench: ## the figures of docs/benchmarks.md
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
@@ -51,6 +57,9 @@ bench-relay: build ## relays: ours, a plain forwarder, coturn from Debian (needs
 bench-attach: build ## what 100,000 attached nodes cost a supernode, and a million in its state machine
 	./bin/linnet bench attach --clients 100000 --seconds 60
 	LINNET_LONG=1 $(GO) test -count=1 -v -run MillionClients ./overlay
+
+bench-kademlia: ## what a look-up costs in libp2p's DHT, for comparison
+	cd bench/kademlia && $(GO) run . -nodes 120 && $(GO) run . -nodes 500
 
 long: ## soaks, kills and long fuzzing in full
 	$(MAKE) race

@@ -262,6 +262,41 @@ func TestPolicySaysHowLongRecordsAreKept(t *testing.T) {
 	}
 }
 
+// Nine of the ten members of a slot die at once, and what the tenth gives to
+// those that take their seats is late: they do not say that there is nobody of
+// that name.
+func TestNewMembersDenyNobody(t *testing.T) {
+	w := newNetwork(t, 10)
+	nodes := w.supernodes(30)
+	alice, bob := w.online("alice"), w.online("bob")
+	died := w.Now
+	kept := 1
+	for _, id := range slices.Clone(nodes[0].Machine.Members(overlay.SlotOf("bob"))) {
+		if kept > 0 && !slices.Contains(bob.Machine.Attachments(), id) {
+			kept--
+			continue
+		}
+		w.ByID(id).Kill()
+	}
+	w.Intercept = func(_, _ *overlaytest.Node, msg message.Message) message.Message {
+		if s, ok := msg.(*message.StoreRecord); ok && s.Member {
+			return nil
+		}
+		return msg
+	}
+	for w.Now.Sub(died) < 25*time.Second {
+		if f, _ := w.lookup(alice, "bob", true); errors.Is(f.Err, directory.ErrNotFound) {
+			t.Fatalf("%v after they died, bob was said not to exist", w.Now.Sub(died))
+		}
+		w.Run(500 * time.Millisecond)
+	}
+	w.Intercept = nil
+	w.Run(time.Minute)
+	if f, _ := w.lookup(alice, "nobody", false); !errors.Is(f.Err, directory.ErrNotFound) {
+		t.Errorf("a minute later, about a nobody: %v", f.Err)
+	}
+}
+
 // Lookups go on while a supernode dies, whichever it is.
 func TestLookupsDuringKill(t *testing.T) {
 	for _, size := range []int{3, 20} {

@@ -89,8 +89,14 @@ func (s *Supernode) ownAnswer(now time.Time, user linnet.UserName, tell func(now
 	}
 }
 
+// ownAbsence is nil for a member that may not have been given all records of the
+// slot yet: that it has none says nothing.
 func (s *Supernode) ownAbsence(now time.Time, user linnet.UserName) []byte {
-	a := Absence{User: user, Slot: s.o.SlotOf(user), Time: now, Entry: s.o.Seats.Entry()}
+	slot := s.o.SlotOf(user)
+	if !s.o.Seats.Seated(now, slot) {
+		return nil
+	}
+	a := Absence{User: user, Slot: slot, Time: now, Entry: s.o.Seats.Entry()}
 	b, err := a.Sign(s.o.Self.Keys)
 	if err != nil {
 		return nil // then this member says nothing that counts

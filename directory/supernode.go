@@ -12,6 +12,7 @@ import (
 // Seats is what a supernode knows of the overlay; an overlay.Machine is one.
 type Seats interface {
 	Members(overlay.Slot) []linnet.NodeID // that hold a slot, this one among them if it does
+	Seated(time.Time, overlay.Slot) bool  // it holds a slot, and not only since a moment ago
 	IsSupernode(linnet.NodeID) bool
 	IsClient(linnet.NodeID) bool
 	RTT(linnet.NodeID) time.Duration // zero: not known

@@ -321,6 +321,27 @@ func (m *Machine) sweepMembers(now time.Time) {
 // The caller must not change the slice.
 func (m *Machine) Members(slot Slot) []linnet.NodeID { return m.table.Members(slot) }
 
+// Seated says that this supernode holds a slot and was given what there is in it:
+// it did not just take the seat of another one that died or left, and is no
+// newcomer.
+func (m *Machine) Seated(now time.Time, slot Slot) bool {
+	at := slices.Index(m.Members(slot), m.o.Self.Node)
+	if at < 0 || m.table.serving > SlotSize && now.Sub(m.since) < handedOver {
+		return false
+	}
+	own, ago := score(slot, m.self().weight), m.tenths(now.Add(-handedOver))
+	for i := range m.table.members {
+		if x := &m.table.members[i]; !x.serves() && x.since >= ago && score(slot, x.weight) > own {
+			at++ // it stood before this one until a moment ago
+		}
+	}
+	return at < SlotSize
+}
+
+// handedOver is how long the records of a slot take to get to a new member, once
+// everybody knows of it.
+const handedOver = 20 * time.Second
+
 // Serving are all supernodes that this one believes alive, in the order of their ids.
 func (m *Machine) Serving() []linnet.NodeID {
 	var nodes []linnet.NodeID

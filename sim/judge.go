@@ -55,6 +55,17 @@ func within(limit time.Duration) judgement {
 	}
 }
 
+// outage2010 wants more than a quarter of the supernodes to be missed by nobody;
+// where half of them go, volunteers have to make up for it.
+func outage2010(w *world, r *Report) []string {
+	if w.o.Gone > 0.3 {
+		return all(finally(0.99), truth, withinLimits, noneLost, func(_ *world, r *Report) []string {
+			return unless(r.Promotions > 0, "nobody was promoted")
+		})(w, r)
+	}
+	return all(within(2*time.Minute), lookups(0.99), withinLimits, noneLost)(w, r)
+}
+
 func withinLimits(w *world, r *Report) []string {
 	return unless(r.Load.Max <= float64(r.Load.Limit), "a supernode had %.0f clients, limit %d", r.Load.Max, r.Load.Limit)
 }

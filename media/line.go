@@ -251,6 +251,15 @@ func (l *Line) Frames(now time.Time) []Frame {
 	return frames
 }
 
+// Arrivals gives the frames of all streams as they came (see Receiver.Arrivals).
+func (l *Line) Arrivals() []Arrival {
+	var came []Arrival
+	for _, r := range l.receivers {
+		came = append(came, r.Arrivals()...)
+	}
+	return came
+}
+
 // Deadline is when Frames or Report will have something even if no packet
 // comes; zero means never.
 func (l *Line) Deadline() time.Time {

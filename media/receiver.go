@@ -43,6 +43,15 @@ type ReceiverOptions struct {
 	// covers the change from a slow path to a fast one. Nothing waits while
 	// nothing is missing.
 	Patience time.Duration
+	// Arrivals keeps the frames for Arrivals as well.
+	Arrivals bool
+}
+
+// An Arrival is a frame as soon as it came, before those that it overtook: for
+// a device that has a jitter buffer of its own.
+type Arrival struct {
+	Frame
+	Index uint64 // of the packet that was to bring it; one more for each frame
 }
 
 // A Receiver takes the packets of one stream and gives its frames: in order,
@@ -50,6 +59,7 @@ type ReceiverOptions struct {
 type Receiver struct {
 	stream   Stream
 	patience time.Duration
+	keep     bool // arrivals
 	ctx      *srtp.Context
 	plain    []byte
 	packet   rtp.Packet
@@ -66,6 +76,7 @@ type Receiver struct {
 	next  uint64          // index of the next frame to give
 	gone  uint64          // frames given up directly before next
 	ready []Frame
+	came  []Arrival
 	begun bool      // a frame was given
 	end   uint32    // the timestamp where it ended
 	given time.Time // when it had arrived
@@ -116,6 +127,7 @@ func NewReceiver(s Stream, opts ReceiverOptions) (*Receiver, error) {
 	return &Receiver{
 		stream:   s,
 		patience: opts.Patience,
+		keep:     opts.Arrivals,
 		ctx:      ctx,
 		first:    s.index(),
 		highest:  s.index(),
@@ -245,8 +257,20 @@ func (r *Receiver) take(now time.Time, index uint64, timestamp uint32, data []by
 		r.counts.late++
 		r.counts.concealed += uint64(samples)
 	}
-	r.held[index] = held{timestamp, samples, bytes.Clone(data), now, repaired}
+	data = bytes.Clone(data)
+	r.held[index] = held{timestamp, samples, data, now, repaired}
+	if r.keep && len(r.came) < maxReady {
+		r.came = append(r.came, Arrival{Frame{SSRC: r.stream.SSRC, Timestamp: timestamp, Samples: samples, Data: data}, index})
+	}
 	return nil
+}
+
+// Arrivals gives the frames that came since the last call, each once and without
+// gaps, in the order in which they came. Frames is to be called all the same.
+func (r *Receiver) Arrivals() []Arrival {
+	came := r.came
+	r.came = nil
+	return came
 }
 
 // Frames gives the frames that are due, gaps among them.

@@ -1,0 +1,37 @@
+package browser
+
+import (
+	"time"
+
+	"github.com/linnet-p2p/linnet/media"
+)
+
+// A splice makes one stream of packets for the browser out of the streams that
+// follow one another: of two calls, or of one that began again.
+type splice struct {
+	begun     bool
+	source    uint32 // SSRC of the stream that goes through now
+	sequence  uint16 // added to its packet indices
+	timestamp uint32 // added to its timestamps
+	top       uint16 // the highest sequence number given
+	last      uint32 // the timestamp that went with it
+	at        time.Time
+}
+
+// next numbers a packet; marker says that a stream begins.
+func (s *splice) next(now time.Time, a media.Arrival) (sequence uint16, timestamp uint32, marker bool) {
+	if !s.begun || s.source != a.SSRC {
+		if s.begun {
+			passed := uint64(max(0, now.Sub(s.at))/time.Millisecond) * media.OpusClock / 1000
+			s.sequence = s.top + 1 - uint16(a.Index)
+			s.timestamp = s.last + uint32(passed) - a.Timestamp
+		}
+		s.begun, s.source, marker = true, a.SSRC, true
+		s.top = uint16(a.Index) + s.sequence - 1
+	}
+	sequence, timestamp = uint16(a.Index)+s.sequence, a.Timestamp+s.timestamp
+	if int16(sequence-s.top) > 0 {
+		s.top, s.last, s.at = sequence, timestamp, now
+	}
+	return sequence, timestamp, marker
+}

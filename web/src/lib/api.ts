@@ -1,0 +1,90 @@
+// The node's JSON interface. Cookie and key say that this browser may use it; see
+// docs/security.md.
+
+import type { CallRecord, Contact, Failure, Listing, Status } from './types'
+
+const KEY = 'linnet-key'
+const PAGE = 'linnet-page'
+
+/** An error of the node, in words for people. */
+export class NodeError extends Error {
+  constructor(
+    readonly status: number,
+    readonly failure: Failure,
+  ) {
+    super(failure.text)
+  }
+
+  get code(): string {
+    return this.failure.code
+  }
+}
+
+/** The node cannot be reached at all. */
+export class Unreachable extends Error {}
+
+/** The name of this page: the node knows it again when it was loaded again, but not a copy of the tab. */
+export const pageName: string = (() => {
+  const kept = sessionStorage.getItem(PAGE)
+  sessionStorage.removeItem(PAGE)
+  const name = kept ?? crypto.randomUUID()
+  addEventListener('pagehide', () => sessionStorage.setItem(PAGE, name))
+  return name
+})()
+
+export const hasKey = () => localStorage.getItem(KEY) !== null
+
+export function eventsAddress(): string {
+  const query = new URLSearchParams({ page: pageName, key: localStorage.getItem(KEY) ?? '' })
+  return `ws://${location.host}/v1/events?${query}`
+}
+
+async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const headers: Record<string, string> = { 'Linnet-Key': localStorage.getItem(KEY) ?? '', 'Linnet-Page': pageName }
+  if (body !== undefined) headers['Content-Type'] = 'application/json'
+  let reply: Response
+  try {
+    reply = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) })
+  } catch (e) {
+    throw new Unreachable(String(e))
+  }
+  const value = await reply.json()
+  if (!reply.ok) throw new NodeError(reply.status, value as Failure)
+  return value as T
+}
+
+/** Uses the token of a link, if this page was opened by one. */
+export async function openLink(): Promise<void> {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token')
+  if (token === null) return
+  history.replaceState(null, '', '/')
+  try {
+    const { key } = await ask<{ key: string }>('POST', '/v1/session', { token })
+    localStorage.setItem(KEY, key)
+  } catch (e) {
+    // A link that was opened before does no harm where the browser has a key already.
+    if (!(e instanceof NodeError) || !localStorage.getItem(KEY)) throw e
+  }
+}
+
+const user = (name: string) => encodeURIComponent(name)
+
+export const api = {
+  status: () => ask<Status>('GET', '/v1/status'),
+  join: (invite: string) => ask('POST', '/v1/network', { invite }),
+  register: (name: string, password: string) => ask('POST', '/v1/register', { user: name, password }),
+  login: (name: string, password: string) => ask('POST', '/v1/login', { user: name, password }),
+  logout: () => ask('POST', '/v1/logout'),
+  volunteer: (on: boolean) => ask('PUT', '/v1/volunteer', { on }),
+  lookup: (name: string) => ask<Listing>('GET', `/v1/users/${user(name)}`),
+  contacts: () => ask<Contact[]>('GET', '/v1/contacts'),
+  putContact: (c: Contact) => ask('PUT', `/v1/contacts/${user(c.user)}`, c),
+  removeContact: (name: string) => ask('DELETE', `/v1/contacts/${user(name)}`),
+  history: () => ask<CallRecord[]>('GET', '/v1/calls?limit=500'),
+  page: (offer: string) => ask<{ answer: string }>('POST', '/v1/page', { offer }),
+  call: (name: string) => ask<{ call: string }>('POST', '/v1/calls', { user: name, page: true }),
+  answer: (id: string) => ask('POST', `/v1/calls/${id}/answer`, { page: true }),
+  hangUp: (id: string) => ask('POST', `/v1/calls/${id}/hangup`),
+  hold: (id: string, on: boolean) => ask('POST', `/v1/calls/${id}/hold`, { on }),
+  tone: (id: string, tone: string) => ask('POST', `/v1/calls/${id}/tone`, { tone }),
+}

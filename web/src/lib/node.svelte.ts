@@ -1,0 +1,263 @@
+// What the page knows of the node: it asks once, and then listens.
+
+import { api, eventsAddress, hasKey, NodeError, openLink, Unreachable } from './api'
+import { missed } from './format'
+import { phone, PhoneError, type Problem } from './phone.svelte'
+import { chime } from './sound'
+import { text } from './text'
+import type { Call, CallRecord, Contact, NodeEvent, Status } from './types'
+
+export const ECHO = 'echo123'
+const SEEN = 'linnet-seen'
+
+type Phase = 'loading' | 'locked' | 'gone' | 'ready'
+
+class Node {
+  phase = $state<Phase>('loading')
+  linkUsed = $state(false)
+  status = $state<Status>()
+  contacts = $state<Contact[]>([])
+  history = $state<CallRecord[]>([])
+  calls = $state<Call[]>([])
+  isPhone = $state(false)
+  second = $state(false) // another page is the phone
+  ended = $state<string>() // the call whose receipt is shown
+  problems = $state<(Problem & { id: number })[]>([])
+  seen = $state<Record<string, string>>(JSON.parse(localStorage.getItem(SEEN) ?? '{}'))
+
+  names = $derived(new Map(this.contacts.map((c) => [c.user, c.name || c.user])))
+  ringing = $derived(this.calls.filter((c) => c.incoming && c.state === 'ringing'))
+  talking = $derived(this.calls.filter((c) => !(c.incoming && c.state === 'ringing')))
+
+  #socket: WebSocket | undefined
+  #taking: (() => void)[] = []
+  #nextProblem = 0
+  #refreshing = 0
+
+  name(user: string): string {
+    return this.names.get(user) ?? user
+  }
+
+  isContact(user: string): boolean {
+    return this.names.has(user)
+  }
+
+  /** Missed calls since this person's page was looked at. */
+  missedOf(user: string): number {
+    const since = this.seen[user] ?? ''
+    return this.history.filter((r) => r.peer === user && missed(r) && r.started > since).length
+  }
+
+  missedAll = $derived.by(() => {
+    let n = 0
+    for (const r of this.history) if (missed(r) && r.started > (this.seen[r.peer] ?? '')) n++
+    return n
+  })
+
+  look(user: string): void {
+    const newest = this.history.find((r) => r.peer === user)
+    if (!newest || newest.started <= (this.seen[user] ?? '')) return
+    this.seen[user] = newest.started
+    localStorage.setItem(SEEN, JSON.stringify(this.seen))
+  }
+
+  async start(): Promise<void> {
+    try {
+      await openLink()
+    } catch (e) {
+      this.linkUsed = e instanceof NodeError
+    }
+    if (hasKey()) this.#listen()
+    else this.phase = 'locked'
+  }
+
+  async #load(): Promise<void> {
+    try {
+      ;[this.status, this.contacts, this.history] = await Promise.all([api.status(), api.contacts(), api.history()])
+      this.history = this.history.filter((r) => r.ended)
+      this.calls = this.status.calls ?? []
+      this.phase = 'ready'
+      this.#sound()
+    } catch (e) {
+      this.#lost(e)
+    }
+  }
+
+  #lost(e: unknown): void {
+    if (e instanceof NodeError && e.status === 401) this.phase = 'locked'
+    else if (e instanceof Unreachable) this.phase = 'gone'
+    else this.tell(e)
+  }
+
+  /** Asks for the status again, soon and once. */
+  refresh(): void {
+    clearTimeout(this.#refreshing)
+    this.#refreshing = window.setTimeout(async () => {
+      try {
+        this.status = await api.status()
+        this.calls = this.status.calls ?? []
+      } catch (e) {
+        this.#lost(e)
+      }
+    }, 50)
+  }
+
+  #listen(): void {
+    const socket = new WebSocket(eventsAddress())
+    this.#socket = socket
+    socket.onopen = () => void this.#load()
+    socket.onmessage = (m) => this.#happened(JSON.parse(m.data as string) as NodeEvent)
+    socket.onclose = async () => {
+      if (this.phase === 'ready' || this.phase === 'loading') {
+        try {
+          await api.status() // why: a key that is missing, or a node that stopped
+        } catch (e) {
+          this.#lost(e)
+        }
+      } else if (this.phase === 'locked') {
+        return // a link opens the page anew
+      }
+      setTimeout(() => this.#listen(), 1000)
+    }
+  }
+
+  #happened(e: NodeEvent): void {
+    switch (e.kind) {
+      case 'phone':
+        this.isPhone = e.phone === true
+        this.second = !this.isPhone
+        if (!this.isPhone) phone.disconnect()
+        else for (const go of this.#taking.splice(0)) go()
+        this.#sound()
+        return
+      case 'call-merged':
+        this.calls = this.calls.filter((c) => c.call !== e.was)
+        break
+      case 'call-ended':
+        if (e.record) this.#over(e.record)
+        return
+      case 'warning':
+        if (e.text && !e.call) this.tell(new PhoneError({ text: e.text }))
+        this.refresh()
+        return
+      case 'online':
+      case 'offline':
+      case 'role':
+        this.refresh()
+        return
+    }
+    if (e.call) this.#put(e.call)
+  }
+
+  #put(c: Call): void {
+    if (c.state === 'ended') return // the record follows
+    const i = this.calls.findIndex((x) => x.call === c.call)
+    const before = this.calls[i]
+    if (c.state === 'active' && before && before.state !== 'active' && before.state !== 'held' && this.isPhone && c.page) chime('begin')
+    if (i < 0) this.calls.push(c)
+    else this.calls[i] = { ...c, page: c.page || before?.page }
+    this.ended = undefined
+    this.#sound()
+  }
+
+  #over(r: CallRecord): void {
+    const call = this.calls.find((c) => c.call === r.call)
+    this.calls = this.calls.filter((c) => c.call !== r.call)
+    this.history = [r, ...this.history.filter((x) => x.call !== r.call)]
+    if (call?.page && this.isPhone) {
+      if (r.answered) chime('end')
+      this.ended = r.call
+    }
+    this.#sound()
+  }
+
+  /** Microphone and loudspeaker are connected while a call is spoken here. */
+  #sound(): void {
+    if (this.phase !== 'ready' || !this.isPhone) return
+    if (this.talking.some((c) => c.page)) phone.connect().catch((e) => this.tell(e))
+    else if (!this.#placing) phone.disconnect()
+  }
+
+  #placing = 0 // calls that are being made or answered
+
+  /** Opens the microphone first: nobody is called who could not be heard. */
+  async #withPhone(then: () => Promise<unknown>): Promise<boolean> {
+    this.#placing++
+    try {
+      await this.take()
+      await phone.connect()
+      await then()
+      return true
+    } catch (e) {
+      this.tell(e)
+      return false
+    } finally {
+      this.#placing--
+      if (!this.talking.some((c) => c.page)) setTimeout(() => this.#sound(), 3000)
+    }
+  }
+
+  call(user: string): Promise<boolean> {
+    return this.#withPhone(async () => {
+      const { call } = await api.call(user)
+      if (!this.calls.some((c) => c.call === call) && this.history[0]?.call !== call) this.refresh()
+    })
+  }
+
+  answer(c: Call): Promise<boolean> {
+    return this.#withPhone(() => api.answer(c.call))
+  }
+
+  async hangUp(c: Call): Promise<void> {
+    await this.try(() => api.hangUp(c.call))
+  }
+
+  async hold(c: Call, on: boolean): Promise<void> {
+    await this.try(() => api.hold(c.call, on))
+  }
+
+  /** Makes this page the phone. */
+  take(): Promise<void> {
+    if (this.isPhone) return Promise.resolve()
+    return new Promise((done) => {
+      this.#taking.push(done)
+      this.#socket?.send(JSON.stringify({ take: true }))
+    })
+  }
+
+  async reloadContacts(): Promise<void> {
+    this.contacts = await api.contacts()
+  }
+
+  async try(what: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await what()
+      return true
+    } catch (e) {
+      this.tell(e)
+      return false
+    }
+  }
+
+  tell(e: unknown): void {
+    let p: Problem = { text: text.failed, hint: e instanceof Error ? e.message : String(e) }
+    if (e instanceof PhoneError) p = e.problem
+    else if (e instanceof NodeError) p = { text: sentence(e.failure.text), hint: e.failure.hint && sentence(e.failure.hint) }
+    else if (e instanceof Unreachable) return
+    if (this.problems.some((x) => x.text === p.text)) return
+    const id = this.#nextProblem++
+    this.problems.push({ ...p, id })
+    setTimeout(() => this.dismiss(id), 15_000)
+  }
+
+  dismiss(id: number): void {
+    this.problems = this.problems.filter((p) => p.id !== id)
+  }
+}
+
+/** The node's texts are parts of sentences. */
+export function sentence(s: string): string {
+  return s.charAt(0).toUpperCase() + s.slice(1)
+}
+
+export const node = new Node()

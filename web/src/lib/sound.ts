@@ -1,0 +1,96 @@
+// The sounds of the telephone, made here: no file to load, and nothing to license.
+
+let context: AudioContext | undefined
+let stopCurrent: (() => void) | undefined
+
+function audio(): AudioContext {
+  context ??= new AudioContext()
+  if (context.state === 'suspended') void context.resume()
+  return context
+}
+
+/** One note that swells and fades: less sudden than a bell. */
+function note(at: number, frequency: number, length: number, volume: number, to: AudioNode): OscillatorNode[] {
+  const a = audio()
+  const gain = a.createGain()
+  gain.gain.setValueAtTime(0, at)
+  gain.gain.linearRampToValueAtTime(volume, at + 0.02)
+  gain.gain.exponentialRampToValueAtTime(0.001, at + length)
+  gain.connect(to)
+  return [1, 2].map((harmonic) => {
+    const o = a.createOscillator()
+    o.type = 'sine'
+    o.frequency.value = frequency * harmonic
+    const part = a.createGain()
+    part.gain.value = harmonic === 1 ? 1 : 0.25
+    o.connect(part).connect(gain)
+    o.start(at)
+    o.stop(at + length)
+    return o
+  })
+}
+
+type Tune = { every: number; play: (at: number, to: AudioNode) => void }
+
+/** A linnet's phrase: rising, twice, then a pause. */
+const ring: Tune = {
+  every: 3,
+  play: (at, to) => {
+    for (const start of [0, 0.55]) {
+      ;[784, 988, 1175, 1568].forEach((f, i) => note(at + start + i * 0.11, f, 0.35, 0.22, to))
+    }
+  },
+}
+
+const ringback: Tune = {
+  every: 4,
+  play: (at, to) => {
+    note(at, 440, 1.1, 0.08, to)
+    note(at, 554, 1.1, 0.05, to)
+  },
+}
+
+function repeat(tune: Tune): () => void {
+  const a = audio()
+  const out = a.createGain()
+  out.connect(a.destination)
+  let timer = 0
+  const round = () => {
+    tune.play(a.currentTime + 0.03, out)
+    timer = window.setTimeout(round, tune.every * 1000)
+  }
+  round()
+  return () => {
+    clearTimeout(timer)
+    out.gain.setTargetAtTime(0, a.currentTime, 0.03)
+    setTimeout(() => out.disconnect(), 300)
+  }
+}
+
+/** What is to sound from now on; null is silence. */
+export function sound(which: 'ring' | 'ringback' | null): void {
+  stopCurrent?.()
+  stopCurrent = which === null ? undefined : repeat(which === 'ring' ? ring : ringback)
+}
+
+export function chime(kind: 'begin' | 'end' | 'test'): void {
+  const a = audio()
+  const tunes = { begin: [659, 880], end: [659, 440], test: [523, 659, 784, 1047] }
+  tunes[kind].forEach((f, i) => note(a.currentTime + 0.02 + i * 0.13, f, kind === 'test' ? 0.5 : 0.25, 0.14, a.destination))
+}
+
+export function tone(): void {
+  const a = audio()
+  note(a.currentTime + 0.01, 700, 0.12, 0.08, a.destination)
+}
+
+/** Lets the first click or key make sounds possible, which browsers demand. */
+export function wakeOnGesture(): void {
+  const wake = () => {
+    void audio()
+    removeEventListener('pointerdown', wake)
+    removeEventListener('keydown', wake)
+  }
+  addEventListener('pointerdown', wake)
+  addEventListener('keydown', wake)
+}

@@ -1,0 +1,107 @@
+// What the node says, in its own words: openapi.json describes it.
+
+export interface Failure {
+  code: string
+  text: string
+  hint?: string
+  cause?: string
+}
+
+export type CallState = 'idle' | 'looking' | 'ringing' | 'active' | 'held' | 'ended'
+
+export interface PathSpan {
+  t_ms: number
+  path: string
+  via?: string
+  rtt_ms: number
+}
+
+export interface CallRecord {
+  call: string
+  peer: string
+  incoming: boolean
+  started: string
+  answered?: string
+  ended?: string
+  outcome: string
+  path: string
+  packets_sent: number
+  packets_received: number
+  loss: number
+  jitter_ms: number
+  rtt_ms: number
+  concealed_ms: number
+  mos: number
+  suffered: string
+  paths?: PathSpan[]
+}
+
+export interface Call extends CallRecord {
+  state: CallState
+  waiting?: boolean
+  held_here?: boolean
+  held_there?: boolean
+  page?: boolean
+}
+
+export interface Attachment {
+  node: string
+  addr: string
+  rtt_ms: number
+}
+
+export interface NAT {
+  udp: boolean | null
+  nat_name: string
+  public: string[] | null
+}
+
+export interface Volunteering {
+  agreed: boolean
+  serving: boolean
+  why: string
+}
+
+export interface Status {
+  version: string
+  network?: string
+  user?: string
+  device?: string
+  node: string
+  role: string
+  addr: string
+  public?: string
+  online: boolean
+  trouble?: string
+  supernodes: Attachment[] | null
+  nat?: NAT | null
+  volunteer?: Volunteering | null
+  known_supernodes: number
+  clients: number
+  certificate_expires?: string
+  calls: Call[] | null
+  home: string
+}
+
+export interface Contact {
+  user: string
+  name?: string
+  added?: string
+}
+
+export interface Listing {
+  user: string
+  online: boolean
+  devices: { name: string; online: boolean; seen: string }[] | null
+}
+
+export interface NodeEvent {
+  time: string
+  kind: string
+  call?: Call
+  record?: CallRecord
+  was?: string
+  text?: string
+  code?: string
+  phone?: boolean
+}

@@ -1,0 +1,353 @@
+// Drives the page as people do, in Debian's Chromium with a microphone that beeps:
+// a network of its own, two people, calls. Screenshots go to web/shots.
+//
+//   node test/page.mjs [path of linnet]
+//
+// It ends with an error at the first thing that is not so.
+
+import { spawn, execFile } from 'node:child_process'
+import { mkdtempSync, mkdirSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { chromium } from 'playwright-core'
+
+const run = promisify(execFile)
+const here = path.dirname(new URL(import.meta.url).pathname)
+const linnet = path.resolve(process.argv[2] ?? path.join(here, '../../bin/linnet'))
+const shots = path.join(here, '../shots')
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const home = mkdtempSync(path.join(tmpdir(), 'linnet-page-'))
+const began = Date.now()
+
+const patience = 60_000 // machines under load are slow
+
+function step(what) {
+  console.log(`${((Date.now() - began) / 1000).toFixed(1).padStart(6)} s  ${what}`)
+}
+
+function check(ok, what) {
+  if (!ok) throw new Error(what)
+}
+
+async function until(what, ok) {
+  const end = Date.now() + patience
+  for (;;) {
+    const value = await ok()
+    if (value) return value
+    if (Date.now() > end) throw new Error(`after ${patience / 1000} s still not: ${what}`)
+    await new Promise((done) => setTimeout(done, 100))
+  }
+}
+
+// Programs that were started, and what they said.
+const running = []
+
+function start(args, ...wanted) {
+  const child = spawn(linnet, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DISPLAY: '', WAYLAND_DISPLAY: '' } })
+  const program = { child, said: '', args }
+  running.push(program)
+  const found = new Promise((done, fail) => {
+    const listen = (b) => {
+      program.said += b
+      const matches = wanted.map((w) => program.said.match(w))
+      if (matches.every(Boolean)) done(matches.map((m) => m[1] ?? m[0]))
+    }
+    child.stdout.on('data', listen)
+    child.stderr.on('data', listen)
+    child.on('exit', (code) => fail(new Error(`linnet ${args.join(' ')} ended with ${code}:\n${program.said}`)))
+  })
+  return found.then((matches) => ({ ...program, matches }))
+}
+
+const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+  '--use-fake-device-for-media-stream', '--autoplay-policy=user-gesture-required']
+
+const browsers = []
+
+/** A browser of its own for each person: cookies and microphone are apart. */
+async function browser({ microphone = true, ...options } = {}) {
+  const b = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: [...flags, ...(microphone ? ['--use-fake-ui-for-media-stream'] : ['--deny-permission-prompts'])] })
+  browsers.push(b)
+  const context = await b.newContext({ viewport: { width: 1180, height: 800 }, colorScheme: 'light', ...options })
+  context.setDefaultTimeout(patience)
+  // The test looks at what the page really sends and hears.
+  await context.addInitScript(() => {
+    const Original = window.RTCPeerConnection
+    window.connections = []
+    window.RTCPeerConnection = class extends Original {
+      constructor(...args) {
+        super(...args)
+        window.connections.push(this)
+      }
+    }
+  })
+  return context
+}
+
+function watch(page, who) {
+  page.on('pageerror', (e) => fail(`${who}'s page: ${e.stack}`))
+  page.on('console', (m) => {
+    if (m.type() === 'error' && !/status of (401|404|409|500)/.test(m.text())) fail(`${who}'s page says: ${m.text()}`)
+  })
+  return page
+}
+
+let failure
+function fail(what) {
+  failure ??= new Error(what)
+}
+
+async function open(context, link, who) {
+  const page = watch(await context.newPage(), who)
+  await page.goto(link)
+  return page
+}
+
+/** Energy of the sound that the newest connection of a page sent and received. */
+function energy(page) {
+  return page.evaluate(async () => {
+    const sum = { said: 0, heard: 0, level: 0 }
+    const pc = window.connections.at(-1)
+    if (!pc || pc.connectionState !== 'connected') return sum
+    for (const s of (await pc.getStats()).values()) {
+      if (s.type === 'media-source') sum.said += s.totalAudioEnergy ?? 0
+      if (s.type === 'inbound-rtp') {
+        sum.heard += s.totalAudioEnergy ?? 0
+        sum.level = Math.max(sum.level, s.audioLevel ?? 0)
+      }
+    }
+    return sum
+  })
+}
+
+async function shot(page, name) {
+  await page.screenshot({ path: path.join(shots, `${name}.png`) })
+}
+
+/** Nothing on the page is in the way of people who cannot see or use a mouse. */
+async function accessible(page, what) {
+  await page.evaluate(axe + ';0').catch(() => page.addScriptTag({ content: axe })) // the CSP allows no inline script; evaluate is outside of it
+  const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }))
+  check(violations.length === 0, `${what} is not accessible:\n${violations.map((v) => `  ${v.id}: ${v.help}\n    ${v.nodes.map((n) => n.target.join(' ') + ' ' + (n.any[0]?.message ?? '')).join('\n    ')}`).join('\n')}`)
+}
+
+const button = (page, name) => page.getByRole('button', { name, exact: true })
+const clock = (page) => page.getByRole('timer').filter({ hasText: /^\d+:\d\d$/ })
+
+async function signUp(page, name, password) {
+  await page.getByLabel('Name', { exact: true }).fill(name)
+  await page.getByLabel('Password', { exact: true }).fill(password)
+  await page.locator('form').getByRole('button', { name: 'Create an account' }).click()
+  await page.getByText('Online', { exact: true }).first().waitFor()
+}
+
+async function main() {
+  mkdirSync(shots, { recursive: true })
+  const net = await start(['network', 'create', 'birds', '--home', path.join(home, 'net'), '--address', '127.0.0.1', '--port', String(20000 + Math.floor(Math.random() * 20000)), '--supernodes', '2'], /(linnet:\S+)/, /Others reach/)
+  const invite = net.matches[0]
+  step('a network runs')
+
+  const up = async (name, ...more) => (await start(['up', '--home', path.join(home, name), '--listen', '127.0.0.1:0', '--no-browser', ...more], /(http:\S+)/)).matches[0]
+  const [aliceLink, bobLink] = await Promise.all([up('alice'), up('bob', '--join', invite)])
+  const [aliceTab, bobTab] = await Promise.all([browser(), browser()])
+
+  // A browser without a key gets nothing.
+  const locked = await open(await browser(), aliceLink.replace(/#.*/, ''), 'nobody')
+  await locked.getByText('This browser has no key yet').waitFor()
+  await accessible(locked, 'the page without a key')
+  await shot(locked, 'locked')
+  step('a browser without a key is told what to do')
+
+  const alice = await open(aliceTab, aliceLink, 'alice')
+  await alice.getByText('Welcome to Linnet').waitFor()
+  check(!alice.url().includes('token'), 'the token stays in the address')
+  await accessible(alice, 'the first page')
+  await shot(alice, 'welcome')
+  await alice.getByLabel('Invite link').fill('linnet:nonsense')
+  await button(alice, 'Join').click()
+  await alice.getByRole('alert').filter({ hasText: /\w/ }).first().waitFor()
+  await alice.getByLabel('Invite link').fill(invite)
+  await button(alice, 'Join').click()
+  await alice.getByText('Your name on birds').waitFor()
+  await accessible(alice, 'the page for an account')
+  await shot(alice, 'register')
+  await signUp(alice, 'alice', 'two birds, one telephone')
+  step('alice joined and has an account')
+
+  const bob = await open(bobTab, bobLink, 'bob')
+  await bob.getByText('Your name on birds').waitFor()
+  await signUp(bob, 'bob', 'another bird, another song')
+
+  // Out, and in again with a wrong password first.
+  await bob.getByRole('link', { name: 'Settings' }).click()
+  await button(bob, 'Sign out').click()
+  await bob.getByRole('alert').getByRole('button', { name: 'Sign out' }).click()
+  await button(bob, 'Sign in').first().click()
+  await bob.getByLabel('Name', { exact: true }).fill('bob')
+  await bob.getByLabel('Password', { exact: true }).fill('a wrong one')
+  await bob.locator('form').getByRole('button', { name: 'Sign in' }).click()
+  await bob.getByText('do not belong together').waitFor()
+  await shot(bob, 'wrong-password')
+  await bob.getByLabel('Password', { exact: true }).fill('another bird, another song')
+  await bob.locator('form').getByRole('button', { name: 'Sign in' }).click()
+  await bob.getByText('Online', { exact: true }).first().waitFor()
+  step('bob was told of a wrong password, and is in')
+
+  // Each adds the other.
+  for (const [page, other] of [[alice, 'bob'], [bob, 'alice']]) {
+    await page.getByLabel('Find or call a name').fill(other)
+    await page.getByLabel('Find or call a name').press('Enter')
+    await button(page, 'Add to contacts').click()
+    await page.getByRole('heading', { name: 'Contacts' }).waitFor()
+  }
+  await alice.getByText('Online', { exact: true }).nth(1).waitFor()
+
+  // A call that nobody takes, for the list.
+  await button(alice, 'Call bob').click()
+  await button(bob, 'Answer').waitFor()
+  check((await bob.title()).includes('alice calls'), 'the title does not tell who calls')
+  await accessible(bob, 'an incoming call')
+  await shot(bob, 'incoming')
+  await alice.getByText('Ringing', { exact: true }).waitFor()
+  await shot(alice, 'ringing')
+  await button(alice, 'Hang up').click()
+  await bob.getByText('Missed call').first().waitFor()
+  step('bob missed a call')
+
+  // The call.
+  await button(alice, 'Call bob').click()
+  await button(bob, 'Answer').waitFor()
+  const answered = Date.now()
+  await button(bob, 'Answer').click()
+  await Promise.all([clock(alice).waitFor(), clock(bob).waitFor()])
+  for (const [page, who] of [[alice, 'alice'], [bob, 'bob']]) {
+    await until(`${who} speaks and hears`, async () => {
+      const e = await energy(page)
+      return e.said > 0.001 && e.heard > 0.001
+    })
+  }
+  step(`alice and bob hear each other ${Date.now() - answered} ms after the click`)
+  await until('the path is direct', async () => /direct/.test(await alice.locator('.path').innerText()))
+  await accessible(alice, 'a call')
+  await shot(alice, 'call')
+  await button(alice, 'Devices').click()
+  await shot(alice, 'call-devices')
+  await button(alice, 'Devices').click()
+
+  await button(alice, 'Mute').click()
+  await alice.getByText('You are muted').waitFor()
+  await until('bob hears nothing of a muted alice', async () => (await energy(bob)).level < 0.001)
+  await button(alice, 'Unmute').click()
+  await until('bob hears alice again', async () => (await energy(bob)).level > 0.01)
+  await button(alice, 'Hold').click()
+  await bob.getByText('They put you on hold').waitFor()
+  await button(alice, 'Resume').click()
+  await until('bob hears alice after the hold', async () => (await energy(bob)).level > 0.01)
+  step('mute and hold')
+
+  // The call goes on when the page is loaded again.
+  await alice.reload()
+  await clock(alice).waitFor()
+  const heardBefore = (await energy(bob)).heard
+  await until('both hear each other after a reload', async () => (await energy(alice)).heard > 0.001 && (await energy(bob)).heard > heardBefore + 0.001)
+  step('the call went on over a reload')
+
+  // A second tab is no phone, until it takes over.
+  const second = await open(aliceTab, aliceLink.replace(/#.*/, ''), 'alice (second tab)')
+  await second.getByText('which is the phone').waitFor()
+  await shot(second, 'second-tab')
+  await button(second, 'Use this page instead').click()
+  await alice.getByText('which is the phone').waitFor()
+  await until('the second tab hears', async () => (await energy(second)).heard > 0.001)
+  check((await energy(alice)).heard === 0, 'the first tab still hears')
+  await second.close()
+  await until('the first tab is the phone again', async () => (await energy(alice)).heard > 0.001)
+  step('a second tab took over, and gave back')
+
+  await button(bob, 'Hang up').click()
+  await alice.locator('details[open]').waitFor()
+  await alice.getByText('There and back').waitFor()
+  await accessible(alice, 'a receipt')
+  await shot(alice, 'receipt')
+  await alice.getByRole('link', { name: 'Calls' }).click()
+  await shot(alice, 'calls')
+  step('the receipt')
+
+  // echo123.
+  await alice.getByRole('link', { name: 'People' }).click()
+  await button(alice, 'Call echo123 to hear your own voice').click()
+  await until('alice hears the greeting of echo123', async () => (await energy(alice)).heard > 0.001)
+  step('echo123 greets')
+
+  // Bob meanwhile: the other screens, dark and narrow.
+  await bob.getByRole('link', { name: 'Network' }).click()
+  await bob.getByText('You are connected').waitFor()
+  await accessible(bob, 'the network page')
+  await shot(bob, 'network')
+  await bob.getByRole('link', { name: 'Settings' }).click()
+  await accessible(bob, 'the settings')
+  await shot(bob, 'settings')
+  await bob.emulateMedia({ colorScheme: 'dark' })
+  for (const [name, hash] of [['network', '#/network'], ['settings', '#/settings'], ['person', '#/people/alice'], ['people', '#/people']]) {
+    await bob.evaluate((h) => (location.hash = h), hash)
+    await new Promise((done) => setTimeout(done, 300))
+    await accessible(bob, `${name} in the dark`)
+    await shot(bob, `${name}-dark`)
+  }
+  await bob.setViewportSize({ width: 375, height: 740 })
+  for (const scheme of ['dark', 'light']) {
+    await bob.emulateMedia({ colorScheme: scheme })
+    for (const [name, hash] of [['network', '#/network'], ['settings', '#/settings'], ['person', '#/people/alice'], ['people', '#/people'], ['calls', '#/calls']]) {
+      await bob.evaluate((h) => (location.hash = h), hash)
+      await new Promise((done) => setTimeout(done, 200))
+      check(await bob.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than a telephone`)
+      await shot(bob, `${name}-phone-${scheme}`)
+    }
+  }
+  step('the other screens')
+
+  // A microphone that the browser refuses.
+  const { stdout } = await run(linnet, ['--home', path.join(home, 'bob'), 'page', '--no-browser'])
+  const deaf = await open(await browser({ microphone: false }), stdout.trim(), 'bob (no microphone)')
+  await button(deaf, 'Use this page instead').click()
+  await deaf.getByRole('link', { name: 'alice' }).first().click()
+  await button(deaf, 'Call alice').click()
+  await deaf.getByText('does not let this page use the microphone').waitFor()
+  await shot(deaf, 'denied')
+  await deaf.context().close()
+  step('a denied microphone is told')
+
+  // A call on a telephone's screen, in the dark.
+  const before = (await energy(alice)).heard
+  await alice.setViewportSize({ width: 375, height: 740 })
+  await alice.emulateMedia({ colorScheme: 'dark' })
+  await until('alice hears herself', async () => (await energy(alice)).heard > before + 0.001)
+  await shot(alice, 'call-phone-dark')
+  await button(alice, 'Hang up').click()
+  await alice.locator('details[open]').waitFor()
+  await shot(alice, 'receipt-phone-dark')
+  step('echo123 played alice’s voice back')
+
+  await button(bob, 'Answer').waitFor({ state: 'detached' })
+  if (failure) throw failure
+  step('done')
+}
+
+let code = 0
+try {
+  await main()
+} catch (e) {
+  code = 1
+  console.error(e)
+  if (failure && failure !== e) console.error(failure)
+  await Promise.all(browsers.flatMap((b) => b.contexts()).flatMap((c) => c.pages()).map((p, i) => p.screenshot({ path: path.join(shots, `failed-${i}.png`) }).catch(() => {})))
+  for (const p of running) console.error(`--- linnet ${p.args.join(' ')}\n${p.said}`)
+} finally {
+  await Promise.all(browsers.map((b) => b.close().catch(() => {})))
+  for (const p of running) p.child.kill('SIGKILL')
+  rmSync(home, { recursive: true, force: true })
+}
+process.exit(code)

@@ -86,6 +86,7 @@ type CallInfo struct {
 	Waiting   bool      `json:"waiting,omitempty"`    // rings while another call is in progress
 	HeldHere  bool      `json:"held_here,omitempty"`  // this side holds it
 	HeldThere bool      `json:"held_there,omitempty"` // the other side does
+	Page      bool      `json:"page,omitempty"`       // spoken and heard at the page in the browser
 }
 
 // A CallRecord is a call's line in the history. While the call lasts, Ended is

@@ -13,6 +13,9 @@ import (
 type Client interface {
 	Status(ctx context.Context) (Status, error)
 
+	// Join takes the invite of a network, where the node has none yet.
+	Join(ctx context.Context, invite string) error
+
 	// Register makes an account and signs this device in. Login signs in a
 	// device of an account that exists. Both return once the certificate is on disk.
 	Register(ctx context.Context, c Credentials) error
@@ -39,6 +42,10 @@ type Client interface {
 	HangUp(ctx context.Context, id CallID) error
 	Hold(ctx context.Context, id CallID, on bool) error
 	Tone(ctx context.Context, id CallID, tone string) error
+	// Page connects the page of a browser on this machine as microphone and
+	// loudspeaker: it takes the page's WebRTC offer and gives the answer (both SDP).
+	// The page before it, if there is one, is disconnected; calls go on.
+	Page(ctx context.Context, offer string) (answer string, err error)
 	// History lists past calls, the newest first.
 	History(ctx context.Context, limit int) ([]CallRecord, error)
 
@@ -55,8 +62,10 @@ type Credentials struct {
 	Token    []byte   `json:"token,omitempty"`  // of the invite, where the network wants one
 }
 
-// CallMedia is what a node without a browser sends and keeps of a call.
+// CallMedia is what is sent and kept of a call: what is said at the page, a file,
+// or nothing.
 type CallMedia struct {
+	Page   bool   `json:"page,omitempty"`   // spoken and heard at the page that is connected
 	Play   string `json:"play,omitempty"`   // Ogg/Opus file to send; none sends silence
 	Record string `json:"record,omitempty"` // Ogg/Opus file to write what is heard to
 	// Seconds after the answer the call is hung up; 0: at the end of Play, or never without Play.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -12,6 +13,30 @@ import (
 	"github.com/linnet-p2p/linnet/store"
 	"github.com/linnet-p2p/linnet/suite"
 )
+
+// Join implements linnet.Client.
+func (n *Node) Join(ctx context.Context, link string) error {
+	invite, err := suite.ParseInvite(strings.TrimSpace(link))
+	if err != nil {
+		return &linnet.Error{Code: linnet.CodeInvite, Text: err.Error(), Hint: "paste all of the link that you were given"}
+	}
+	if err := n.Ready(ctx); err != nil {
+		return err
+	}
+	n.account.Lock()
+	defer n.account.Unlock()
+	switch d := n.network.get(); {
+	case d == nil:
+		if err := n.joinNetwork(ctx, &invite); err != nil {
+			return err
+		}
+	case d.Fingerprint() != invite.Fingerprint:
+		return &linnet.Error{Code: linnet.CodeUsage, Text: "this node belongs to the network " + d.Name + " already",
+			Hint: "give the second network a --home of its own"}
+	}
+	n.opts.Invite = &invite // for its token
+	return nil
+}
 
 // Register implements linnet.Client.
 func (n *Node) Register(ctx context.Context, c linnet.Credentials) error {
@@ -29,7 +54,7 @@ func (n *Node) prove(ctx context.Context, c linnet.Credentials,
 	n.account.Lock()
 	defer n.account.Unlock()
 	if n.network.get() == nil && n.opts.Invite == nil {
-		return &linnet.Error{Code: linnet.CodeUsage, Text: "this node has no network yet", Hint: "start it with `linnet up --join INVITE`"}
+		return &linnet.Error{Code: linnet.CodeUsage, Text: "this node has no network yet", Hint: "start it with `linnet up --join INVITE`, or paste an invite on its page"}
 	}
 	d, err := n.network.wait(ctx)
 	if err != nil {

@@ -157,10 +157,16 @@ func (s *station) changed(c linnet.CallInfo) {
 
 // tellChanged tells front ends how a call stands.
 func (s *station) tellChanged(c linnet.CallInfo) {
+	s.complete(&c)
+	s.node.hub.tell(linnet.Event{Kind: linnet.EventCallChanged, Call: &c})
+}
+
+// complete adds what the call machine does not know of a call.
+func (s *station) complete(c *linnet.CallInfo) {
+	c.Page = s.media[c.ID].Page
 	if p := s.phones[c.ID]; p != nil {
 		c.Receipt = p.receipt()
 	}
-	s.node.hub.tell(linnet.Event{Kind: linnet.EventCallChanged, Call: &c})
 }
 
 func (s *station) hangUp(now time.Time, id linnet.CallID) {
@@ -200,9 +206,7 @@ func (s *station) peerReceipt(e call.PeerReceipt) {
 func (s *station) info(id linnet.CallID) *linnet.CallInfo {
 	for _, c := range s.calls.Calls() {
 		if c.ID == id {
-			if p := s.phones[id]; p != nil {
-				c.Receipt = p.receipt()
-			}
+			s.complete(&c)
 			return &c
 		}
 	}

@@ -81,10 +81,9 @@ const (
 )
 
 // joinNetwork fetches the descriptor that the invite means.
-func (n *Node) joinNetwork(ctx context.Context) error {
+func (n *Node) joinNetwork(ctx context.Context, invite *suite.Invite) error {
 	limited, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	invite := n.opts.Invite
 	var failure error
 	for {
 		_, signed, err := login.FetchDescriptor(limited, n.exchange, invite.Bootstrap, invite.Fingerprint, nil)

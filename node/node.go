@@ -64,6 +64,7 @@ type Node struct {
 	journal journal
 	link    *link.Link
 	hub     hub
+	page    page
 
 	events chan func(now time.Time) // to the loop
 	hellos atomic.Int32             // of strangers, in events
@@ -153,6 +154,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.join(ctx) })
 	err := group.Wait()
 	n.group.Wait()
+	n.page.close()
 	n.hub.close()
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -165,7 +167,7 @@ func (n *Node) Run(ctx context.Context) error {
 // descriptor and certificate fresh.
 func (n *Node) join(ctx context.Context) error {
 	if n.network.get() == nil && n.opts.Invite != nil {
-		if err := n.joinNetwork(ctx); err != nil {
+		if err := n.joinNetwork(ctx, n.opts.Invite); err != nil {
 			return err
 		}
 	}

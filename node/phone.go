@@ -16,9 +16,9 @@ import (
 	"github.com/linnet-p2p/linnet/session"
 )
 
-// A phone is what a headless node hears and says in one call: it plays a file,
-// or nothing, or is echo123, and records what comes. It has a goroutine of its
-// own, since neither disk nor loop may hold up the other.
+// A phone is this end of one call: what its handset says goes out, what comes is
+// heard there and recorded. It has a goroutine of its own, since neither disk nor
+// loop may hold up the other.
 type phone struct {
 	link   *link.Link
 	log    *slog.Logger
@@ -32,9 +32,8 @@ type phone struct {
 	mu      sync.Mutex // all up to spans
 	line    *media.Line
 	sender  *media.Sender
-	begin   func(now time.Time) // makes player or echo, once there is a path; nil: it did
-	player  *media.Player       // nil: plays nothing
-	echo    *media.Echo         // nil: is none
+	set     handset // nil: says nothing
+	begun   bool    // there is, or was, a path
 	held    bool
 	started time.Time
 	spans   []linnet.PathSpan
@@ -47,7 +46,7 @@ type phone struct {
 // phoneEvents are called from the phone's goroutine.
 type phoneEvents struct {
 	heard   func()                            // media of the peer came, at most once a second
-	played  func()                            // the file, or the echo, is at its end
+	played  func()                            // the handset has nothing more to say
 	trouble func(code linnet.Code, err error) // the file that is played or recorded fails; the call goes on
 }
 
@@ -55,11 +54,11 @@ type phoneEvents struct {
 const maxSpans = 256
 
 // newPhone makes the phone of a call, with the stream that it will speak on.
-func newPhone(l *link.Link, log *slog.Logger, call linnet.CallID, peer linnet.NodeID, protection media.Protection, now time.Time, events phoneEvents) (*phone, error) {
+func newPhone(l *link.Link, log *slog.Logger, call linnet.CallID, peer linnet.NodeID, protection media.Protection, opts media.ReceiverOptions, now time.Time, events phoneEvents) (*phone, error) {
 	p := &phone{
 		link: l, log: log, call: call, peer: peer, events: events, started: now,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
-		line: media.NewLine(media.ReceiverOptions{}),
+		line: media.NewLine(opts),
 	}
 	stream, err := media.NewStream(media.Opus(), protection, nil)
 	if err != nil {
@@ -104,10 +103,8 @@ func (p *phone) hold(now time.Time, on bool) {
 		return
 	}
 	p.held = on
-	if p.player != nil && on {
-		p.player.Pause(now)
-	} else if p.player != nil {
-		p.player.Resume(now)
+	if p.set != nil && p.begun {
+		p.set.hold(now, on)
 	}
 	p.nudge()
 }
@@ -127,11 +124,14 @@ func (p *phone) move(now time.Time, routes []session.Route, rtt time.Duration) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.begin != nil {
-		p.begin(now)
-		p.begin = nil
+	if !p.begun && p.set != nil {
+		p.set.begin(now)
+		if p.held {
+			p.set.hold(now, true)
+		}
 		p.nudge()
 	}
+	p.begun = true
 	if n := len(p.spans); n > 0 && p.spans[n-1].Path == span.Path && p.spans[n-1].Via == span.Via || n == maxSpans {
 		return
 	}
@@ -161,6 +161,12 @@ func (p *phone) figures() media.Figures {
 func (p *phone) stop() {
 	close(p.quit)
 	<-p.done
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.set != nil {
+		p.set.hangUp()
+		p.set = nil
+	}
 }
 
 // run plays and records until stop.
@@ -199,20 +205,15 @@ func (p *phone) turn(now time.Time) (heard []media.Frame, packets [][]byte, next
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	heard = p.line.Frames(now)
+	came := p.line.Arrivals()
 	var say []media.Frame
-	switch {
-	case p.echo != nil && !p.held:
-		p.echo.Hear(now, heard)
-		say = p.echo.Say(now)
-		if p.echo.State() == media.EchoDone {
-			p.echo = nil
-			p.events.played()
-		}
-	case p.player != nil && !p.held:
+	if p.set != nil && p.begun && !p.held {
+		p.set.hear(now, heard, came)
+		p.set.loss(p.sender.Loss())
 		var err error
-		say, err = p.player.Frames(now)
-		if err != nil {
-			p.player = nil
+		if say, err = p.set.say(now); err != nil {
+			p.set.hangUp()
+			p.set = nil
 			if !errors.Is(err, io.EOF) {
 				p.events.trouble(linnet.CodeBadFile, err)
 			}
@@ -241,15 +242,10 @@ func (p *phone) turn(now time.Time) (heard []media.Frame, packets [][]byte, next
 
 // deadline is when the phone next has something to say by itself.
 func (p *phone) deadline() time.Time {
-	switch {
-	case p.held:
+	if p.set == nil || !p.begun || p.held {
 		return time.Time{}
-	case p.echo != nil:
-		return p.echo.Deadline()
-	case p.player != nil:
-		return p.player.Deadline()
 	}
-	return time.Time{}
+	return p.set.deadline()
 }
 
 func (p *phone) send(b []byte) {

@@ -18,7 +18,7 @@ import (
 // startMedia makes the phone of an answered call and hands its key over.
 func (s *station) startMedia(now time.Time, e call.StartMedia) {
 	id, peer := e.Call, e.Node
-	p, err := newPhone(s.node.link, s.log, id, peer, s.node.protection(), now, phoneEvents{
+	p, err := newPhone(s.node.link, s.log, id, peer, s.node.protection(), media.ReceiverOptions{Arrivals: s.media[id].Page}, now, phoneEvents{
 		heard: func() { s.node.post(func(now time.Time) { s.heard(now, id) }) },
 		played: func() {
 			s.node.beside(func(context.Context) { s.node.must(func(now time.Time) { s.played(now, id) }) })
@@ -60,15 +60,18 @@ func (s *station) furnish(p *phone, m linnet.CallMedia) {
 		if err != nil {
 			s.node.warn("echo123 has lost its voice: %v", err)
 		}
-		p.begin = func(now time.Time) { p.echo = media.NewEcho(said, media.Opus(), now) }
+		p.set = &echoService{said: said}
 		return
 	}
-	if m.Play != "" {
+	switch {
+	case m.Page:
+		p.set = s.node.page.handset(p.nudge)
+	case m.Play != "":
 		f, err := ogg.Open(m.Play)
 		if err != nil {
 			s.node.warnCall(p.call, linnet.CodeBadFile, err)
 		} else {
-			p.begin = func(now time.Time) { p.player = media.NewPlayer(f, media.Opus(), now) }
+			p.set = &filePlayer{file: f}
 		}
 	}
 	if m.Record != "" {
@@ -86,7 +89,7 @@ func (s *station) furnish(p *phone, m linnet.CallMedia) {
 // played is the end of what a phone says by itself.
 func (s *station) played(now time.Time, id linnet.CallID) {
 	m := s.media[id]
-	if s.node.opts.Echo || m.Play != "" && !m.Stay && m.Seconds == 0 {
+	if s.node.opts.Echo || m.Page || m.Play != "" && !m.Stay && m.Seconds == 0 {
 		s.hangUp(now, id)
 	}
 }
@@ -128,6 +131,9 @@ func (s *station) stopMedia(now time.Time, id linnet.CallID) {
 
 // checkMedia finds out before a call whether its files are any good.
 func checkMedia(m linnet.CallMedia) error {
+	if m.Page && m.Play != "" {
+		return linnet.Errorf(linnet.CodeUsage, "a call is spoken at the page or plays a file, not both")
+	}
 	if m.Seconds < 0 {
 		return linnet.Errorf(linnet.CodeUsage, "a call cannot last %v seconds", m.Seconds)
 	}

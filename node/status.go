@@ -30,9 +30,7 @@ func (s *station) status(now time.Time, out *linnet.Status) {
 		if c.State == linnet.CallEnded {
 			continue
 		}
-		if p := s.phones[c.ID]; p != nil {
-			c.Receipt = p.receipt()
-		}
+		s.complete(&c)
 		out.Calls = append(out.Calls, c)
 	}
 }

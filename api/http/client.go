@@ -41,6 +41,25 @@ func (c *Client) Status(ctx context.Context) (s linnet.Status, err error) {
 	return s, c.do(ctx, "GET", "/v1/status", nil, &s)
 }
 
+// Join implements linnet.Client.
+func (c *Client) Join(ctx context.Context, invite string) error {
+	return c.do(ctx, "POST", "/v1/network", joinRequest{invite}, nil)
+}
+
+// Page implements linnet.Client.
+func (c *Client) Page(ctx context.Context, offer string) (string, error) {
+	var r pageReply
+	err := c.do(ctx, "POST", "/v1/page", pageRequest{offer}, &r)
+	return r.Answer, err
+}
+
+// Link is an address that opens the node's page in a browser, once.
+func (c *Client) Link(ctx context.Context) (string, error) {
+	var r linkReply
+	err := c.do(ctx, "POST", "/v1/link", nil, &r)
+	return r.Link, err
+}
+
 // Register implements linnet.Client.
 func (c *Client) Register(ctx context.Context, cred linnet.Credentials) error {
 	return c.do(ctx, "POST", "/v1/register", cred, nil)

@@ -31,6 +31,10 @@ func (f *fake) note(what ...any) error {
 func (f *fake) Status(context.Context) (linnet.Status, error) {
 	return linnet.Status{Network: "birds", Node: linnet.NodeID{7}}, f.note("status")
 }
+func (f *fake) Join(_ context.Context, invite string) error { return f.note("join", invite) }
+func (f *fake) Page(_ context.Context, offer string) (string, error) {
+	return "answer to " + offer, f.note("page", offer)
+}
 func (f *fake) Register(_ context.Context, c linnet.Credentials) error { return f.note("register", c) }
 func (f *fake) Login(_ context.Context, c linnet.Credentials) error    { return f.note("login", c) }
 func (f *fake) Logout(context.Context) error                           { return f.note("logout") }
@@ -69,7 +73,7 @@ func serve(t *testing.T, f *fake) (*Client, string) {
 	path := filepath.Join(t.TempDir(), "control.sock")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, path, f) }()
+	go func() { done <- Serve(ctx, path, f, nil) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -90,7 +94,7 @@ func TestEverythingArrives(t *testing.T) {
 	c, _ := serve(t, f)
 	ctx := t.Context()
 	cred := linnet.Credentials{User: "alice", Password: "two birds", Device: "desk", Token: []byte{1, 2}}
-	media := linnet.CallMedia{Play: "/a.ogg", Record: "/b.ogg", Seconds: 1.5, Stay: true}
+	media := linnet.CallMedia{Page: true, Play: "/a.ogg", Record: "/b.ogg", Seconds: 1.5, Stay: true}
 	id := linnet.CallID{9}
 	ok := func(err error) {
 		t.Helper()
@@ -103,6 +107,12 @@ func TestEverythingArrives(t *testing.T) {
 	ok(err)
 	if s.Network != "birds" || s.Node != (linnet.NodeID{7}) {
 		t.Errorf("status %+v", s)
+	}
+	ok(c.Join(ctx, "linnet:birds"))
+	answer, err := c.Page(ctx, "an offer")
+	ok(err)
+	if answer != "answer to an offer" {
+		t.Errorf("answer %q", answer)
 	}
 	ok(c.Register(ctx, cred))
 	ok(c.Login(ctx, cred))
@@ -134,7 +144,7 @@ func TestEverythingArrives(t *testing.T) {
 		t.Errorf("history %+v", history)
 	}
 
-	want := []any{"status", "register", cred, "login", cred, "logout", "lookup", linnet.UserName("bob"),
+	want := []any{"status", "join", "linnet:birds", "page", "an offer", "register", cred, "login", cred, "logout", "lookup", linnet.UserName("bob"),
 		"contacts", "add", linnet.Contact{User: "bob", Name: "Bobby"}, "remove", linnet.UserName("bob"),
 		"call", linnet.UserName("bob"), media, "answer", id, media, "hangup", id, "hold", id, true, "tone", id, "#", "history", 3}
 	if !reflect.DeepEqual(f.asked, want) {
@@ -217,7 +227,7 @@ func TestSocket(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket: %v, %v; only its owner may open it", info.Mode(), err)
 	}
-	if err := Serve(t.Context(), path, &fake{}); linnet.CodeOf(err) != linnet.CodeInUse {
+	if err := Serve(t.Context(), path, &fake{}, nil); linnet.CodeOf(err) != linnet.CodeInUse {
 		t.Errorf("a second node on the same socket: %v", err)
 	}
 	_, err = Dial(filepath.Join(t.TempDir(), "none.sock")).Status(t.Context())
@@ -237,7 +247,7 @@ func TestStaleSocket(t *testing.T) {
 	l.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, path, &fake{}) }()
+	go func() { done <- Serve(ctx, path, &fake{}, nil) }()
 	for {
 		if _, err := Dial(path).Status(ctx); err == nil {
 			break

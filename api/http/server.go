@@ -1,9 +1,10 @@
 // Package http offers a running node (linnet.Client) as a small JSON interface,
 // and is the client of it too: `linnet up` serves it on a socket that only the
 // user who started it can open, and the other commands of the program talk to
-// that. It decides nothing.
+// that. A Site serves the same to the browser, with the page. It decides nothing.
 //
 //	GET    /v1/status                     linnet.Status
+//	POST   /v1/network                    {"invite"}
 //	POST   /v1/register, /v1/login        linnet.Credentials
 //	POST   /v1/logout
 //	PUT    /v1/volunteer                  {"on"}
@@ -17,7 +18,14 @@
 //	POST   /v1/calls/{call}/hangup
 //	POST   /v1/calls/{call}/hold          {"on"}
 //	POST   /v1/calls/{call}/tone          {"tone"}
+//	POST   /v1/page                       {"offer"} -> {"answer"}: SDP, see linnet.Client.Page
 //	GET    /v1/events                     linnet.Event, one a line, until the caller leaves
+//
+// The socket alone also has
+//
+//	POST   /v1/link                       -> {"link"}: opens the page, once
+//
+// and a Site what is told at Site. openapi.json describes all of it.
 //
 // An error is {"code", "text", "hint", "cause"} with a 4xx or 5xx status.
 package http
@@ -60,6 +68,22 @@ type onRequest struct {
 	On bool `json:"on"`
 }
 
+type joinRequest struct {
+	Invite string `json:"invite"`
+}
+
+type pageRequest struct {
+	Offer string `json:"offer"`
+}
+
+type pageReply struct {
+	Answer string `json:"answer"`
+}
+
+type linkReply struct {
+	Link string `json:"link"`
+}
+
 type toneRequest struct {
 	Tone string `json:"tone"`
 }
@@ -67,6 +91,16 @@ type toneRequest struct {
 // Handler serves c.
 func Handler(c linnet.Client) http.Handler {
 	mux := http.NewServeMux()
+	register(mux, c)
+	return mux
+}
+
+// routes is what register fills: a mux, or the list of a test.
+type routes interface {
+	HandleFunc(pattern string, serve func(http.ResponseWriter, *http.Request))
+}
+
+func register(mux routes, c linnet.Client) {
 	handle := func(pattern string, serve func(*http.Request) (any, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -142,8 +176,20 @@ func Handler(c linnet.Client) http.Handler {
 		return onCall(r, func(id linnet.CallID, q toneRequest) error { return c.Tone(r.Context(), id, q.Tone) })
 	})
 
+	handle("POST /v1/network", func(r *http.Request) (any, error) {
+		q, err := read[joinRequest](r)
+		return nil, first(err, func() error { return c.Join(r.Context(), q.Invite) })
+	})
+	handle("POST /v1/page", func(r *http.Request) (any, error) {
+		q, err := read[pageRequest](r)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := c.Page(r.Context(), q.Offer)
+		return pageReply{answer}, err
+	})
+
 	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) { serveEvents(w, r, c) })
-	return mux
 }
 
 func serveEvents(w http.ResponseWriter, r *http.Request, c linnet.Client) {
@@ -229,13 +275,23 @@ func writeFailure(w http.ResponseWriter, err error) {
 
 // Serve answers on a Unix socket at path until ctx ends. Only the user who
 // runs the node can open it, which is all the authentication it has and needs.
-func Serve(ctx context.Context, path string, c linnet.Client) error {
+// It gives links to site, if there is one.
+func Serve(ctx context.Context, path string, c linnet.Client, site *Site) error {
 	l, err := listen(path)
 	if err != nil {
 		return err
 	}
+	mux := http.NewServeMux()
+	register(mux, c)
+	mux.HandleFunc("POST /v1/link", func(w http.ResponseWriter, _ *http.Request) {
+		if site == nil {
+			writeFailure(w, &linnet.Error{Code: linnet.CodeNotFound, Text: "this node serves no page", Hint: "start it with `linnet up`"})
+			return
+		}
+		writeJSON(w, http.StatusOK, linkReply{site.Link()})
+	})
 	srv := &http.Server{
-		Handler:           Handler(c),
+		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}

@@ -18,6 +18,7 @@ import (
 )
 
 type demoCmd struct {
+	pageFlags
 	Headless bool    `help:"Make the calls, print what was measured, and stop."`
 	Play     string  `help:"Ogg/Opus file that alice plays to bob; default: a speech sample." placeholder:"FILE" type:"path"`
 	Record   string  `help:"Keep what bob hears in this file." placeholder:"FILE" type:"path"`
@@ -108,7 +109,7 @@ func (d *demo) run(c *demoCmd) error {
 		return err
 	}
 	if !c.Headless {
-		return d.keepRunning()
+		return d.keepRunning(c.pageFlags)
 	}
 	if err := d.callBob(play, record, c.Seconds); err != nil {
 		return err

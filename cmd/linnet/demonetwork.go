@@ -98,33 +98,40 @@ func (d *demo) reachable(users ...linnet.UserName) error {
 	return nil
 }
 
-// keepRunning leaves the network to whoever sits at the terminal.
-func (d *demo) keepRunning() error {
-	for name, n := range map[string]*node.Node{"alice": d.alice, "bob": d.bob} {
+// keepRunning leaves the network to whoever sits at the machine.
+func (d *demo) keepRunning(page pageFlags) error {
+	for _, x := range []struct {
+		name string
+		node *node.Node
+		page pageFlags
+	}{{"alice", d.alice, page}, {"bob", d.bob, pageFlags{NoBrowser: true}}} {
 		own := *d.program
 		flags := *d.flags
-		flags.Home = filepath.Join(d.dir, name)
+		flags.Home = filepath.Join(d.dir, x.name)
 		own.flags = &flags
-		d.group.Go(func() error { return http.Serve(d.ctx, own.socket(), n) })
+		site, err := x.page.site(x.node, flags.Home)
+		if err != nil {
+			return err
+		}
+		d.group.Go(func() error { return site.Run(d.ctx) })
+		d.group.Go(func() error { return http.Serve(d.ctx, own.socket(), x.node, site) })
+		d.showPage(site, x.name+"'s page", flags.Home, x.page.open())
 	}
-	play := filepath.Join(d.dir, "speech.ogg")
 	self := os.Args[0]
 	d.tell(`
-The network runs until Ctrl-C. In a second terminal:
+Call echo123 on alice's page to hear your own voice. Open bob's page in a second window and call one from the other.
+Each link works once; for another one:  %[1]s --home %[2]s/alice page
 
-  %[1]s --home %[2]s/alice status
-  %[1]s --home %[2]s/alice lookup bob
-  %[1]s --home %[2]s/alice call echo123 --play %[3]s --record heard.ogg --stay
-  %[1]s --home %[2]s/alice call bob --play %[3]s
-
-and in a third one, when it rings:
-
-  %[1]s --home %[2]s/bob answer --record heard.ogg
-
-A node of your own in this network:
+The network runs until Ctrl-C. A node of your own in it:
 
   %[1]s --home ~/me up --join %[4]s
-`, self, d.dir, play, d.invite)
+
+The same without a browser, in a second terminal:
+
+  %[1]s --home %[2]s/alice call echo123 --play %[3]s --record heard.ogg --stay
+  %[1]s --home %[2]s/alice call bob --play %[3]s
+  %[1]s --home %[2]s/bob answer --record heard.ogg
+`, self, d.dir, filepath.Join(d.dir, "speech.ogg"), d.invite)
 	<-d.ctx.Done()
 	return nil
 }

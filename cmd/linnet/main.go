@@ -32,6 +32,7 @@ type commands struct {
 	Demo demoCmd `cmd:"" help:"A whole network on this machine: login server, supernodes, alice, bob, echo123."`
 
 	Up        upCmd        `cmd:"" help:"Run your node: be reachable, make and take calls."`
+	Page      pageCmd      `cmd:"" help:"Print a link that opens the node's page in a browser, once, and open it."`
 	Register  registerCmd  `cmd:"" help:"Make an account and sign this device in."`
 	Login     loginCmd     `cmd:"" help:"Sign this device in to an account that exists."`
 	Logout    logoutCmd    `cmd:"" help:"Sign this device out."`

@@ -22,6 +22,7 @@ type upCmd struct {
 	socketFlags
 	Join       string `help:"Join the network of this invite; remembered." placeholder:"INVITE"`
 	AutoAnswer bool   `help:"Take every call at once, with --play and --record."`
+	pageFlags
 	sound
 }
 
@@ -41,11 +42,11 @@ func (c *upCmd) Run(p *program) error {
 		}
 		opts.AutoAnswer = &m
 	}
-	return p.serve(c.socketFlags, opts)
+	return p.serve(c.socketFlags, opts, c.pageFlags)
 }
 
-// serve runs a node, and its local socket, until Ctrl-C.
-func (p *program) serve(flags socketFlags, opts node.Options) error {
+// serve runs a node, its local socket and its page until Ctrl-C.
+func (p *program) serve(flags socketFlags, opts node.Options, page pageFlags) error {
 	network, closeCapture, err := flags.network()
 	if err != nil {
 		return err
@@ -56,9 +57,15 @@ func (p *program) serve(flags socketFlags, opts node.Options) error {
 	if err != nil {
 		return err
 	}
+	site, err := page.site(n, p.home())
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(p.ctx)
 	group.Go(func() error { return n.Run(ctx) })
-	group.Go(func() error { return http.Serve(ctx, p.socket(), n) })
+	group.Go(func() error { return http.Serve(ctx, p.socket(), n, site) })
+	group.Go(func() error { return site.Run(ctx) })
+	p.showPage(site, "Your page", p.home(), page.open())
 	group.Go(func() error { p.narrate(ctx, n); return nil })
 	return ignoreCancel(group.Wait())
 }
@@ -80,9 +87,9 @@ func (p *program) narrate(ctx context.Context, n *node.Node) {
 	}
 	switch {
 	case s.Network == "":
-		p.tell("This node has no network yet: start it with --join INVITE, or make one with `linnet network create`.")
+		p.tell("This node has no network yet: give it an invite on its page or with --join INVITE, or make one with `linnet network create`.")
 	case s.User == "":
-		p.tell("Network %s. Nobody is signed in: `linnet register NAME` or `linnet login NAME` in a second terminal.", s.Network)
+		p.tell("Network %s. Nobody is signed in: do that on the page, or with `linnet register NAME` or `linnet login NAME` in a second terminal.", s.Network)
 	default:
 		p.tell("Network %s, signed in as %s.", s.Network, s.User)
 	}
@@ -93,7 +100,7 @@ func (p *program) narrate(ctx context.Context, n *node.Node) {
 		case linnet.EventOffline, linnet.EventWarning:
 			p.tell("%s", e.Text)
 		case linnet.EventCallRings:
-			p.tell("%s calls: `linnet answer` or `linnet hangup`.", e.Call.Peer)
+			p.tell("%s calls: answer on the page, or with `linnet answer`; `linnet hangup` declines.", e.Call.Peer)
 		case linnet.EventCallEnded:
 			p.tell("Call with %s: %s.", e.Record.Peer, e.Record.Outcome)
 		}

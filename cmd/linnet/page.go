@@ -1,0 +1,93 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"html"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/api/http"
+	"github.com/linnet-p2p/linnet/web"
+)
+
+// pageFlags are for commands that serve the page of a node.
+type pageFlags struct {
+	Web       netip.AddrPort `help:"Where the page is, on this machine only; default: 127.0.0.1:33080, or a free port." placeholder:"ADDR:PORT"`
+	NoBrowser bool           `help:"Do not open the page in a browser; only print its address."`
+}
+
+func (f pageFlags) site(c linnet.Client, home string) (*http.Site, error) {
+	return http.NewSite(c, http.SiteOptions{Home: home, Files: web.Files(), Listen: f.Web})
+}
+
+// open says whether the page is to be opened: not by default where nobody would see it.
+func (f pageFlags) open() bool { return !f.NoBrowser && hasDisplay() }
+
+func hasDisplay() bool {
+	return runtime.GOOS != "linux" || cmp.Or(os.Getenv("WAYLAND_DISPLAY"), os.Getenv("DISPLAY")) != ""
+}
+
+// showPage tells where the page is, and opens it.
+func (p *program) showPage(site *http.Site, whose, home string, open bool) {
+	p.tell("%s: %s", whose, site.Link())
+	if !open {
+		return
+	}
+	if err := openBrowser(home, site.Link()); err != nil {
+		p.log.Debug("open the page", "err", err)
+	}
+}
+
+// openBrowser opens a link by way of a file that only its owner reads: the
+// arguments of a program are there for everybody on the machine to see.
+func openBrowser(home, link string) error {
+	path := filepath.Join(home, "page.html")
+	link = html.EscapeString(link)
+	page := fmt.Sprintf("<!doctype html><title>Linnet</title><meta http-equiv=refresh content=\"0; url=%s\"><a href=\"%s\">Linnet</a>\n", link, link)
+	if err := os.WriteFile(path, []byte(page), 0o600); err != nil {
+		return err
+	}
+	name, args := "xdg-open", []string{path}
+	switch runtime.GOOS {
+	case "darwin":
+		name = "open"
+	case "windows":
+		name, args = "rundll32", []string{"url.dll,FileProtocolHandler", path}
+	}
+	cmd := exec.Command(name, args...)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go cmd.Wait() // how it fares is the browser's business
+	return nil
+}
+
+type pageCmd struct {
+	NoBrowser bool `help:"Only print the link."`
+}
+
+func (c *pageCmd) Run(p *program) error {
+	node := p.node()
+	link, err := node.Link(p.ctx)
+	if err != nil {
+		return err
+	}
+	if !c.NoBrowser && hasDisplay() {
+		if err := openBrowser(p.home(), link); err != nil {
+			p.log.Debug("open the page", "err", err)
+		}
+		if link, err = node.Link(p.ctx); err != nil { // the first one is used now
+			return err
+		}
+	}
+	if p.flags.JSON {
+		return p.printJSON(map[string]string{"link": link})
+	}
+	_, err = fmt.Fprintln(p.stdout, link)
+	return err
+}

@@ -79,6 +79,36 @@ func TestReceiverOrder(t *testing.T) {
 	}
 }
 
+func TestReceiverArrivals(t *testing.T) {
+	s := newStream(t, 5)
+	sent := packets(t, newSender(t, s), 8)
+	r, err := NewReceiver(s, ReceiverOptions{Arrivals: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int
+	for _, i := range []int{0, 3, 3, 2, 7} { // each repeats the frame before it
+		r.Packet(epoch, sent[i])
+		for _, a := range r.Arrivals() {
+			if n := number(a.Frame); a.Index != s.index()+uint64(n) || !bytes.Equal(a.Data, voice(n).Data) {
+				t.Errorf("frame %d has the index %d", n, a.Index-s.index())
+			}
+			got = append(got, number(a.Frame))
+		}
+	}
+	if want := []int{0, 2, 3, 1, 6, 7}; !equal(got, want) {
+		t.Errorf("%v arrived, want %v", got, want)
+	}
+	for range 2 * maxReady / 8 {
+		for _, b := range packets(t, newSender(t, s), 8) {
+			r.Packet(epoch, b)
+		}
+	}
+	if len(r.Arrivals()) > maxReady || len(r.Arrivals()) > 0 {
+		t.Error("arrivals pile up")
+	}
+}
+
 func TestReceiverGaps(t *testing.T) {
 	s := newStream(t, 6)
 	s.Redundancy = 0

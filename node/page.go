@@ -20,14 +20,21 @@ const (
 	maxSaid = 50
 )
 
+// A tab is a browser that is connected: a browser.Set, but for tests.
+type tab interface {
+	Hear(now time.Time, a media.Arrival)
+	Loss(share float64)
+	Close()
+}
+
 // page is the page of a browser as microphone and loudspeaker. It outlives the
 // browser's connection, which a reload replaces. The zero value has none.
 type page struct {
 	connecting sync.Mutex // one at a time; before mu
 
 	mu    sync.Mutex // after the lock of a phone
-	set   *browser.Set
-	since time.Time // there is no set
+	set   tab        // nil: none
+	since time.Time  // there is no set
 	calls map[*pageHandset]bool
 	ended bool
 }
@@ -38,7 +45,7 @@ func (n *Node) Page(ctx context.Context, offer string) (string, error) {
 	defer n.page.connecting.Unlock()
 	set, answer, err := browser.Answer(ctx, offer, browser.Options{
 		Said: n.page.said,
-		Down: n.page.drop,
+		Down: func(set *browser.Set) { n.page.drop(set) },
 		Log:  n.log,
 	})
 	switch {
@@ -58,7 +65,7 @@ func (n *Node) Page(ctx context.Context, offer string) (string, error) {
 }
 
 // put takes a new connection in place of the one before, unless the node has stopped.
-func (p *page) put(set *browser.Set) bool {
+func (p *page) put(set tab) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
@@ -73,7 +80,7 @@ func (p *page) put(set *browser.Set) bool {
 }
 
 // drop gives up a connection whose page is gone.
-func (p *page) drop(set *browser.Set) {
+func (p *page) drop(set tab) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	go set.Close()

@@ -13,7 +13,7 @@ QUICK   := -gcflags=modernc.org/...=-l
 
 export CGO_ENABLED ?= 0
 
-.PHONY: demo build test race lint fuzz sim sim-large bench bench-relay bench-attach bench-kademlia long clean
+.PHONY: demo build test race lint web page fuzz sim sim-large bench bench-relay bench-attach bench-kademlia long clean
 
 demo: ## a whole network on this machine, one call, and where to go next
 	GOBIN="$(CURDIR)/bin" $(GO) install $(QUICK) modernc.org/sqlite/lib ./cmd/linnet
@@ -37,6 +37,12 @@ lint: ## gofmt, vet, staticcheck
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "gofmt would change: $$bad"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@latest ./...
+
+web: ## the bundle of the page, web/dist (needs Node)
+	cd web && npm ci --silent && npm run --silent check && npm run --silent build
+
+page: ## the page in Chromium: two people, and a microphone that beeps (needs bin/linnet, Node, Debian's chromium)
+	cd web && npm run --silent test
 
 FUZZTIME ?= 5s
 fuzz: ## every fuzz target for FUZZTIME

@@ -88,7 +88,7 @@ export const text = {
     offlineNow: 'Not online',
     seen: (when: string) => `Last seen ${when}`,
     unknown: 'Nobody of this name was seen in the last three days. Check the spelling.',
-    echo: 'Answers always. It greets you, records ten seconds and plays them back.',
+    echo: 'Records ten seconds and plays them back',
     stranger: 'Not in your contacts: calls go over a relay, so that your address stays with you.',
     timeline: (name: string) => `What was between you and ${name}`,
     empty: 'No calls with each other yet.',

@@ -116,7 +116,7 @@ func (s *Site) Run(ctx context.Context) error {
 
 // Handler is all that Run serves.
 func (s *Site) Handler() http.Handler {
-	api := Handler(s.client)
+	api := Handler(pageClient{s.client})
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/session", s.newSession)
 	mux.Handle("/v1/", s.checked(api))
@@ -124,6 +124,25 @@ func (s *Site) Handler() http.Handler {
 	mux.Handle("GET /v1/events", s.checked(http.HandlerFunc(s.events)))
 	mux.HandleFunc("/", s.file)
 	return s.guarded(mux)
+}
+
+// A pageClient keeps pages away from the files of the machine.
+type pageClient struct{ linnet.Client }
+
+var errFiles = linnet.Errorf(linnet.CodeUsage, "files are played and recorded by programs on the local socket, not by a page")
+
+func (c pageClient) Call(ctx context.Context, user linnet.UserName, m linnet.CallMedia) (linnet.CallID, error) {
+	if m.Play != "" || m.Record != "" {
+		return linnet.CallID{}, errFiles
+	}
+	return c.Client.Call(ctx, user, m)
+}
+
+func (c pageClient) Answer(ctx context.Context, id linnet.CallID, m linnet.CallMedia) error {
+	if m.Play != "" || m.Record != "" {
+		return errFiles
+	}
+	return c.Client.Answer(ctx, id, m)
 }
 
 // guarded refuses what no page of ours sends, and tells the browser what ours may do.

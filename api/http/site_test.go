@@ -125,6 +125,8 @@ func TestSiteRefuses(t *testing.T) {
 		{"a form", "POST", "/v1/login", `{"user":"alice"}`, []string{"Content-Type", "text/plain"}, http.StatusUnsupportedMediaType},
 		{"too large", "POST", "/v1/login", `{"user":"` + strings.Repeat("a", maxBody) + `"}`, nil, http.StatusBadRequest},
 		{"no JSON", "POST", "/v1/login", "password", nil, http.StatusBadRequest},
+		{"a file that is played", "POST", "/v1/calls", `{"user":"bob","play":"/etc/passwd"}`, nil, http.StatusBadRequest},
+		{"a file that is written", "POST", "/v1/calls/" + linnet.CallID{9}.String() + "/answer", `{"record":"/home/alice/.bashrc"}`, nil, http.StatusBadRequest},
 		{"a token that is none", "POST", "/v1/session", `{"token":"x"}`, nil, http.StatusUnauthorized},
 		{"no token", "POST", "/v1/session", `{}`, nil, http.StatusUnauthorized},
 		{"a token by form", "POST", "/v1/session", `{"token":"x"}`, []string{"Content-Type", "text/plain"}, http.StatusUnsupportedMediaType},

@@ -76,10 +76,11 @@ type Set struct {
 	quit  chan struct{}
 	once  sync.Once
 
-	mu   sync.Mutex // all below
-	out  splice
-	mic  microphone
-	loss float64
+	mu     sync.Mutex // all below
+	out    splice
+	mic    microphone
+	loss   float64
+	closed bool
 }
 
 // Answer takes the offer of a page and makes a Set of it. The Set lives until
@@ -101,7 +102,7 @@ func Answer(ctx context.Context, offer string, o Options) (*Set, string, error) 
 		s.Close()
 		return nil, "", err
 	}
-	s.wait.Go(s.reports)
+	s.start(s.reports)
 	return s, answer, nil
 }
 
@@ -129,7 +130,10 @@ func (s *Set) answer(ctx context.Context, offer string) (string, error) {
 	if s.pc, err = api.NewPeerConnection(webrtc.Configuration{}); err != nil {
 		return "", fmt.Errorf("browser: %w", err)
 	}
-	s.pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { s.listenTo(t, r) })
+	s.pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
+		s.start(func() { s.listenTo(t) })
+		s.start(func() { s.reportsOf(r) })
+	})
 	s.pc.OnConnectionStateChange(s.changed)
 	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: withoutCandidates(offer)}); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrOffer, err)
@@ -154,7 +158,7 @@ func (s *Set) answer(ctx context.Context, offer string) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	s.wait.Go(func() { // what the browser reports of this hop is nobody's business
+	s.start(func() { // what the browser reports of this hop is nobody's business
 		for {
 			if _, _, err := sender.ReadRTCP(); err != nil {
 				return
@@ -194,26 +198,34 @@ func (s *Set) changed(state webrtc.PeerConnectionState) {
 	}
 }
 
-// listenTo takes what the microphone says, in a goroutine of its own.
-func (s *Set) listenTo(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
-	if t.Kind() != webrtc.RTPCodecTypeAudio {
-		return
+// start runs f beside, unless the Set is closed; Close waits for it.
+func (s *Set) start(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.wait.Go(f)
 	}
-	s.wait.Go(func() {
-		for {
-			packets, _, err := r.ReadRTCP()
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			for _, p := range packets {
-				if sr, ok := p.(*rtcp.SenderReport); ok && sr.SSRC == s.mic.ssrc {
-					s.mic.lastSR, s.mic.lastSRTime = uint32(sr.NTPTime>>16), time.Now()
-				}
-			}
-			s.mu.Unlock()
+}
+
+// reportsOf takes what the browser reports of its microphone.
+func (s *Set) reportsOf(r *webrtc.RTPReceiver) {
+	for {
+		packets, _, err := r.ReadRTCP()
+		if err != nil {
+			return
 		}
-	})
+		s.mu.Lock()
+		for _, p := range packets {
+			if sr, ok := p.(*rtcp.SenderReport); ok && sr.SSRC == s.mic.ssrc {
+				s.mic.lastSR, s.mic.lastSRTime = uint32(sr.NTPTime>>16), time.Now()
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// listenTo takes what the microphone says.
+func (s *Set) listenTo(t *webrtc.TrackRemote) {
 	for {
 		p, _, err := t.ReadRTP()
 		if err != nil {
@@ -285,6 +297,9 @@ func (s *Set) reports() {
 func (s *Set) Close() {
 	s.once.Do(func() {
 		close(s.quit)
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
 		if s.pc != nil {
 			if err := s.pc.Close(); err != nil {
 				s.log.Debug("close the page's connection", "err", err)

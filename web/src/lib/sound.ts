@@ -2,10 +2,14 @@
 
 let context: AudioContext | undefined
 let stopCurrent: (() => void) | undefined
+let resting = 0
 
 function audio(): AudioContext {
   context ??= new AudioContext()
   if (context.state === 'suspended') void context.resume()
+  // A context that runs costs power even where it is silent.
+  clearTimeout(resting)
+  resting = window.setTimeout(() => !stopCurrent && void context!.suspend(), 3000)
   return context
 }
 
@@ -61,6 +65,7 @@ function repeat(tune: Tune): () => void {
   }
   round()
   return () => {
+    audio()
     clearTimeout(timer)
     out.gain.setTargetAtTime(0, a.currentTime, 0.03)
     setTimeout(() => out.disconnect(), 300)

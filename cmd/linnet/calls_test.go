@@ -184,7 +184,7 @@ func TestDemoKeepsRunning(t *testing.T) {
 			lines[key] = words
 		}
 	}
-	for _, command := range []string{"status", "lookup", "call bob", "call echo123", "answer", "up"} {
+	for _, command := range []string{"status", "page", "lookup", "call bob", "call echo123", "answer", "up"} {
 		if lines[command] == nil {
 			t.Fatalf("%s is not among the commands printed: %v", command, lines)
 		}
@@ -199,6 +199,7 @@ func TestDemoKeepsRunning(t *testing.T) {
 	}
 	do(t, lines["status"]...).succeeds()
 	do(t, lines["lookup"]...).succeeds()
+	opensPage(t, strings.TrimSpace(do(t, lines["page"]...).succeeds().stdout.String()))
 	answer := inProcess(t, in(lines["answer"])...)
 	do(t, in(lines["call bob"], "--seconds", "1")...).succeeds()
 	answer.succeeds()

@@ -119,18 +119,25 @@ func (d *demo) keepRunning(page pageFlags) error {
 	}
 	self := os.Args[0]
 	d.tell(`
-Call echo123 on alice's page to hear your own voice. Open bob's page in a second window and call one from the other.
-Each link works once; for another one:  %[1]s --home %[2]s/alice page
+Open alice's page and call echo123 to hear your own voice. Open bob's in a second window, and call one from the other.
+Each link works once; this prints another one:
 
-The network runs until Ctrl-C. A node of your own in it:
+  %[1]s --home %[2]s/alice page
 
-  %[1]s --home ~/me up --join %[4]s
+The network runs until Ctrl-C. All of it without a browser, in a second terminal:
 
-The same without a browser, in a second terminal:
-
+  %[1]s --home %[2]s/alice status
+  %[1]s --home %[2]s/alice lookup bob
   %[1]s --home %[2]s/alice call echo123 --play %[3]s --record heard.ogg --stay
   %[1]s --home %[2]s/alice call bob --play %[3]s
+
+and in a third one, when it rings:
+
   %[1]s --home %[2]s/bob answer --record heard.ogg
+
+A node of your own in this network:
+
+  %[1]s --home ~/me up --join %[4]s
 `, self, d.dir, filepath.Join(d.dir, "speech.ogg"), d.invite)
 	<-d.ctx.Done()
 	return nil

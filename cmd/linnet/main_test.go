@@ -19,6 +19,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(beTheProgram) != "" {
 		main()
 	}
+	os.Setenv("LINNET_NO_BROWSER", "true") // whoever runs the tests may have a display
 	os.Exit(m.Run())
 }
 

@@ -47,7 +47,7 @@ func (s *shard) newClient(now time.Time, d device, addr netip.Addr, publishes bo
 		Suite: s.suite, Network: s.network.Network, Node: d.id, Keys: d.keys, Certificate: d.certificate,
 		OpenCertificate: s.network.OpenCertificate,
 	})
-	c.overlay = overlay.New(overlay.Options{Self: self, Trust: s.trust, Rand: random, Bootstrap: s.bootstrap})
+	c.overlay = overlay.New(overlay.Options{Self: self, Trust: s.trust, Rand: random, Bootstrap: s.bootstrap, KeepAlive: s.keepAlive})
 	c.directory = directory.NewClient(directory.ClientOptions{Self: self, Trust: s.trust, Overlay: c.overlay, Rand: random})
 	c.overlay.Start(now)
 	if publishes {

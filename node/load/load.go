@@ -13,7 +13,7 @@
 // What a device does here is what an idle one does everywhere: it probes, opens
 // a session, upgrades it to hybrid keys, attaches, publishes its record every ten
 // minutes, keeps alive. It is attached to one supernode where in a larger network it
-// would be to two, so this one gets all keep-alives instead of half of them.
+// would be to two.
 package load
 
 import (
@@ -24,9 +24,14 @@ import (
 
 // Options is a measurement.
 type Options struct {
-	Clients int           // devices; default 1000, at most 1,000,000
-	Rate    float64       // begin to attach, a second; 0 means as many as go
-	Publish float64       // the share that publishes a record; 0 means all, negative none
+	Clients int     // devices; default 1000, at most 1,000,000
+	Rate    float64 // begin to attach, a second; 0 means as many as go
+	Publish float64 // the share that publishes a record; 0 means all, negative none
+
+	// KeepAlive is the pause between the keep-alives of a client; 0 means 60 s. In a
+	// network it has two supernodes, which it asks in turn every 30 s.
+	KeepAlive time.Duration
+
 	Idle    time.Duration // how long the keep-alives are measured; default 30 s
 	Lookups float64       // a second, while these are measured; 0 means 100
 	Quiet   time.Duration // that is waited before; 0 means 15 s: the keys before the upgrade live ten
@@ -49,6 +54,9 @@ func (o *Options) fill() error {
 	o.Publish = min(max(o.Publish, 0), 1)
 	if o.Idle <= 0 {
 		o.Idle = 30 * time.Second
+	}
+	if o.KeepAlive <= 0 {
+		o.KeepAlive = time.Minute
 	}
 	if o.Quiet <= 0 {
 		o.Quiet = 15 * time.Second

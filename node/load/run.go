@@ -96,7 +96,7 @@ func newCrowd(ctx context.Context, home string, o Options, progress func(string,
 	d := &secrets.Descriptor
 	c := &crowd{
 		network: d, bootstrap: overlay.BootstrapHosts(d), node: d.Supernodes[0].Node, server: server,
-		devices: make([]device, o.Clients), publishers: int(o.Publish * float64(o.Clients)),
+		devices: make([]device, o.Clients), publishers: int(o.Publish * float64(o.Clients)), keepAlive: o.KeepAlive,
 	}
 	if c.suite, err = suite.Named(d.Suite); err != nil {
 		return nil, err

@@ -31,6 +31,7 @@ type crowd struct {
 
 	devices    []device
 	publishers int // the first ones
+	keepAlive  time.Duration
 }
 
 const (
@@ -54,7 +55,7 @@ type shard struct {
 	alarms  alarm.Queue[*client]
 	out     []ipv4.Message
 
-	behind bool // there is more to read, or to tick, than was
+	unread, late bool // there was more to read, or to tick
 
 	attach pace
 	coming int             // begun and not done
@@ -142,23 +143,12 @@ func (s *shard) run(ctx context.Context) error {
 			f(now)
 		default:
 		}
-		if !s.behind { // who is late already must not make others late
-			s.begin(now)
-		}
-		s.ask(now)
-		s.behind = true
-		for n := 0; n < batch; n++ { // between them the socket has to be read
-			c, ok := s.alarms.Pop(now)
-			if !ok {
-				s.behind = false
-				break
+		if !s.unread { // answers that are here already are not late because this generator is
+			if !s.late {
+				s.begin(now)
 			}
-			if c.wake.After(now) {
-				continue // it was set again, for later
-			}
-			c.wake = time.Time{}
-			c.tick(now)
-			s.settle(now, c)
+			s.ask(now)
+			s.tick(now)
 		}
 		s.flush()
 		until := now.Add(maxPause)
@@ -172,16 +162,32 @@ func (s *shard) run(ctx context.Context) error {
 	return nil
 }
 
+// tick does some of what is due: between, the socket has to be read.
+func (s *shard) tick(now time.Time) {
+	for range batch {
+		c, ok := s.alarms.Pop(now)
+		if s.late = ok; !ok {
+			return
+		}
+		if c.wake.After(now) {
+			continue // it was set again, for later
+		}
+		c.wake = time.Time{}
+		c.tick(now)
+		s.settle(now, c)
+	}
+}
+
 func (s *shard) read(in []ipv4.Message, until time.Time) error {
 	s.conn.SetReadDeadline(until)
 	n, err := s.batch.ReadBatch(in, 0)
+	s.unread = n == len(in)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	s.behind = s.behind || n == len(in)
 	now := time.Now()
 	var to ipv4.ControlMessage
 	for _, m := range in[:n] {

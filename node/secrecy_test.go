@@ -493,6 +493,11 @@ func TestLyingSupernode(t *testing.T) {
 				old := must(record.Sign(o.Keys))
 				now := w.recordOf(o.Node)
 				deceive := func(liar *computer) {
+					for _, b := range lie(old, now) {
+						if err := liar.node.store.PutRecords(t.Context(), store.Record{Node: o.Node, Time: time.Now(), Bytes: b}); err != nil {
+							t.Fatal(err)
+						}
+					}
 					self := overlay.Identity{Node: liar.id(), Certificate: liar.identity().Certificate}
 					liar.within(func(at time.Time, s *station) {
 						self.Keys = s.keys

@@ -15,8 +15,9 @@ func binding(d device) suite.Binding {
 }
 
 // crowd opens n sessions with bob, each of another device, and lets them fall quiet.
-func crowd(t testing.TB, n int) *Endpoint {
+func crowd(t testing.TB, n int, forget bool) *Endpoint {
 	o := bob.options()
+	o.ForgetCertificates = forget
 	o.IdleTimeout = 24 * time.Hour // it takes a while to open so many
 	server := New(o)
 	now := start
@@ -58,7 +59,7 @@ func crowd(t testing.TB, n int) *Endpoint {
 		server.Take()
 	}
 	for _, s := range server.peers {
-		if s.old != nil || s.flow != nil || s.keys.warm() {
+		if s.old != nil || s.flow != nil || s.keys.warm() || forget != (s.certificate == nil) {
 			t.Fatal("a session is not quiet")
 		}
 	}
@@ -79,13 +80,18 @@ func heap() uint64 {
 // An idle session costs at most 2 KiB, certificate, tables and all.
 func TestIdleSessionSize(t *testing.T) {
 	const n = 512 // a power of two, where maps and slices have most room to spare
-	before := heap()
-	server := crowd(t, n)
-	size := float64(heap()-before) / n
-	runtime.KeepAlive(server)
-	t.Logf("%.0f bytes per idle session", size)
-	if size > 2048 {
-		t.Errorf("%.0f bytes per idle session", size)
+	for _, tt := range []struct {
+		forget bool
+		most   float64
+	}{{false, 2048}, {true, 1024}} {
+		before := heap()
+		server := crowd(t, n, tt.forget)
+		size := float64(heap()-before) / n
+		runtime.KeepAlive(server)
+		t.Logf("%.0f bytes per idle session, certificates forgotten: %v", size, tt.forget)
+		if size > tt.most {
+			t.Errorf("%.0f bytes per idle session, certificates forgotten: %v", size, tt.forget)
+		}
 	}
 }
 
@@ -93,7 +99,7 @@ func BenchmarkIdleSession(b *testing.B) {
 	const n = 2000
 	for range b.N {
 		before := heap()
-		server := crowd(b, n)
+		server := crowd(b, n, true)
 		b.ReportMetric(float64(heap()-before)/n, "B/session")
 		runtime.KeepAlive(server)
 	}

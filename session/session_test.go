@@ -214,6 +214,39 @@ func TestGarbageChangesNothing(t *testing.T) {
 	}
 }
 
+// A session that fell quiet keeps no window, and takes a packet a second time as
+// little as one that had one.
+func TestReplayAfterQuiet(t *testing.T) {
+	w := newWorld(t, alice, bob)
+	a, b := w.join()
+	var packets []SendPacket
+	w.tap = func(n *node, x Effect) {
+		if p, ok := x.(SendPacket); ok && n == a {
+			p.Body = bytes.Clone(p.Body)
+			packets = append(packets, p)
+		}
+	}
+	for i := range 3 {
+		a.Send(w.now, b.peer.Node, tone("%d", i))
+		w.run(time.Minute)
+	}
+	if s := b.peers[a.peer.Node]; s.keys.warm() || s.keys.seen != nil {
+		t.Error("a quiet session keeps its window")
+	}
+	got := len(b.received)
+	for _, p := range packets {
+		b.Packet(w.now, direct(a), p.Tag, p.Body)
+		w.take(b)
+	}
+	if got != 3 || len(b.received) != got || b.peers[a.peer.Node].keys.seen != nil {
+		t.Errorf("%d commands, %d after all packets came again", got, len(b.received))
+	}
+	a.Send(w.now, b.peer.Node, tone("more"))
+	if w.run(time.Second); len(b.received) != got+1 {
+		t.Error("what is new does not arrive any more")
+	}
+}
+
 func TestReplayedHello(t *testing.T) {
 	w := newWorld(t, alice, bob)
 	a, b := w.nodes[0], w.nodes[1]

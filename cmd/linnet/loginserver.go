@@ -49,12 +49,13 @@ type supernodeCmd struct {
 	socketFlags
 	metricsFlags
 	Drain   time.Duration `help:"When it is stopped, how long at most its clients get to move to other supernodes." default:"10s"`
+	Clients int           `help:"Nodes that may be attached at once; docs/operating.md tells what they cost." default:"1000"`
 	Join    string        `help:"Be a new supernode of the network: with a ticket of \"linnet network ticket\"; remembered." placeholder:"TICKET"`
 	Address string        `help:"Where others reach it, remembered; default: its own address, and the port of --listen or 33034." placeholder:"HOST[:PORT]"`
 }
 
 func (c *supernodeCmd) Run(p *program) error {
-	opts := node.Options{Home: p.home(), Listen: c.Listen, Drain: c.Drain}
+	opts := node.Options{Home: p.home(), Listen: c.Listen, Drain: c.Drain, Clients: c.Clients}
 	if c.Join != "" {
 		ticket, err := suite.ParseInvite(c.Join)
 		if err != nil {

@@ -46,15 +46,18 @@ func Run(ctx context.Context, o Options, dial func(context.Context) (io.ReadWrit
 		return Result{}, fmt.Errorf("load: %w", err)
 	}
 	defer os.RemoveAll(home)
-	c, err := newCrowd(ctx, home, o, progress)
+	c, authority, err := newCrowd(ctx, home, o)
 	if err != nil {
 		return Result{}, err
 	}
-	s, err := start(ctx, dial, plan{Home: node.SupernodePath(home, 0), Clients: max(o.Clients, leastLimit)})
+	s, err := start(ctx, dial, plan{Home: node.SupernodePath(home, 0), Listen: c.server, Clients: max(o.Clients, leastLimit)})
 	if err != nil {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := c.certify(ctx, authority, progress); err != nil {
+		return Result{}, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
@@ -75,48 +78,50 @@ func Run(ctx context.Context, o Options, dial func(context.Context) (io.ReadWrit
 	return r, errors.Join(err, group.Wait())
 }
 
-// newCrowd makes a network of one supernode on this machine, and certifies the
-// clients' devices as its login server would.
-func newCrowd(ctx context.Context, home string, o Options, progress func(string, int, int)) (*crowd, error) {
+// newCrowd makes a network of one supernode on this machine.
+func newCrowd(ctx context.Context, home string, o Options) (*crowd, *suite.Authority, error) {
 	server, err := freePort()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	_, err = node.CreateNetwork(ctx, home, node.NetworkOptions{
 		Name: "bench", Password: suite.PasswordParams{Time: 1, Memory: 8, Threads: 1},
 		LoginServer: netip.AddrPortFrom(server.Addr(), server.Port()-1), Supernodes: []netip.AddrPort{server},
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	secrets, err := node.LoadAuthority(filepath.Join(home, node.LoginServerHome))
+	authority, err := node.LoadAuthority(filepath.Join(home, node.LoginServerHome))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	d := &secrets.Descriptor
+	d := &authority.Descriptor
 	c := &crowd{
 		network: d, bootstrap: overlay.BootstrapHosts(d), node: d.Supernodes[0].Node, server: server,
 		devices: make([]device, o.Clients), publishers: int(o.Publish * float64(o.Clients)), keepAlive: o.KeepAlive,
 	}
 	if c.suite, err = suite.Named(d.Suite); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if c.trust, err = overlay.TrustIn(d); err != nil {
-		return nil, err
-	}
+	c.trust, err = overlay.TrustIn(d)
+	return c, authority, err
+}
+
+// certify does for the clients' devices what a login server would.
+func (c *crowd) certify(ctx context.Context, authority *suite.Authority, progress func(string, int, int)) error {
 	const step = 1000
 	now := time.Now()
-	for first := 0; first < o.Clients; first += step {
-		progress("devices certified", first, o.Clients)
+	for first := 0; first < len(c.devices); first += step {
+		progress("devices certified", first, len(c.devices))
 		var group errgroup.Group
 		group.SetLimit(runtime.GOMAXPROCS(0))
-		for i := first; i < min(first+step, o.Clients); i++ {
+		for i := first; i < min(first+step, len(c.devices)); i++ {
 			group.Go(func() error {
 				keys, err := c.suite.NewKeys()
 				if err != nil {
 					return err
 				}
-				signed, certificate, err := secrets.IssueCertificate(userOf(i), "bench", keys.Public(), uint64(i+1), now)
+				signed, certificate, err := authority.IssueCertificate(userOf(i), "bench", keys.Public(), uint64(i+1), now)
 				if err == nil {
 					c.devices[i] = device{keys, signed, certificate.NodeID()}
 				}
@@ -124,10 +129,10 @@ func newCrowd(ctx context.Context, home string, o Options, progress func(string,
 			})
 		}
 		if err := errors.Join(group.Wait(), ctx.Err()); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // freePort is a port of 127.0.0.1 that was free a moment ago.

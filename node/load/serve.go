@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -21,8 +22,9 @@ import (
 
 // A plan is what the process of the supernode is told first.
 type plan struct {
-	Home    string `json:"home"`
-	Clients int    `json:"clients"` // that it takes
+	Home    string         `json:"home"`
+	Listen  netip.AddrPort `json:"listen"`
+	Clients int            `json:"clients"` // that it takes
 }
 
 // An order is every later line.
@@ -54,7 +56,7 @@ func Serve(ctx context.Context, r io.Reader, w io.Writer) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	n, err := node.Open(ctx, node.Options{Home: p.Home, Role: linnet.Supernode | linnet.Relay, Clients: p.Clients, Drain: time.Millisecond})
+	n, err := node.Open(ctx, node.Options{Home: p.Home, Listen: p.Listen, Role: linnet.Supernode | linnet.Relay, Clients: p.Clients, Drain: time.Millisecond})
 	if err != nil {
 		return errors.Join(err, answers.Encode(usage{Err: err.Error()}))
 	}

@@ -235,15 +235,19 @@ func (b *bench) measure(ctx context.Context) (r Result, err error) {
 	r.Idle.Seconds = b.o.Idle.Seconds()
 	r.Idle.CPU = (idle.CPU - quiet.CPU).Seconds() / r.Idle.Seconds
 	r.Idle.Packets = float64(idle.Packets-quiet.Packets) / r.Idle.Seconds
+	settled, err := b.server.ask(order{Settle: true, Profile: b.o.Profile}) // answers to look-ups are kept a minute
+	if err != nil {
+		return r, err
+	}
+	r.Memory.Settled, r.Memory.Heap = settled.RSS, settled.Heap-before.Heap
 	if err := b.lookUps(ctx, &r); err != nil {
 		return r, err
 	}
-	end, err := b.server.ask(order{Settle: true, Profile: b.o.Profile})
+	end, err := b.server.ask(order{})
 	if err != nil {
 		return r, err
 	}
 	r.Attached, r.Records, r.Limit.Load = end.Clients, end.Records, end.Load
-	r.Memory.Settled, r.Memory.Heap = end.RSS, end.Heap-before.Heap
 	r.derive()
 	return r, nil
 }

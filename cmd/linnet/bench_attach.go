@@ -15,7 +15,7 @@ type benchAttachCmd struct {
 	Clients int     `default:"10000" help:"Devices that attach, each with an address in 127.0.0.0/8."`
 	Rate    float64 `default:"0" help:"How many begin to attach in a second. 0 is as many as go."`
 	Publish float64 `default:"1" help:"Share of them that publish a record, 0 to 1."`
-	Seconds int     `default:"30" help:"How long keep-alives are measured, and look-ups on top of them."`
+	Seconds int     `default:"60" help:"How long keep-alives are measured, and look-ups on top of them. Each client keeps alive once in 60 s."`
 	Lookups float64 `default:"100" help:"Look-ups in a second."`
 	Profile string  `placeholder:"FILE" type:"path" help:"Write the supernode's heap for go tool pprof."`
 	Pipe    bool    `hidden:""`

@@ -32,7 +32,7 @@ type Options struct {
 	// network it has two supernodes, which it asks in turn every 30 s.
 	KeepAlive time.Duration
 
-	Idle    time.Duration // how long the keep-alives are measured; default 30 s
+	Idle    time.Duration // how long the keep-alives are measured; default KeepAlive, or some clients say nothing
 	Lookups float64       // a second, while these are measured; 0 means 100
 	Quiet   time.Duration // that is waited before; 0 means 15 s: the keys before the upgrade live ten
 	Profile string        // a file for the supernode's heap, as pprof reads it; empty: none
@@ -53,7 +53,7 @@ func (o *Options) fill() error {
 	}
 	o.Publish = min(max(o.Publish, 0), 1)
 	if o.Idle <= 0 {
-		o.Idle = 30 * time.Second
+		o.Idle = o.KeepAlive
 	}
 	if o.KeepAlive <= 0 {
 		o.KeepAlive = time.Minute

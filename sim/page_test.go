@@ -23,7 +23,7 @@ func TestPage(t *testing.T) {
 		}
 	}
 	charts := strings.Split(page, "<svg")[1:]
-	if len(charts) != 4 {
+	if len(charts) != 5 {
 		t.Fatalf("%d charts", len(charts))
 	}
 	for _, c := range charts {

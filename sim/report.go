@@ -22,10 +22,10 @@ type Report struct {
 		Success  float64 `json:"success"` // 0 to 1
 		P50      float64 `json:"p50_ms"`
 		P99      float64 `json:"p99_ms"`
-		Messages float64 `json:"messages_mean"` // requests and answers, at all nodes
-		Wrong    int     `json:"wrong"`         // answers that are not true
-		Warm     float64 `json:"warm"`          // share that the own supernode could answer: one round trip
-		Trips    int     `json:"round_trips_p99"`
+		Messages float64 `json:"messages_mean"`   // requests and answers, at all nodes
+		Wrong    int     `json:"wrong"`           // answers that are not true
+		Warm     float64 `json:"warm"`            // share that the own supernode could answer: one round trip
+		Trips    int     `json:"round_trips_p99"` // of those that succeeded
 	} `json:"lookup"`
 	Attached struct {
 		Min       float64 `json:"min"` // fraction of the clients that run
@@ -70,10 +70,11 @@ func (w *world) report(wall time.Duration) *Report {
 		r.Lookup.Messages = float64(w.searches) / float64(c.count+c.cut)
 	}
 	if c.success > 0 {
-		r.Lookup.Warm = float64(c.trips[1]) / float64(c.success)
+		r.Lookup.Warm = float64(c.trips[0]+c.trips[1]) / float64(c.success)
 		for sum := 0; sum*100 < c.success*99; r.Lookup.Trips++ {
-			sum += c.trips[r.Lookup.Trips+1]
+			sum += c.trips[r.Lookup.Trips]
 		}
+		r.Lookup.Trips--
 	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)

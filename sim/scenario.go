@@ -103,7 +103,7 @@ func init() { // their functions start nodes, which look at the scenario again
 		"sybil": {
 			about: "whoever owns a twentieth of all devices runs those that suit him as supernodes, to draw one slot", nodes: 3000, supernodes: 60,
 			duration: 10 * time.Minute, plan: sybil, judge: all(truth, lookups(0.999), seats), lookups: 2 * time.Minute,
-			more: func(o Options) int { return o.Nodes / 20 },
+			more: func(o Options) int { return o.Nodes / 10 },
 		},
 		"authority-down": {
 			about: "the login servers are away: nobody can sign in anew, and all else goes on", nodes: 3000, supernodes: 60, duration: 10 * time.Minute,
@@ -313,7 +313,7 @@ func authorityDown(w *world) {
 	}
 }
 
-// sybil: an attacker owns a fortieth of all devices and sees their NodeIDs. He
+// sybil: an attacker owns a twentieth of all devices and sees their NodeIDs. He
 // runs the twenty that score highest in the slot of his victim. There are two of
 // them: one has one account all over the world, the other many accounts in one
 // network. What they run lies.
@@ -322,8 +322,8 @@ func sybil(w *world) {
 	for _, n := range w.nodes {
 		n.liar = false
 	}
-	own := make([]*node, 0, w.o.Nodes/20)
-	for range w.o.Nodes / 20 {
+	own := make([]*node, 0, w.o.Nodes/10)
+	for range w.o.Nodes / 10 {
 		i := uint32(len(w.nodes))
 		account, addr := uint32(1_000_000), addrOf(i)
 		if i%2 == 0 {
@@ -350,7 +350,7 @@ func sybil(w *world) {
 	}
 	w.every(10*time.Second, func() {
 		n := w.nodes[w.rand.IntN(w.o.Supernodes)]
-		for _, slot := range w.targets {
+		for slot := range overlay.Slot(overlay.SlotCount) { // whatever he wanted
 			var held [2]int
 			for _, m := range n.machine.Members(slot) {
 				if x := w.nodes[w.byID[m]]; x.liar {

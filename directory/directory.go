@@ -128,15 +128,22 @@ func (m *machine) Take() []Effect {
 // Replied takes the answer to a Request.
 func (m *machine) Replied(now time.Time, t overlay.Token, from linnet.NodeID, msg message.Message) {
 	if p, ok := m.pending[t]; ok && p.to == from && msg != nil {
-		delete(m.pending, t)
+		m.ended(t)
 		p.done(now, msg)
+	}
+}
+
+// ended forgets a request, and the table with the last of them.
+func (m *machine) ended(t overlay.Token) {
+	if delete(m.pending, t); len(m.pending) == 0 {
+		m.pending = nil
 	}
 }
 
 // Failed says that no answer to a Request will come. It may be left out.
 func (m *machine) Failed(now time.Time, t overlay.Token) {
 	if p, ok := m.pending[t]; ok {
-		delete(m.pending, t)
+		m.ended(t)
 		m.emit(Unanswered{p.to})
 		p.done(now, nil)
 	}

@@ -106,7 +106,12 @@ func (a *attaching) missing() int {
 // probed ends a probe. What is no longer used is no longer kept: there are
 // be a million of these in a simulation.
 func (a *attaching) probed(addr netip.AddrPort) {
-	if delete(a.probes, addr); len(a.probes) == 0 && !a.seeking {
+	delete(a.probes, addr)
+	a.tidy()
+}
+
+func (a *attaching) tidy() {
+	if len(a.probes) == 0 && !a.seeking {
 		a.probes = nil
 	}
 }
@@ -169,6 +174,7 @@ func (m *Machine) step(now time.Time) {
 	if a.missing() <= 0 {
 		if !slices.ContainsFunc(a.links, func(l *link) bool { return l.state != attached }) {
 			a.seeking, a.short = false, 0
+			a.tidy()
 		}
 		return
 	}
@@ -552,6 +558,7 @@ func (m *Machine) seekSoon(now time.Time) {
 func (m *Machine) retry(now time.Time) {
 	a := &m.attach
 	a.seeking = false
+	a.tidy()
 	most := retryMost
 	if a.heard {
 		most = retryBusy

@@ -165,7 +165,6 @@ func New(o Options) *Machine {
 	o.Addrs = slices.Clone(o.Addrs)
 	return &Machine{
 		o:        o,
-		pending:  make(map[Token]pending),
 		sessions: make(map[linnet.NodeID]place),
 		table:    table{seats: o.Seats},
 	}
@@ -350,8 +349,16 @@ func (m *Machine) Raw(now time.Time, from netip.AddrPort, msg message.Message) m
 // Replied takes the answer to a Request.
 func (m *Machine) Replied(now time.Time, t Token, from linnet.NodeID, msg message.Message) {
 	if p, ok := m.pending[t]; ok && p.to == from && msg != nil {
-		delete(m.pending, t)
+		m.ended(t)
 		p.done(now, msg)
+	}
+}
+
+// ended forgets a request, and the table with the last of them: an idle node has
+// none nearly all of the time.
+func (m *Machine) ended(t Token) {
+	if delete(m.pending, t); len(m.pending) == 0 {
+		m.pending = nil
 	}
 }
 
@@ -359,7 +366,7 @@ func (m *Machine) Replied(now time.Time, t Token, from linnet.NodeID, msg messag
 // machine waits no longer than it wants to.
 func (m *Machine) Failed(now time.Time, t Token) {
 	if p, ok := m.pending[t]; ok {
-		delete(m.pending, t)
+		m.ended(t)
 		p.done(now, nil)
 	}
 }
@@ -409,6 +416,9 @@ func (m *Machine) whileServing(now time.Time, d time.Duration, do func(now time.
 func (m *Machine) request(now time.Time, to linnet.NodeID, msg message.Message, wait time.Duration, done func(time.Time, message.Message)) {
 	m.token++
 	t := m.token
+	if m.pending == nil {
+		m.pending = make(map[Token]pending)
+	}
 	m.pending[t] = pending{to, done}
 	m.emit(Request{to, msg, t, wait})
 	m.alarms.Set(now.Add(wait), ring{token: t})

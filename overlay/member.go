@@ -326,7 +326,7 @@ func (m *Machine) Members(slot Slot) []linnet.NodeID { return m.table.Members(sl
 // newcomer.
 func (m *Machine) Seated(now time.Time, slot Slot) bool {
 	at := slices.Index(m.Members(slot), m.o.Self.Node)
-	if at < 0 || m.table.serving > SlotSize && now.Sub(m.since) < handedOver {
+	if at < 0 || now.Sub(m.since) < handedOver && m.newcomer() {
 		return false
 	}
 	own, ago := score(slot, m.self().weight), m.tenths(now.Add(-handedOver))
@@ -336,6 +336,13 @@ func (m *Machine) Seated(now time.Time, slot Slot) bool {
 		}
 	}
 	return at < SlotSize
+}
+
+// newcomer says that there was a network before this supernode began, all of which
+// it may not have found yet.
+func (m *Machine) newcomer() bool {
+	before := uint64(m.since.Add(-handedOver).UnixMilli())
+	return len(m.strangers()) > 0 || slices.ContainsFunc(m.table.members, func(x member) bool { return x.serves() && x.incarnation < before })
 }
 
 // handedOver is how long the records of a slot take to get to a new member, once

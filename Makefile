@@ -65,7 +65,7 @@ bench-attach: build ## what 100,000 attached nodes cost a supernode, and a milli
 	LINNET_LONG=1 $(GO) test -count=1 -v -run MillionClients ./overlay
 
 bench-kademlia: ## what a look-up costs in libp2p's DHT, for comparison
-	cd bench/kademlia && $(GO) run . -nodes 120 && $(GO) run . -nodes 300
+	cd bench/kademlia && $(GO) run . -nodes 120 -lookups 120 -rtt 3s && $(GO) run . -nodes 300 -lookups 120 -rtt 3s
 
 long: ## soaks, kills and long fuzzing in full
 	$(MAKE) race

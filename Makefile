@@ -13,7 +13,7 @@ QUICK   := -gcflags=modernc.org/...=-l
 
 export CGO_ENABLED ?= 0
 
-.PHONY: demo build test race lint web page fuzz sim sim-large bench bench-relay bench-attach bench-kademlia long clean
+.PHONY: demo build test race lint web page fuzz sim sim-large bench bench-relay bench-attach bench-kademlia nat-matrix long clean
 
 demo: ## a whole network on this machine, one call, and where to go next
 	GOBIN="$(CURDIR)/bin" $(GO) install $(QUICK) modernc.org/sqlite/lib ./cmd/linnet
@@ -66,6 +66,14 @@ bench-attach: build ## what 100,000 attached nodes cost a supernode, and a milli
 
 bench-kademlia: ## what a look-up costs in libp2p's DHT, for comparison
 	cd bench/kademlia && $(GO) run . -nodes 120 -lookups 120 -rtt 3s && $(GO) run . -nodes 300 -lookups 120 -rtt 3s
+
+PAIRS   ?= all
+TRIES   ?= 1
+VOICE   ?= 10
+LINK    ?=
+nat-matrix: ## calls between hosts behind all kinds of real NATs (root; nftables, conntrack, ../shared/natlab)
+	LINNET_NATLAB=1 $(GO) test $(QUICK) -count=1 -timeout 3h -run TestNATMatrix ./cmd/linnet -args \
+		-pairs=$(PAIRS) -tries=$(TRIES) -seconds=$(VOICE) -options=$(LINK)
 
 long: ## soaks, kills and long fuzzing in full
 	$(MAKE) race

@@ -229,12 +229,16 @@ func (l *Link) commands(from netip.AddrPort, f frame.Frame, self netip.Addr, siz
 
 // write sends one frame. What hides its body is the seed.
 func (l *Link) write(to netip.AddrPort, f frame.Frame, seed uint32) error {
+	return l.writeBy(l.udp, to, f, seed)
+}
+
+func (l *Link) writeBy(conn netx.PacketConn, to netip.AddrPort, f frame.Frame, seed uint32) error {
 	buf := l.buffers.Get().(*[]byte)
 	b := f.Append((*buf)[:0])
 	if f.Type == frame.Command || f.Type == frame.Resend || f.Type == frame.Fragment {
 		obfuscate.XOR(b[len(b)-len(f.Body):], seed)
 	}
-	_, err := l.udp.WriteTo(b, to)
+	_, err := conn.WriteTo(b, to)
 	if err == nil {
 		l.count.udpOut.add(len(b))
 	}

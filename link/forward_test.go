@@ -48,7 +48,7 @@ func TestPassOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		towards[i] = Origin{relay.Addr(), stream}
+		towards[i] = Origin{Addr: relay.Addr(), Stream: stream}
 		bound := make(chan Origin, 1)
 		relay.Bind(uint32(i), func(from Origin, _ []byte) { bound <- from })
 		if err := ends[i].SendPacket(towards[i], uint32(i), []byte("here")); err != nil {

@@ -44,6 +44,7 @@ import (
 type Origin struct {
 	Addr   netip.AddrPort
 	Stream uint64 // 0: UDP
+	Socket uint32 // of OpenSpares; 0: the link's own
 }
 
 // A Handler takes what arrives. Its methods are called by the goroutine that
@@ -113,6 +114,7 @@ type Link struct {
 	tags      tags
 	challenge challenger
 	buffers   sync.Pool // of *[]byte for datagrams to be sent
+	spares    spares
 	classic   atomic.Bool
 
 	wg     sync.WaitGroup // goroutines; added to under mu while open
@@ -217,6 +219,7 @@ func (l *Link) Run(ctx context.Context) error {
 	close(l.done)
 	l.udp.Close()
 	l.tcp.Close()
+	l.spares.close()
 	for _, s := range streams {
 		s.close(nil)
 	}

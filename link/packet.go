@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/linnet-p2p/linnet/netx"
 	"github.com/linnet-p2p/linnet/wire/frame"
 )
 
@@ -81,8 +82,14 @@ func (l *Link) sendPacket(to Origin, tag uint32, body []byte) error {
 	if len(body) > MaxPacket {
 		return ErrTooLong
 	}
+	conn := netx.PacketConn(l.udp)
+	if to.Socket != 0 {
+		if conn = l.spares.get(to.Socket); conn == nil {
+			return ErrSpare
+		}
+	}
 	r := rand.Uint32()
-	return l.write(to.Addr, frame.Frame{ID: uint16(r), Noise: uint8(r >> 16), Type: frame.Session, Tag: tag, Body: body}, 0)
+	return l.writeBy(conn, to.Addr, frame.Frame{ID: uint16(r), Noise: uint8(r >> 16), Type: frame.Session, Tag: tag, Body: body}, 0)
 }
 
 // KeepAlive keeps NATs on the way to a UDP address open. It is not answered.

@@ -93,6 +93,11 @@ func (u *capturedUDP) WriteTo(b []byte, to netip.AddrPort) (int, error) {
 	return u.PacketConn.WriteTo(b, to)
 }
 
+func (u *capturedUDP) WriteHops(b []byte, to netip.AddrPort, hops int) error {
+	u.c.datagram(u.c.facing(u.local, to), to, b)
+	return WriteHops(u.PacketConn, b, to, hops)
+}
+
 type capturedListener struct {
 	net.Listener
 	c *Capture

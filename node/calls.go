@@ -161,11 +161,18 @@ func (s *station) tellChanged(c linnet.CallInfo) {
 	s.node.hub.tell(linnet.Event{Kind: linnet.EventCallChanged, Call: &c})
 }
 
-// complete adds what the call machine does not know of a call.
+// complete adds what the call machine does not know of a call: what was measured in it, or
+// while it rings the path that it would take.
 func (s *station) complete(c *linnet.CallInfo) {
 	c.Page = s.media[c.ID].Page
 	if p := s.phones[c.ID]; p != nil {
 		c.Receipt = p.receipt()
+		return
+	}
+	for _, p := range s.pairs {
+		if at := p.way.Path().Kind; p.user == c.Peer && at != linnet.NoPath && (c.Path == linnet.NoPath || at < c.Path) {
+			c.Path = at
+		}
 	}
 }
 

@@ -38,4 +38,5 @@ import "net/netip"
 type Origin struct {
 	Addr   netip.AddrPort
 	Stream uint64 // 0: UDP
+	Socket uint32 // of the link's; packets are relayed from and to 0, its own, alone
 }

@@ -20,7 +20,7 @@ var (
 	start = time.Unix(1_800_000_000, 0)
 	alice = Sender{linnet.NodeID{1}, udp("192.0.2.1:1000")}
 	bob   = Sender{linnet.NodeID{2}, udp("[2001:db8::2]:2000")}
-	carol = Sender{linnet.NodeID{3}, Origin{netip.MustParseAddrPort("198.51.100.3:3000"), 17}}
+	carol = Sender{linnet.NodeID{3}, Origin{Addr: netip.MustParseAddrPort("198.51.100.3:3000"), Stream: 17}}
 )
 
 func udp(s string) Origin { return Origin{Addr: netip.MustParseAddrPort(s)} }
@@ -92,7 +92,7 @@ func TestForward(t *testing.T) {
 		{"media back", bob.Origin, b.Tag | 1, alice.Origin, aliceTag | 1},
 		{"spoofed source", carol.Origin, a.Tag, Origin{}, 0},
 		{"other port", udp("192.0.2.1:1001"), a.Tag, Origin{}, 0},
-		{"other stream", Origin{alice.Origin.Addr, 1}, a.Tag, Origin{}, 0},
+		{"other stream", Origin{Addr: alice.Origin.Addr, Stream: 1}, a.Tag, Origin{}, 0},
 		{"tags swapped", alice.Origin, b.Tag, Origin{}, 0},
 		{"receiver's own tag", alice.Origin, bobTag, Origin{}, 0},
 		{"own tag", alice.Origin, aliceTag, Origin{}, 0},
@@ -194,7 +194,7 @@ func TestReserveAgain(t *testing.T) {
 
 func TestMove(t *testing.T) {
 	s, a, b := call(t, ServerOptions{})
-	moved := Sender{alice.Node, Origin{alice.Origin.Addr, 99}} // to TCP
+	moved := Sender{alice.Node, Origin{Addr: alice.Origin.Addr, Stream: 99}} // to TCP
 	if reply, _ := s.Handle(start, moved, &message.RelayMove{Relay: a.Relay, UDP: 0}); !reflect.DeepEqual(reply, message.Message(a)) {
 		t.Errorf("moved: %+v", reply)
 	}
@@ -321,7 +321,7 @@ func TestNobodyElseIsSentTo(t *testing.T) {
 		num := func(from []uint32, what string) uint32 { return rapid.SampledFrom(from).Draw(t, what) }
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			who := Sender{linnet.NodeID{byte(rapid.IntRange(1, 3).Draw(t, "who"))}, Origin{}}
-			who.Origin = Origin{netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, who.Node[0]}), uint16(rapid.IntRange(1, 2).Draw(t, "port"))), 0}
+			who.Origin = Origin{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, who.Node[0]}), uint16(rapid.IntRange(1, 2).Draw(t, "port")))}
 			session, tag := uint32(rapid.IntRange(1, 2).Draw(t, "session")), uint32(rapid.IntRange(0, 9).Draw(t, "tag"))
 			var reply message.Message
 			switch rapid.IntRange(0, 6).Draw(t, "what") {

@@ -16,6 +16,9 @@ import (
 // TestMain lets the test binary be the program, for tests that need real
 // processes: one that is killed cannot share ours.
 func TestMain(m *testing.M) {
+	if at := os.Getenv(beAProxy); at != "" {
+		proxy(at)
+	}
 	if os.Getenv(beTheProgram) != "" {
 		main()
 	}

@@ -1,17 +1,43 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	nethttp "net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/api/http"
 )
 
-// TestNetcheckBehindRealNATs asks nodes behind the kernel's own NATs, each in a
-// network namespace, what stands before them. It needs root and ../shared/natlab.
-func TestNetcheckBehindRealNATs(t *testing.T) {
+// A lab is a network of hosts behind the kernel's own NATs, each in a network
+// namespace, made by ../shared/natlab. s1 runs the login server and a supernode, s2
+// another supernode.
+type lab struct {
+	t      testing.TB
+	natlab string
+	name   string
+	dir    string
+	invite string
+}
+
+// newLab makes the hosts. It skips the test where natlab, or what it needs, is
+// missing, unless LINNET_NATLAB says that it has to be there.
+func newLab(t testing.TB, name string, hosts ...string) *lab {
+	t.Helper()
+	missing := t.Skipf
+	if os.Getenv("LINNET_NATLAB") != "" {
+		missing = t.Fatalf
+	}
 	natlab, err := filepath.Abs("../../../shared/natlab/natlab")
 	if err == nil {
 		_, err = os.Stat(natlab)
@@ -20,11 +46,199 @@ func TestNetcheckBehindRealNATs(t *testing.T) {
 		t.Skip("natlab is not beside the repository: nothing measured on real NATs")
 	}
 	if os.Getuid() != 0 {
-		t.Skip("natlab needs root: nothing measured on real NATs")
+		missing("natlab needs root: nothing measured on real NATs")
 	}
-	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("natlab needs nft (package nftables): nothing measured on real NATs")
+	for _, tool := range []string{"ip", "nft", "conntrack"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			missing("natlab needs %s (packages iproute2, nftables, conntrack): nothing measured on real NATs", tool)
+		}
 	}
+	l := &lab{t: t, natlab: natlab, name: name, dir: t.TempDir()}
+	t.Setenv(beTheProgram, "yes")
+	t.Cleanup(func() { exec.Command(natlab, "-n", name, "down").Run() })
+	l.do(append([]string{"up", "s1=public", "s2=public"}, hosts...)...)
+	return l
+}
+
+// do runs a command of natlab.
+func (l *lab) do(args ...string) string {
+	l.t.Helper()
+	out, err := exec.Command(l.natlab, append([]string{"-n", l.name}, args...)...).CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("natlab %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// run runs a command of Linnet on a host to its end.
+func (l *lab) run(host string, args ...string) string {
+	l.t.Helper()
+	return l.do(append([]string{"exec", host, "--", os.Args[0]}, args...)...)
+}
+
+// A process is a part of Linnet that runs on a host.
+type process struct {
+	*exec.Cmd
+	stdout, stderr screen
+	done           chan struct{}
+}
+
+// start starts the program on a host.
+func (l *lab) start(host string, args ...string) *process {
+	l.t.Helper()
+	return l.startWith(host, nil, args...)
+}
+
+func (l *lab) startWith(host string, env []string, args ...string) *process {
+	l.t.Helper()
+	p := &process{Cmd: exec.Command(l.natlab, append([]string{"-n", l.name, "exec", host, "--", os.Args[0]}, args...)...), done: make(chan struct{})}
+	p.Env = append(os.Environ(), env...)
+	p.Stdout, p.Stderr = &p.stdout, &p.stderr
+	if err := p.Cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	go func() { p.Cmd.Wait(); close(p.done) }()
+	l.t.Cleanup(p.kill)
+	return p
+}
+
+func (p *process) kill() { p.end(syscall.SIGKILL) }
+
+// end sends a signal and waits. natlab became the program by exec, so that its process is it.
+func (p *process) end(s syscall.Signal) {
+	p.Process.Signal(s)
+	<-p.done
+}
+
+// network starts the login server and two supernodes, and gives their processes.
+func (l *lab) network() (first, second *process) {
+	l.t.Helper()
+	birds, eagle := filepath.Join(l.dir, "birds"), filepath.Join(l.dir, "eagle")
+	first = l.start("s1", "network", "create", "birds", "--json", "--home", birds, "--address", l.do("addr", "s1"))
+	var made struct{ Invite string }
+	eventually(l.t, "the network is made", func() bool {
+		return json.Unmarshal([]byte(first.stdout.String()), &made) == nil && made.Invite != ""
+	})
+	l.invite = made.Invite
+	var ticket string
+	for _, word := range strings.Fields(l.run("s1", "network", "ticket", "eagle", "--home", birds)) {
+		if strings.HasPrefix(word, "linnet:") {
+			ticket = word
+		}
+	}
+	second = l.start("s2", "supernode", "--home", eagle, "--join", ticket, "--address", l.do("addr", "s2"))
+	eventually(l.t, "the second supernode runs", func() bool { return strings.Contains(second.stderr.String(), "Supernode on") })
+	return first, second
+}
+
+const beAProxy = "BE_A_PROXY" // its value is where
+
+// proxy serves HTTP CONNECT until it is killed.
+func proxy(at string) {
+	err := nethttp.ListenAndServe(at, nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		there, err := net.Dial("tcp", r.Host)
+		if err != nil || r.Method != nethttp.MethodConnect {
+			nethttp.Error(w, "cannot connect", nethttp.StatusBadGateway)
+			return
+		}
+		defer there.Close()
+		w.WriteHeader(nethttp.StatusOK)
+		here, begun, err := nethttp.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer here.Close()
+		go func() {
+			io.Copy(there, begun)
+			there.Close()
+		}()
+		io.Copy(here, there)
+	}))
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// proxyOnly lets a host whose NAT passes TCP reach nothing but a proxy on another one.
+func (l *lab) proxyOnly(r *resident, proxy string) {
+	at := l.do("addr", proxy)
+	l.do("router", r.host, "--", "nft", "insert", "rule", "inet", "filter", "forward", "iifname", "lan", "ip", "daddr", "!=", at, "drop")
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
+		r.env = append(r.env, name+"=http://"+net.JoinHostPort(at, "3128"))
+	}
+}
+
+// A resident is somebody with a node on a host.
+type resident struct {
+	*process
+	*http.Client // of the node: its socket is a file, and no namespace hides it
+	lab          *lab
+	host, home   string
+	env          []string // of the node
+	user         linnet.UserName
+}
+
+func (l *lab) newResident(host string) *resident {
+	r := &resident{lab: l, host: host, home: filepath.Join(l.dir, host), user: linnet.UserName("user." + host)}
+	r.Client = http.Dial((&program{flags: &commands{Home: r.home}}).socket())
+	return r
+}
+
+// resident gives a host a node, whose owner has an account and two supernodes.
+func (l *lab) resident(host string) *resident {
+	l.t.Helper()
+	r := l.newResident(host)
+	if err := r.moveIn(); err != nil {
+		l.t.Fatal(err)
+	}
+	return r
+}
+
+func (r *resident) start() {
+	r.process = r.lab.startWith(r.host, r.env, "up", "--home", r.home, "--join", r.lab.invite)
+}
+
+// moveIn does what resident does, where several do so at once.
+func (r *resident) moveIn() error {
+	r.start()
+	ctx, cancel := context.WithTimeout(r.lab.t.Context(), testPatience)
+	defer cancel()
+	for {
+		err := r.Register(ctx, linnet.Credentials{User: r.user, Password: testPassword, Device: "test"})
+		if err == nil {
+			return r.waitOnline(ctx)
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s cannot register: %w", r.host, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (r *resident) status() (s linnet.Status) {
+	s, _ = r.Status(r.lab.t.Context()) // while it starts, there is none
+	return s
+}
+
+// waitOnline waits until it has two supernodes.
+func (r *resident) waitOnline(ctx context.Context) error {
+	for len(r.status().Supernodes) < 2 {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s is attached to %d supernodes", r.host, len(r.status().Supernodes))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return nil
+}
+
+// hostOf is a name that natlab takes for a host of this kind.
+func hostOf(prefix, kind string) string {
+	name := prefix + strings.ReplaceAll(kind, "-", "")
+	return name[:min(len(name), 12)]
+}
+
+// TestNetcheckBehindRealNATs asks nodes behind the kernel's own NATs what stands
+// before them.
+func TestNetcheckBehindRealNATs(t *testing.T) {
 	kinds := []struct{ kind, nat, mapping string }{
 		{"public", "none", "endpoint-independent"},
 		{"firewall", "none", "endpoint-independent"},
@@ -34,67 +248,19 @@ func TestNetcheckBehindRealNATs(t *testing.T) {
 		{"cgnat", "cone", "endpoint-independent"},
 		{"symmetric", "symmetric", ""},
 	}
-	lab := func(args ...string) string {
-		t.Helper()
-		out, err := exec.Command(natlab, append([]string{"-n", "netcheck"}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("natlab %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	hostOf := func(kind string) string { // as natlab wants them
-		name := strings.ReplaceAll(kind, "-", "")
-		return name[:min(len(name), 12)]
-	}
-	spec := []string{"up", "s1=public", "s2=public"}
+	var hosts []string
 	for _, k := range kinds {
-		spec = append(spec, hostOf(k.kind)+"="+k.kind)
+		hosts = append(hosts, hostOf("", k.kind)+"="+k.kind)
 	}
-	t.Cleanup(func() { exec.Command(natlab, "-n", "netcheck", "down").Run() })
-	lab(spec...)
-
-	dir := t.TempDir()
-	t.Setenv(beTheProgram, "yes")
-	start := func(host string, args ...string) (stdout *screen) {
-		cmd := exec.Command(natlab, append([]string{"-n", "netcheck", "exec", host, "--", os.Args[0]}, args...)...)
-		stdout = new(screen)
-		cmd.Stdout = stdout
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-		return stdout
-	}
-	birds, eagle := filepath.Join(dir, "birds"), filepath.Join(dir, "eagle")
-	created := start("s1", "network", "create", "birds", "--json", "--home", birds, "--address", lab("addr", "s1"))
-	var network struct{ Invite string }
-	eventually(t, "the network is made", func() bool {
-		return json.Unmarshal([]byte(created.String()), &network) == nil && network.Invite != ""
-	})
-	var ticket string
-	for _, word := range strings.Fields(lab("exec", "s1", "--", os.Args[0], "network", "ticket", "eagle", "--home", birds)) {
-		if strings.HasPrefix(word, "linnet:") {
-			ticket = word
-		}
-	}
-	start("s2", "supernode", "--home", eagle, "--join", ticket, "--address", lab("addr", "s2"))
-
-	secret := filepath.Join(dir, "password")
-	if err := os.WriteFile(secret, []byte("two birds, one telephone\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	l := newLab(t, "netcheck", hosts...)
+	l.network()
 	for _, k := range kinds {
 		t.Run(k.kind, func(t *testing.T) {
-			home := filepath.Join(dir, k.kind)
-			start(hostOf(k.kind), "up", "--home", home, "--join", network.Invite)
-			eventually(t, "it is signed in", func() bool {
-				return exec.Command(natlab, "-n", "netcheck", "exec", hostOf(k.kind), "--", os.Args[0], "register", "at."+k.kind, "--home", home, "--password-file", secret).Run() == nil
-			})
+			r := l.resident(hostOf("", k.kind))
 			var got netcheck
-			eventually(t, "it has two supernodes", func() bool {
-				got = netcheck{}
-				return json.Unmarshal([]byte(lab("exec", hostOf(k.kind), "--", os.Args[0], "netcheck", "--json", "--home", home)), &got) == nil && len(got.Supernodes) == 2
-			})
+			if err := json.Unmarshal([]byte(l.run(r.host, "netcheck", "--json", "--home", r.home)), &got); err != nil {
+				t.Fatal(err)
+			}
 			if m := orUnknown(got.Mapping); got.Name != k.nat || k.mapping != "" && m != k.mapping || k.mapping == "" && m != notKnown {
 				t.Errorf("NAT %s, mapping %s; want %s, %q; seen as %v", got.Name, m, k.nat, k.mapping, got.Public)
 			}

@@ -1,0 +1,21 @@
+package netx
+
+import (
+	"errors"
+	"net/netip"
+)
+
+// ErrHops says that this system, or this kind of socket, cannot limit how far a
+// datagram goes.
+var ErrHops = errors.New("netx: datagrams cannot be given a number of hops here")
+
+// WriteHops sends a datagram that gets no farther than so many routers: it opens
+// the sender's own NATs, and leaves no trace at those of the other side.
+func WriteHops(c PacketConn, b []byte, to netip.AddrPort, hops int) error {
+	if c, ok := c.(interface {
+		WriteHops(b []byte, to netip.AddrPort, hops int) error
+	}); ok {
+		return c.WriteHops(b, to, hops)
+	}
+	return ErrHops
+}

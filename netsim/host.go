@@ -72,6 +72,13 @@ func (h *Host) Addr() netip.Addr { return h.addrs[0] }
 // Addrs are the host's addresses.
 func (h *Host) Addrs() ([]netip.Addr, error) { return slices.Clone(h.addrs), nil }
 
+// Sockets counts the host's open UDP sockets.
+func (h *Host) Sockets() int {
+	h.in.mu.Lock()
+	defer h.in.mu.Unlock()
+	return len(h.sockets)
+}
+
 // SetLink changes the cable for packets sent from now on.
 func (h *Host) SetLink(l Link) {
 	h.in.mu.Lock()

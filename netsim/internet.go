@@ -35,6 +35,7 @@ type Internet struct {
 
 	mu     sync.Mutex // everything in this package but options
 	events events
+	nats   uint64 // made so far
 	order  uint64 // of events at the same instant: first come, first served
 	timer  *time.Timer
 	root   realm
@@ -116,6 +117,22 @@ type packet struct {
 	payload  []byte
 	seg      *segment // of TCP
 	lost     func()   // tells the sender, under TCP
+	hops     int      // routers that it may still pass; 0: any number
+}
+
+// coreRouters are between any two places of the public internet.
+const coreRouters = 8
+
+// hop takes so many routers on the way, and says whether the packet ended there.
+func (p *packet) hop(routers int) bool {
+	if p.hops == 0 {
+		return false
+	}
+	if p.hops -= routers; p.hops > 0 {
+		return false
+	}
+	p.drop()
+	return true
 }
 
 // size is what a link carries: IP and transport headers included.
@@ -139,6 +156,9 @@ func (p *packet) drop() {
 // forward moves p, which left its sender or a NAT through the wire from, to
 // whoever has its destination in the realm, else out of it.
 func (in *Internet) forward(p *packet, r *realm, from *wire) {
+	if r.nat == nil && p.hop(coreRouters) {
+		return
+	}
 	if e := r.members[p.dst.Addr()]; e != nil {
 		in.hop(p, r, from, e.wire(), func() { e.arrive(p) })
 	} else if r.nat != nil {

@@ -1,6 +1,7 @@
 package netsim
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"time"
 )
@@ -37,11 +38,20 @@ type NATOptions struct {
 	Filtering Dependence
 	Timeout   time.Duration // of a mapping without outbound packets; 0 means 2 minutes
 	Hairpin   bool          // its own hosts may use its outer address
+	Scatter   bool          // outer ports are drawn at random, and not kept
+	// Spoils is what routers do that answer unasked packets themselves: such a packet takes
+	// its pair of endpoints, and a host inside is given another port towards that sender.
+	Spoils bool
 }
 
 // PortRestrictedCone is the commonest NAT at home.
 func PortRestrictedCone() NATOptions {
 	return NATOptions{Mapping: EndpointIndependent, Filtering: AddressAndPortDependent}
+}
+
+// Symmetric is the NAT of many carriers and companies.
+func Symmetric() NATOptions {
+	return NATOptions{Mapping: AddressAndPortDependent, Filtering: AddressAndPortDependent, Scatter: true}
 }
 
 const (
@@ -62,7 +72,15 @@ type NAT struct {
 	cable    wire
 	byInner  map[natKey]*mapping
 	byPort   map[natPort]*mapping
+	spoiled  map[spoil]time.Time // until when
 	lastPort uint16
+	rand     *rand.Rand
+}
+
+// A spoil is the outer port and the sender of an unasked packet.
+type spoil struct {
+	natPort
+	from netip.AddrPort
 }
 
 type natKey struct {
@@ -95,6 +113,8 @@ func (in *Internet) NAT(o NATOptions) *NAT {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.nats++
+	n.rand = rand.New(rand.NewPCG(in.seed, in.nats))
 	n.forget()
 	var want []netip.Addr
 	if o.Addr.IsValid() {
@@ -115,14 +135,20 @@ func (n *NAT) Reboot() {
 }
 
 func (n *NAT) forget() {
-	n.byInner, n.byPort = make(map[natKey]*mapping), make(map[natPort]*mapping)
+	n.byInner, n.byPort, n.spoiled = make(map[natKey]*mapping), make(map[natPort]*mapping), make(map[spoil]time.Time)
 }
 
 func (n *NAT) wire() *wire { return &n.cable }
 
 // leave takes a packet from inside.
 func (n *NAT) leave(p *packet) {
-	m := n.mapping(p)
+	if p.hop(1) {
+		return
+	}
+	m := n.mapping(p, n.o.Mapping.of(p.dst))
+	if now := time.Now(); m != nil && n.spoiled[spoil{m.port, p.dst}].After(now) {
+		m = n.mapping(p, p.dst)
+	}
 	if m == nil || !p.dst.Addr().Is4() {
 		p.drop()
 		return
@@ -154,6 +180,9 @@ func (n *NAT) arrive(p *packet) {
 	now := time.Now()
 	m := n.byPort[natPort{p.proto, p.dst.Port()}]
 	if m == nil || !m.expires.After(now) || !m.allowed[n.o.Filtering.of(p.src)].After(now) {
+		if n.o.Spoils && len(n.spoiled) < 1<<16 {
+			n.spoiled[spoil{natPort{p.proto, p.dst.Port()}, p.src}] = now.Add(n.timeout(p.proto))
+		}
 		p.drop()
 		return
 	}
@@ -170,9 +199,9 @@ func (n *NAT) timeout(proto protocol) time.Duration {
 
 // mapping finds or makes the one for a packet from inside; nil if all ports
 // are in use.
-func (n *NAT) mapping(p *packet) *mapping {
+func (n *NAT) mapping(p *packet, toward netip.AddrPort) *mapping {
 	now := time.Now()
-	key := natKey{p.proto, p.src, n.o.Mapping.of(p.dst)}
+	key := natKey{p.proto, p.src, toward}
 	if m := n.byInner[key]; m != nil {
 		if m.expires.After(now) {
 			return m
@@ -180,6 +209,9 @@ func (n *NAT) mapping(p *packet) *mapping {
 		n.remove(m)
 	}
 	port := natPort{p.proto, p.src.Port()} // kept where possible
+	if n.o.Scatter {
+		port.port = n.draw()
+	}
 	for range 1<<16 - firstNATPort {
 		m := n.byPort[port]
 		if m != nil && !m.expires.After(now) {
@@ -187,15 +219,20 @@ func (n *NAT) mapping(p *packet) *mapping {
 			m = nil
 		}
 		if m == nil {
-			m = &mapping{key: key, port: port, allowed: make(map[netip.AddrPort]time.Time)}
+			m = &mapping{key: key, port: port, expires: now.Add(n.timeout(p.proto)), allowed: make(map[netip.AddrPort]time.Time)}
 			n.byInner[key], n.byPort[port] = m, m
 			return m
 		}
 		n.lastPort = max(n.lastPort+1, firstNATPort)
 		port.port = n.lastPort
+		if n.o.Scatter {
+			port.port = n.draw()
+		}
 	}
 	return nil
 }
+
+func (n *NAT) draw() uint16 { return uint16(firstNATPort + n.rand.IntN(1<<16-firstNATPort)) }
 
 func (n *NAT) remove(m *mapping) {
 	delete(n.byInner, m.key)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/linnet-p2p/linnet/netx"
 )
 
 // Every kind of RFC 4787: one socket inside talks to one of two outside hosts,
@@ -128,4 +130,52 @@ func TestNATBehindNATAndHairpin(t *testing.T) {
 			t.Errorf("arrived: %q from %v", got.texts, got.from)
 		}
 	})
+}
+
+// Ports of a NAT that scatters differ from the host's and from one another.
+func TestScatter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := New(1)
+		c := socket(t, in.Host(HostOptions{Behind: in.NAT(Symmetric())}))
+		seen := map[uint16]bool{c.LocalAddr().Port(): true}
+		for range 5 {
+			h := in.Host(HostOptions{})
+			x := socket(t, h)
+			heard := collect(x)
+			send(t, c, at(h, x), "hello")
+			settle(0)
+			if port := heard.from[0].Port(); seen[port] {
+				t.Errorf("port %d again", port)
+			} else {
+				seen[port] = true
+			}
+		}
+	})
+}
+
+// A packet of few hops opens its sender's NAT and comes no farther; one that comes
+// unasked spoils the port at a router that answers such packets, for its sender.
+func TestHopsAndSpoils(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			in := New(1)
+			o := PortRestrictedCone()
+			o.Spoils = true
+			na, nb := in.NAT(o), in.NAT(o)
+			a, b := socket(t, in.Host(HostOptions{Behind: na})), socket(t, in.Host(HostOptions{Behind: nb}))
+			got := collect(a)
+			outA, outB := netip.AddrPortFrom(na.Addr(), a.LocalAddr().Port()), netip.AddrPortFrom(nb.Addr(), b.LocalAddr().Port())
+			if early {
+				send(t, a, outB, "early")
+			} else if err := netx.WriteHops(a, []byte("near"), outB, 4); err != nil {
+				t.Fatal(err)
+			}
+			settle(0)
+			send(t, b, outA, "hello")
+			settle(0)
+			if passed := len(got.from) == 1 && got.from[0] == outB; passed == early {
+				t.Errorf("after an early packet %v: heard from %v", early, got.from)
+			}
+		})
+	}
 }

@@ -55,7 +55,16 @@ func (u *udpConn) ReadFrom(b []byte) (int, netip.AddrPort, error) {
 	return copy(b, d.payload), d.from, nil
 }
 
-func (u *udpConn) WriteTo(b []byte, to netip.AddrPort) (int, error) {
+func (u *udpConn) WriteTo(b []byte, to netip.AddrPort) (int, error) { return u.write(b, to, 0) }
+
+// WriteHops sends a datagram that passes fewer routers than hops. Between two hosts
+// that are not behind the same NAT there are at least eight.
+func (u *udpConn) WriteHops(b []byte, to netip.AddrPort, hops int) error {
+	_, err := u.write(b, to, hops)
+	return err
+}
+
+func (u *udpConn) write(b []byte, to netip.AddrPort, hops int) (int, error) {
 	to = netx.Unmap(to)
 	u.host.in.mu.Lock()
 	defer u.host.in.mu.Unlock()
@@ -77,7 +86,7 @@ func (u *udpConn) WriteTo(b []byte, to netip.AddrPort) (int, error) {
 	if !to.IsValid() || to.Port() == 0 {
 		return 0, syscall.EINVAL
 	}
-	p := &packet{proto: udp, src: netip.AddrPortFrom(src, u.local.Port()), dst: to, payload: append([]byte(nil), b...)}
+	p := &packet{proto: udp, src: netip.AddrPortFrom(src, u.local.Port()), dst: to, payload: append([]byte(nil), b...), hops: hops}
 	if p.size() > mtu && !to.Addr().IsLoopback() {
 		return 0, syscall.EMSGSIZE
 	}

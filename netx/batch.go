@@ -63,6 +63,10 @@ func (singly) Trains() bool { return false }
 
 func (singly) Waited() (time.Duration, bool) { return 0, false }
 
+func (s singly) WriteHops(b []byte, to netip.AddrPort, hops int) error {
+	return WriteHops(s.PacketConn, b, to, hops)
+}
+
 func (s singly) ReadBatch(d []Datagram) (int, error) {
 	if len(d) == 0 {
 		return 0, nil

@@ -32,7 +32,7 @@ func (s *station) natFor(p *pair) traverse.NAT {
 	if !p.contact {
 		return traverse.Unknown
 	}
-	return s.nat.Finding(s.node.ownAddrs()).NAT
+	return s.nat.Finding(s.node.ownAddrs()).Told()
 }
 
 // netcheck is what this node knows of the network that it is on.

@@ -1,11 +1,16 @@
 package node
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/link"
+	"github.com/linnet-p2p/linnet/netx"
 	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/relay"
 	"github.com/linnet-p2p/linnet/session"
@@ -21,6 +26,7 @@ type pair struct {
 	contact bool // they learn our addresses, and theirs are tried
 	way     *traverse.Pair
 	relays  map[linnet.NodeID]relay.Ready
+	spares  []uint32                       // sockets of the link
 	hosts   map[linnet.NodeID]overlay.Host // of relays that the other side offered
 	offers  []message.RelayOffer           // theirs, until the session is up
 	seen    time.Time                      // the last sweep that found a call with them
@@ -211,6 +217,59 @@ func (s *station) unpair(now time.Time, p *pair) {
 		s.sessions.DropTag(r.Own)
 		s.relays.Release(id, p.peer)
 	}
+	s.gather(now, p, nil)
+}
+
+// spread opens spare sockets for a pair, and NATs from each of them for an address
+// of the other side. The packets pass all routers before this node, of which there are
+// hardly more than the carrier has, and die before they come to the other side's.
+func (s *station) spread(p *pair, e traverse.Spread) {
+	s.node.beside(func(context.Context) {
+		ids, err := s.node.link.OpenSpares(e.Sockets)
+		for _, hops := range spreadHops {
+			for _, id := range ids {
+				err = errors.Join(err, s.node.link.Open(link.Origin{Addr: e.To, Socket: id}, hops))
+			}
+		}
+		s.node.must(func(now time.Time) {
+			if err != nil {
+				s.log.Debug("spare sockets", "peer", p.peer.Short(), "err", err)
+			}
+			p.spares = append(p.spares, ids...)
+			if s.pairs[p.peer] != p || s.node.station != s {
+				s.gather(now, p, nil)
+			}
+		})
+	})
+}
+
+var spreadHops = [...]int{3, 6}
+
+// gather closes a pair's spare sockets but some.
+func (s *station) gather(now time.Time, p *pair, keep []uint32) {
+	for _, id := range p.spares {
+		if !slices.Contains(keep, id) {
+			s.node.link.CloseSpare(id)
+		}
+	}
+	p.spares = slices.DeleteFunc(p.spares, func(id uint32) bool { return !slices.Contains(keep, id) })
+	for _, known := range s.sessions.Paths(p.peer) {
+		if id := known.Path.Socket; id != 0 && !slices.Contains(keep, id) {
+			s.sessions.PathLost(now, p.peer, known.Path)
+		}
+	}
+}
+
+// vouch asks the relays of a pair whether they see the other side at an address.
+func (s *station) vouch(now time.Time, p *pair, at netip.Addr) {
+	for id, r := range p.relays {
+		m := &message.RelayVouch{Relay: r.Reservation, Addr: netip.AddrPortFrom(at, 0)}
+		s.request(now, id, m, func(now time.Time, reply message.Message, _ error) {
+			if v, ok := reply.(*message.RelayVouched); ok && v.Same && s.pairs[p.peer] == p {
+				p.way.Vouched(now, at)
+			}
+		})
+	}
 }
 
 func (s *station) pathUp(now time.Time, e session.PathUp) {
@@ -219,6 +278,12 @@ func (s *station) pathUp(now time.Time, e session.PathUp) {
 	}
 	if p := s.pairs[e.Peer]; p != nil {
 		p.way.PathUp(now, e.Path, e.RTT)
+	}
+}
+
+func (s *station) pathMet(now time.Time, e session.Met) {
+	if p := s.pairs[e.Peer]; p != nil && p.contact {
+		p.way.Met(now, e.Path)
 	}
 }
 
@@ -262,8 +327,20 @@ func (s *station) settlePair(now time.Time, p *pair) bool {
 		switch e := e.(type) {
 		case traverse.Probe:
 			err = s.sessions.Probe(now, p.peer, e.Path)
+		case traverse.Open:
+			if err = s.node.link.Open(link.Origin{Addr: e.Addr}, e.Hops); errors.Is(err, netx.ErrHops) {
+				err = nil // the probes that follow do as well, but for some routers
+			}
 		case traverse.Use:
 			err = s.sessions.Use(now, p.peer, e.Path)
+		case traverse.Vouch:
+			s.vouch(now, p, e.Addr)
+		case traverse.Spread:
+			s.spread(p, e)
+		case traverse.Guess:
+			err = s.sessions.Guess(now, p.peer, e.To...)
+		case traverse.Gather:
+			s.gather(now, p, e.Keep)
 		}
 		if err != nil {
 			s.log.Debug("path", "peer", p.peer.Short(), "err", err)

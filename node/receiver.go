@@ -106,7 +106,7 @@ func direct(from link.Origin) session.Path {
 	if from.Stream != 0 {
 		kind = linnet.DirectTCP
 	}
-	return session.Path{Kind: kind, Addr: from.Addr, Stream: from.Stream}
+	return session.Path{Kind: kind, Addr: from.Addr, Stream: from.Stream, Socket: from.Socket}
 }
 
 // pathOf is the path that a packet came by: over a relay if the tag is one that
@@ -119,4 +119,6 @@ func (s *station) pathOf(from link.Origin, tag uint32) session.Path {
 }
 
 // origin is the other way round: where frames of a path go.
-func origin(p session.Path) link.Origin { return link.Origin{Addr: p.Addr, Stream: p.Stream} }
+func origin(p session.Path) link.Origin {
+	return link.Origin{Addr: p.Addr, Stream: p.Stream, Socket: p.Socket}
+}

@@ -16,7 +16,7 @@ import (
 // relayReceived takes the commands of relaying, on either side of it.
 func (s *station) relayReceived(now time.Time, e session.Received) bool {
 	switch m := e.Message.(type) {
-	case *message.RelayReserve, *message.RelayJoin, *message.RelayMove:
+	case *message.RelayReserve, *message.RelayJoin, *message.RelayMove, *message.RelayVouch:
 		s.relayAsked(now, e)
 	case *message.RelayRelease: // a client's, or a relay's: then the other side gave it back
 		s.relays.Received(now, e.From, m)

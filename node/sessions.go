@@ -102,6 +102,8 @@ func (s *station) sessionEffect(now time.Time, e session.Effect) {
 		s.overlay.Doubt(now, e.To)
 	case session.PathUp:
 		s.pathUp(now, e)
+	case session.Met:
+		s.pathMet(now, e)
 	case session.PathDown:
 		s.pathDown(now, e)
 	case session.Bind:

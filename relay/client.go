@@ -49,6 +49,7 @@ type Ready struct {
 	Addr        netip.AddrPort
 	Tag         uint32 // the relay's, for packets to Peer
 	Own         uint32 // ours, under which Peer's packets come
+	Reservation uint32 // as the relay names it
 	Offer       *message.RelayOffer
 }
 
@@ -247,7 +248,7 @@ func (c *Client) establish(now time.Time, w *way, m *message.RelayEstablished) {
 		return
 	}
 	w.id, w.established, w.joined = m.Relay, *m, w.join
-	ready := Ready{Relay: w.relay, Peer: w.peer, Addr: m.Addr, Tag: m.Tag, Own: w.tag}
+	ready := Ready{Relay: w.relay, Peer: w.peer, Addr: m.Addr, Tag: m.Tag, Own: w.tag, Reservation: m.Relay}
 	if !w.join {
 		ready.Offer = &message.RelayOffer{Session: w.session, Relay: m.Relay, Addr: m.Addr, Entry: m.Entry}
 	}

@@ -165,6 +165,13 @@ func (s *Server) Handle(now time.Time, from Sender, m message.Message) (reply me
 		tag := side.tag
 		s.pin(t, side, from.Origin, tag)
 		return s.established(side), nil
+	case *message.RelayVouch:
+		side := s.sideOf(m.Relay, from.Node)
+		if side == nil {
+			return unknown(), nil
+		}
+		at := side.other.at.Load()
+		return &message.RelayVouched{Same: at != nil && at.origin.Addr.Addr() == m.Addr.Addr().Unmap()}, nil
 	case *message.RelayRelease:
 		if side := s.sideOf(m.Relay, from.Node); side != nil {
 			if side.other.in != 0 {

@@ -504,3 +504,30 @@ func forward(s *Server, now time.Time, from Origin, tag uint32, size int) (to Or
 	to, out, _ = s.Forward(now, from, tag, size)
 	return to, out, to != (Origin{})
 }
+
+// A relay vouches for the address of the other side, to a side, and to nobody else.
+func TestVouch(t *testing.T) {
+	s, a, _ := call(t, ServerOptions{})
+	at := func(ip string) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(ip), 0) }
+	for _, tt := range []struct {
+		who  Sender
+		addr netip.AddrPort
+		want message.Message
+	}{
+		{bob, at("192.0.2.1"), &message.RelayVouched{Same: true}},
+		{bob, at("::ffff:192.0.2.1"), &message.RelayVouched{Same: true}},
+		{bob, at("192.0.2.2"), &message.RelayVouched{}},
+		{alice, at("2001:db8::2"), &message.RelayVouched{Same: true}},
+		{alice, at("192.0.2.1"), &message.RelayVouched{}},
+		{carol, at("192.0.2.1"), unknown()},
+	} {
+		got, tell := s.Handle(start, tt.who, &message.RelayVouch{Relay: a.Relay, Addr: tt.addr})
+		if !reflect.DeepEqual(got, tt.want) || len(tell) != 0 {
+			t.Errorf("%s to %v: %+v, %v", tt.addr, tt.who.Node, got, tell)
+		}
+	}
+	s.Gone(alice.Node)
+	if got, _ := s.Handle(start, bob, &message.RelayVouch{Relay: a.Relay, Addr: at("192.0.2.1")}); !reflect.DeepEqual(got, &message.RelayVouched{}) {
+		t.Errorf("of a side that is away: %+v", got)
+	}
+}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -74,6 +75,21 @@ type PathUp struct {
 	RTT  time.Duration
 }
 
+// Met says that a packet of the peer came by a path that was not known. It is
+// challenged; until PathUp it may be a copy that somebody sent from elsewhere.
+type Met struct {
+	Peer linnet.NodeID
+	Path Path
+}
+
+// Seen is the answer to Where: the peer sees packets that come by Path from You.
+type Seen struct {
+	Peer  linnet.NodeID
+	Path  Path
+	Token uint64
+	You   netip.AddrPort
+}
+
 // PathDown says that a path that was up answers no more.
 type PathDown struct {
 	Peer linnet.NodeID
@@ -107,6 +123,8 @@ func (Received) effect()   {}
 func (Reply) effect()      {}
 func (Failed) effect()     {}
 func (PathUp) effect()     {}
+func (Met) effect()        {}
+func (Seen) effect()       {}
 func (PathDown) effect()   {}
 func (Bind) effect()       {}
 func (Unbind) effect()     {}

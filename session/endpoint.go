@@ -274,7 +274,9 @@ func (e *Endpoint) Packet(now time.Time, via Path, tag uint32, body []byte) {
 		e.giveUp(head, ErrUnreachable) // whoever sent that Hello, the peer is still in this session
 	}
 	if s.state == up {
-		e.heardBy(s, via, len(body))
+		if !asksWhere(records) {
+			e.heardBy(s, via, len(body))
+		}
 		k := &s.keys
 		if s.dialled && (k.sent >= rekeyPackets || k.next > rekeyPackets) && s.upgrade == nil && s.old == nil {
 			e.startUpgrade(s)
@@ -297,6 +299,12 @@ func (e *Endpoint) open(s *session, tag uint32, body []byte) ([]byte, bool) {
 	return s.old.open(e.o.Suite, e.opened[:0], body)
 }
 
+// asksWhere says that a packet is only to show an address: the peer did not move there.
+func asksWhere(records []byte) bool {
+	kind, _, _, ok := cutRecord(records)
+	return ok && kind == recWhere
+}
+
 // heardBy notes on which path the peer was heard. One that is not known yet has to
 // answer a challenge; as nobody knows who is there, it gets no more bytes than came.
 func (e *Endpoint) heardBy(s *session, via Path, size int) {
@@ -310,6 +318,9 @@ func (e *Endpoint) heardBy(s *session, via Path, size int) {
 	}
 	last := p.lastProbe()
 	if size >= e.o.Suite.PacketOverhead()+challengeSize && (last == 0 || e.now.since(last) >= s.rto()) {
+		if last == 0 {
+			e.emit(Met{s.peer, via})
+		}
 		p.roamed = true
 		e.challenge(s, p)
 	}
@@ -342,6 +353,15 @@ func (e *Endpoint) read(s *session, via Path, records []byte) {
 			}
 		case recResponse:
 			e.response(s, body)
+		case recWhere:
+			if !responded {
+				responded = true
+				e.where(s, via, body)
+			}
+		case recSeen:
+			if x, ok := parseSighting(body); ok {
+				e.emit(Seen{s.peer, via, x.token, x.addr})
+			}
 		}
 	}
 }

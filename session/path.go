@@ -19,6 +19,7 @@ type Path struct {
 	Stream uint64         // the TCP stream of package link; 0 for UDP
 	Via    linnet.NodeID  // the relay, or the supernode that forwards
 	Tag    uint32         // the relay's; 0 where the peer's own tags are used
+	Socket uint32         // the spare one of package link that it takes; 0: the node's own
 }
 
 func (p Path) String() string {
@@ -28,6 +29,9 @@ func (p Path) String() string {
 	}
 	if p.Stream != 0 {
 		s += fmt.Sprintf(" stream %d", p.Stream)
+	}
+	if p.Socket != 0 {
+		s += fmt.Sprintf(" socket %d", p.Socket)
 	}
 	if !p.Via.IsZero() {
 		s += " via " + p.Via.Short()
@@ -275,6 +279,51 @@ func (e *Endpoint) sendBy(s *session, p *path, kind byte, body []byte) {
 		e.emit(SendPacket{To: s.peer, Via: p.Path, Tag: p.tag(keys), Body: packet})
 	}
 	e.touch(s)
+}
+
+// Guess sends a packet that says nothing to addresses of which one may be the peer's,
+// all the same: the first one that arrives makes a path known to both sides. Nothing
+// is remembered of them.
+func (e *Endpoint) Guess(now time.Time, to linnet.NodeID, addrs ...netip.AddrPort) error {
+	e.at(now)
+	s := e.standing(to)
+	if s == nil {
+		return ErrNoSession
+	}
+	keys := &s.keys
+	if s.handingOver() {
+		keys = s.old
+	}
+	// As long as a challenge: the answer is one.
+	body, ok := keys.seal(e.o.Suite, appendRecord(nil, recPadding, make([]byte, 8)))
+	if !ok {
+		return nil
+	}
+	s.sent = e.now
+	for _, a := range addrs {
+		e.emit(SendPacket{To: to, Via: Path{Kind: linnet.DirectUDP, Addr: a}, Tag: keys.peer, Body: body})
+	}
+	e.touch(s)
+	return nil
+}
+
+// Where asks the peer from which address packets come by a direct path; Seen brings
+// the answer. It neither uses the path nor makes it known to the peer.
+func (e *Endpoint) Where(now time.Time, to linnet.NodeID, by Path, token uint64) error {
+	e.at(now)
+	s := e.standing(to)
+	if s == nil {
+		return ErrNoSession
+	}
+	e.sendBy(s, &path{Path: by}, recWhere, whereBody(token))
+	return nil
+}
+
+// where tells the peer from which address a packet of it came.
+func (e *Endpoint) where(s *session, via Path, body []byte) {
+	if len(body) == whereSize && via.Kind == linnet.DirectUDP {
+		e.sendBy(s, &path{Path: via}, recSeen, sighting{binary.BigEndian.Uint64(body), via.Addr}.body())
+	}
 }
 
 // response takes the response to a challenge.

@@ -1,6 +1,9 @@
 package session
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // Kinds of records in a session packet.
 const (
@@ -11,6 +14,8 @@ const (
 	recChallenge = 4
 	recResponse  = 5
 	recDatagram  = 6 // reserved
+	recWhere     = 7
+	recSeen      = 8
 )
 
 // What records cost at the most besides what they carry.
@@ -104,4 +109,33 @@ func (a ack) has(sequence uint64) bool {
 	}
 	i := sequence - a.next - 1 // a.next itself wraps around, out of the range
 	return i < 64 && a.later&(1<<i) != 0
+}
+
+// whereSize is the body of a where: as long as the longest seen.
+const whereSize = 8 + 2 + 16
+
+func whereBody(token uint64) []byte {
+	b := make([]byte, whereSize)
+	binary.BigEndian.PutUint64(b, token)
+	return b
+}
+
+// A sighting is the body of a seen record.
+type sighting struct {
+	token uint64
+	addr  netip.AddrPort
+}
+
+func (s sighting) body() []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, whereSize), s.token)
+	b = binary.BigEndian.AppendUint16(b, s.addr.Port())
+	return append(b, s.addr.Addr().Unmap().AsSlice()...)
+}
+
+func parseSighting(body []byte) (s sighting, ok bool) {
+	if len(body) < 10 {
+		return s, false
+	}
+	ip, ok := netip.AddrFromSlice(body[10:])
+	return sighting{binary.BigEndian.Uint64(body), netip.AddrPortFrom(ip.Unmap(), binary.BigEndian.Uint16(body[8:]))}, ok
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"math/rand/v2"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -19,6 +20,11 @@ func unhex(t testing.TB, s string) []byte {
 	}
 	return b
 }
+
+var (
+	seenV4 = sighting{0x0102030405060708, netip.MustParseAddrPort("192.0.2.7:33033")}
+	seenV6 = sighting{0x0102030405060708, netip.MustParseAddrPort("[2001:db8::7]:33033")}
+)
 
 func TestRecords(t *testing.T) {
 	tests := []struct {
@@ -36,6 +42,12 @@ func TestRecords(t *testing.T) {
 			ack{7, 1<<63 | 1}, ack{7, 1<<63 | 1}.append(nil)},
 		{"challenge", "04 08 0102030405060708", func(b []byte) (any, bool) { return b, true },
 			unhex(t, "0102030405060708"), appendRecord(nil, recChallenge, unhex(t, "0102030405060708"))},
+		{"where", "07 1a 0102030405060708 000000000000000000000000000000000000", func(b []byte) (any, bool) { return len(b), true },
+			whereSize, appendRecord(nil, recWhere, whereBody(0x0102030405060708))},
+		{"seen", "08 0e 0102030405060708 8109 c0000207", func(b []byte) (any, bool) { s, ok := parseSighting(b); return s, ok },
+			seenV4, appendRecord(nil, recSeen, seenV4.body())},
+		{"seen, IPv6", "08 1a 0102030405060708 8109 20010db8000000000000000000000007", func(b []byte) (any, bool) { s, ok := parseSighting(b); return s, ok },
+			seenV6, appendRecord(nil, recSeen, seenV6.body())},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,6 +84,14 @@ func TestBadRecords(t *testing.T) {
 	}
 }
 
+func TestBadSighting(t *testing.T) {
+	for _, s := range []string{"", "0102030405060708 8109", "0102030405060708 8109 c00002", "0102030405060708 8109 c000020701"} {
+		if x, ok := parseSighting(unhex(t, s)); ok {
+			t.Errorf("%q gives %v", s, x)
+		}
+	}
+}
+
 func TestAckHas(t *testing.T) {
 	a := ack{next: 10, later: 1 | 1<<63}
 	for n, want := range map[uint64]bool{0: true, 9: true, 10: false, 11: true, 12: false, 74: true, 75: false, 1 << 62: false} {
@@ -87,6 +107,8 @@ func FuzzRecords(f *testing.F) {
 	f.Add(piece{0, true, encode(tone("x"), 0)}.append(nil))
 	f.Add(ack{3, 5}.append(nil))
 	f.Add(appendRecord(appendRecord(nil, recChallenge, make([]byte, 8)), recResponse, make([]byte, 8)))
+	f.Add(appendRecord(nil, recWhere, whereBody(1)))
+	f.Add(appendRecord(nil, recSeen, seenV6.body()))
 	f.Add(appendRecord(nil, recCommand, encode(tone("x"), 0)))
 	f.Add(piece{0, true, encode(&message.Upgrade2{Body: []byte{1}, Tag: 2}, 0)}.append(nil))
 	f.Add(piece{0, true, encode(&message.Goodbye{Reason: "?"}, 0)}.append(nil))

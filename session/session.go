@@ -69,6 +69,8 @@
 //	     4 challenge  [8]byte
 //	     5 response   [8]byte of the challenge, by the path that it came from
 //	     6 datagram   reserved for bulk transfer
+//	     7 where      [8]byte token | [18]byte zero; alone in its packet
+//	     8 seen       [8]byte of the where | port [2]byte | IPv4 or IPv6 address that it came from
 //
 // Unknown kinds are skipped. The tag before the body names the session and its
 // keys; tags are drawn by the receiver in pairs, the even one for session

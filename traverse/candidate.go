@@ -19,7 +19,8 @@ const (
 
 // NAT is what stands between a node and the rest, in the terms of RFC 4787; it
 // is on the wire as SessionRequest.NAT. The low two bits are the Behavior of
-// the mapping, the next two that of the filter.
+// the mapping, the next two that of the filter. If bits 8 to 15 or 16 to 23 are not 0,
+// they are the first and the last port, by 256, of those that a dependent mapping draws from.
 type NAT uint32
 
 // Unknown says nothing about a NAT.
@@ -44,6 +45,18 @@ func (n NAT) Mapping() Behavior { return Behavior(n & 3) }
 
 // Filtering says whose packets the NAT lets in.
 func (n NAT) Filtering() Behavior { return Behavior(n >> 2 & 3) }
+
+// Block is the ports that a dependent mapping draws from; zeros where that is not known.
+func (n NAT) Block() (low, high uint32) {
+	low, high = uint32(n>>8&0xff)<<8, uint32(n>>16&0xff)<<8|0xff
+	if n>>8&0xffff == 0 || low > high {
+		return 0, 0
+	}
+	return low, high
+}
+
+// WithBlock adds the block that these ports are in.
+func (n NAT) WithBlock(low, high uint16) NAT { return n&0xff | NAT(low>>8)<<8 | NAT(high>>8)<<16 }
 
 // Plausible says whether an address that a peer named may be probed: a unicast
 // address with a port, that is not our own. Loopback, link-local and private

@@ -100,6 +100,15 @@ func (d *Detector) Finding(own []netip.AddrPort) (f Finding) {
 	return f
 }
 
+// Told is the NAT as peers are told it: for them it is all the same on what a mapping
+// depends.
+func (f Finding) Told() NAT {
+	if f.Dependent && f.NAT.Mapping() == BehaviorUnknown {
+		return f.NAT | NAT(AddressAndPortDependent)
+	}
+	return f.NAT
+}
+
 // Name is the kind of NAT in the words that people know: none, cone, symmetric, or
 // unknown.
 func (f Finding) Name() string {

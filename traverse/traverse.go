@@ -31,6 +31,8 @@ package traverse
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -59,6 +61,12 @@ const (
 // NAT of the other side is open.
 var burst = [...]time.Duration{0, 50, 100, 150, 250, 350, 500, 700, 1000, 1400, 2000}
 
+// near is how many routers the first ones pass on their way to a public address:
+// those that open our own NATs, of which there may be several, and not all the way
+// to the peer's. Some of these take an early packet for one to themselves,
+// which costs its port, and with it the peer's mapping.
+var near = [...]int{2, 3, 5}
+
 // State is where a Pair stands.
 type State uint8
 
@@ -81,20 +89,28 @@ func (s State) String() string {
 // Options configures a Pair. The zero value knows no own address, and takes a
 // direct path only if the peer finds one.
 type Options struct {
-	Own []message.Candidate // our addresses, as we tell them to the peer
-	NAT NAT                 // ours
+	Own  []message.Candidate // our addresses, as we tell them to the peer
+	NAT  NAT                 // ours
+	Rand *rand.Rand          // draws ports to guess; nil: by the machine's randomness
 }
 
-// An Effect is a Probe or a Use.
+// An Effect is an Open, a Probe, a Use, or of a search (see guess.go).
 type Effect interface{ effect() }
 
 // Probe asks for a challenge by a path (session.Endpoint.Probe).
 type Probe struct{ Path session.Path }
 
+// Open asks to open our NATs for an address, by a packet that passes so many routers.
+type Open struct {
+	Addr netip.AddrPort
+	Hops int
+}
+
 // Use asks to move the session and media to a path (session.Endpoint.Use). It is
 // up when the effect is made.
 type Use struct{ Path session.Path }
 
+func (Open) effect()  {}
 func (Probe) effect() {}
 func (Use) effect()   {}
 
@@ -105,6 +121,8 @@ type Pair struct {
 	began     time.Time
 
 	direct []session.Path // to probe
+	met    []session.Path // the same, by which the peer came since the burst began
+	seen   netip.AddrPort // IPv4 address at which others see the peer
 	relays []session.Path
 	up     []standing
 	used   session.Path
@@ -115,6 +133,8 @@ type Pair struct {
 	credit   int       // bursts that may begin at once
 	warm     time.Time // next probe of relays that stand by
 
+	hunt    hunt
+	random  *rand.Rand
 	effects []Effect
 }
 
@@ -125,7 +145,10 @@ type standing struct {
 
 // New begins to look for a way at now.
 func New(now time.Time, o Options) *Pair {
-	return &Pair{own: slices.Clone(o.Own), nat: o.NAT, began: now, attempt: now, shot: len(burst), credit: maxCredit}
+	if o.Rand == nil {
+		o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	return &Pair{own: slices.Clone(o.Own), nat: o.NAT, began: now, attempt: now, shot: len(burst), credit: maxCredit, random: o.Rand}
 }
 
 // State says where the Pair stands.
@@ -149,15 +172,22 @@ func (p *Pair) NAT() (own, peer NAT) { return p.nat, p.peer }
 // one replaces the addresses of an earlier one.
 func (p *Pair) Remote(now time.Time, nat NAT, candidates []message.Candidate) {
 	p.peer = nat
-	p.direct = p.direct[:0]
+	p.direct, p.met, p.seen = p.direct[:0], p.met[:0], netip.AddrPort{}
 	for _, c := range candidates {
 		path := session.Path{Kind: linnet.DirectUDP, Addr: clean(c.Addr)}
-		if len(p.direct) < MaxCandidates && Plausible(c.Addr, p.own) && !slices.Contains(p.direct, path) {
+		if len(p.direct) >= MaxCandidates || !Plausible(c.Addr, p.own) {
+			continue
+		}
+		if at := path.Addr; CandidateType(c.Type) == Observed && at.Addr().Is4() && kindOf(at.Addr()) == global {
+			p.seen = at
+		}
+		if !slices.Contains(p.direct, path) {
 			p.direct = append(p.direct, path)
 		}
 	}
 	p.attempts = 0
 	p.punch(now)
+	p.vouch()
 }
 
 // Own takes our own addresses after they changed. The caller tells the peer.
@@ -168,6 +198,7 @@ func (p *Pair) Own(now time.Time, nat NAT, candidates []message.Candidate) {
 		p.emit(Probe{p.used}) // shows the peer where we are now
 	}
 	p.punch(now)
+	p.vouch()
 }
 
 // Relay takes a path through a relay that both sides have joined.
@@ -175,6 +206,7 @@ func (p *Pair) Relay(now time.Time, path session.Path) {
 	if len(p.relays) < maxRelays && !slices.Contains(p.relays, path) {
 		p.relays = append(p.relays, path)
 		p.punch(now)
+		p.vouch()
 	}
 }
 
@@ -187,6 +219,9 @@ func (p *Pair) PathUp(now time.Time, path session.Path, rtt time.Duration) {
 		p.up[i].rtt += (rtt - p.up[i].rtt) / 4
 	} else if len(p.up) < maxPaths {
 		p.up = append(p.up, standing{path, rtt})
+	}
+	if path.Kind.Direct() {
+		p.found(now)
 	}
 	p.choose(now)
 }
@@ -241,9 +276,13 @@ func (p *Pair) Tick(now time.Time) {
 	}
 	if shoot {
 		p.shoot()
+		if p.shot > len(near) {
+			p.vouch() // a relay that knew only one side may know both by now
+		}
 	}
 	if again := p.againAt(); !again.IsZero() && !again.After(now) {
 		p.attempts++
+		p.met = p.met[:0]
 		p.punch(now)
 	}
 	if warm := p.warmAt(); !warm.IsZero() && !warm.After(now) {
@@ -254,6 +293,7 @@ func (p *Pair) Tick(now time.Time) {
 			}
 		}
 	}
+	p.search(now)
 	p.choose(now)
 }
 
@@ -269,6 +309,7 @@ func (p *Pair) Deadline() (at time.Time) {
 	}
 	sooner(p.againAt())
 	sooner(p.warmAt())
+	sooner(p.huntAt())
 	if best := p.best(); best >= 0 && p.used.Kind == linnet.NoPath {
 		sooner(p.began.Add(patience))
 	}
@@ -304,11 +345,20 @@ func (p *Pair) shotAt() time.Time { return p.attempt.Add(burst[p.shot] * time.Mi
 
 // shoot probes what did not answer yet.
 func (p *Pair) shoot() {
-	for _, paths := range [][]session.Path{p.relays, p.direct} {
+	for _, paths := range [][]session.Path{p.relays, p.met} {
 		for _, path := range paths {
 			if p.find(path) < 0 {
 				p.emit(Probe{path})
 			}
+		}
+	}
+	for _, path := range p.direct {
+		switch {
+		case p.find(path) >= 0:
+		case p.shot <= len(near) && kindOf(path.Addr.Addr()) == global:
+			p.emit(Open{path.Addr, near[p.shot-1]})
+		default:
+			p.emit(Probe{path})
 		}
 	}
 }

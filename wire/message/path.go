@@ -81,3 +81,16 @@ type RelayMove struct {
 type RelayRelease struct {
 	Relay uint32 `obj:"0/3"`
 }
+
+// RelayVouch asks a relay whether the other side of a reservation comes from this IP
+// address, whose port is 0: what a peer says of itself is not enough to send it
+// much.
+type RelayVouch struct {
+	Relay uint32         `obj:"0/3"`
+	Addr  netip.AddrPort `obj:"2/8"`
+}
+
+// RelayVouched answers it.
+type RelayVouched struct {
+	Same bool `obj:"0/1"`
+}

@@ -1,0 +1,197 @@
+package traverse
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet/session"
+)
+
+// Behind a NAT whose mapping depends on the far end (hard), no address that
+// anybody saw is good for a peer. Where the peer's own mapping does not (easy), the
+// two meet by chance: the hard side sends to the easy one from many sockets, each of which
+// gets a port of its own; the easy side sends to ports of the hard one's NAT, drawn
+// at random. Of 64,512 ports 256 are open, so that 1,000 guesses hit one in 98 of
+// 100 searches, and 2,048 in 9,997 of 10,000.
+//
+// Who names somebody else's address would have a peer send all this to a third
+// party. So nobody begins before a relay, which sees where the other side comes
+// from, has vouched for the address; and not again for guessAgain.
+const (
+	spread      = 256 // sockets of the hard side
+	spreadBlock = 64  // where the ports that its NAT draws from are known
+
+	firstPort = 1024 // that NATs give away
+	ports     = 1<<16 - firstPort
+
+	maxGuesses   = 2048
+	guessBatch   = 10
+	guessFast    = 20 * time.Millisecond // between batches: 500 a second
+	guessSlow    = 100 * time.Millisecond
+	guessFastFor = 2 * time.Second
+
+	guessGrace = 200 * time.Millisecond // after the first probes: easier ways come first
+	spreadFor  = 15 * time.Second       // longer than the guesses take
+	gatherIn   = 2 * time.Second        // after a direct path was found: another may be better
+	guessAgain = 5 * time.Minute
+)
+
+// Vouch asks the relays of the pair whether the peer comes from this address.
+type Vouch struct{ Addr netip.Addr }
+
+// Spread asks to open spare sockets, and to open the NAT from each of them for an
+// address of the peer.
+type Spread struct {
+	Sockets int
+	To      netip.AddrPort
+}
+
+// Gather asks to close the spare sockets but those that paths use.
+type Gather struct{ Keep []uint32 }
+
+// Guess asks for one packet to each of these (session.Endpoint.Guess).
+type Guess struct{ To []netip.AddrPort }
+
+func (Vouch) effect()  {}
+func (Spread) effect() {}
+func (Gather) effect() {}
+func (Guess) effect()  {}
+
+// A hunt is a search of that kind.
+type hunt struct {
+	vouched netip.Addr     // that relays see the peer at
+	target  netip.AddrPort // of the search under way, or the last one
+	began   time.Time
+	next    time.Time // batch of guesses, or the end of the spread; zero: nothing is under way
+	spread  bool      // sockets are open
+	guesses int
+	port    uint32 // the last one guessed, from firstPort
+	stride  uint32 // to the next: all ports come once
+}
+
+// hard and easy say whether a NAT is known to be so.
+func (n NAT) hard() bool { return n.Mapping() >= AddressDependent }
+func (n NAT) easy() bool { return n.Mapping() == EndpointIndependent }
+
+// quarry is the address of the peer that a search would be for; none if it is of no
+// use.
+func (p *Pair) quarry() (at netip.AddrPort) {
+	if !(p.nat.hard() && p.peer.easy() || p.nat.easy() && p.peer.hard()) {
+		return at
+	}
+	return p.seen
+}
+
+// vouch asks for what a search needs.
+func (p *Pair) vouch() {
+	if q := p.quarry(); q.IsValid() && q.Addr() != p.hunt.vouched && len(p.relays) > 0 {
+		p.emit(Vouch{q.Addr()})
+	}
+}
+
+// Vouched says that a relay sees the peer at an address.
+func (p *Pair) Vouched(now time.Time, at netip.Addr) {
+	p.hunt.vouched = at.Unmap()
+	p.Tick(now)
+}
+
+// huntAt is when a search begins, or goes on; zero: never.
+func (p *Pair) huntAt() time.Time {
+	h, q := &p.hunt, p.quarry()
+	switch {
+	case !h.next.IsZero():
+		return h.next
+	case !q.IsValid() || q.Addr() != h.vouched || p.State() == Direct:
+		return time.Time{}
+	}
+	at := p.attempt.Add(guessGrace)
+	again := h.began.Add(guessAgain)
+	if q != h.target {
+		again = h.began.Add(againAfter)
+	}
+	if !h.began.IsZero() && again.After(at) {
+		return again
+	}
+	return at
+}
+
+// search does the next step of a search.
+func (p *Pair) search(now time.Time) {
+	at := p.huntAt()
+	if at.IsZero() || at.After(now) {
+		return
+	}
+	h := &p.hunt
+	if h.next.IsZero() {
+		*h = hunt{vouched: h.vouched, target: p.quarry(), began: now, spread: p.nat.hard()}
+		if h.spread {
+			sockets := spread
+			if low, high := p.nat.Block(); high != 0 && high-low < ports/4 {
+				sockets = spreadBlock
+			}
+			p.emit(Spread{sockets, h.target})
+			h.next = now.Add(spreadFor)
+			return
+		}
+		h.port, h.stride = uint32(p.random.IntN(ports)), strides[p.random.IntN(len(strides))]
+	}
+	switch {
+	case h.spread:
+		h.spread, h.next = false, time.Time{}
+		var keep []uint32
+		for _, s := range p.up {
+			if s.path.Socket != 0 {
+				keep = append(keep, s.path.Socket)
+			}
+		}
+		p.emit(Gather{keep})
+	case p.State() == Direct || h.guesses >= maxGuesses:
+		h.next = time.Time{}
+	default:
+		to := make([]netip.AddrPort, min(guessBatch, maxGuesses-h.guesses))
+		for i := range to {
+			to[i] = netip.AddrPortFrom(h.target.Addr(), p.guess())
+		}
+		h.guesses += len(to)
+		p.emit(Guess{to})
+		if h.next = now.Add(guessFast); now.Sub(h.began) >= guessFastFor {
+			h.next = now.Add(guessSlow)
+		}
+	}
+}
+
+// strides have no factor in common with a number of ports that is a power of two
+// times 63, nor with most others: no port is guessed twice before all were.
+var strides = [...]uint32{10007, 20011, 30011, 40009, 50021, 60013}
+
+// guess draws the next port, within the block that the peer's NAT gives away.
+func (p *Pair) guess() uint16 {
+	low, high := p.peer.Block()
+	if high == 0 {
+		low, high = firstPort, 1<<16-1
+	}
+	p.hunt.port += p.hunt.stride
+	return uint16(low + p.hunt.port%(high-low+1))
+}
+
+// found ends a search soon, once there is a direct path.
+func (p *Pair) found(now time.Time) {
+	if h := &p.hunt; h.spread && h.next.Sub(now) > gatherIn {
+		h.next = now.Add(gatherIn)
+	}
+}
+
+// Met takes a path by which the peer came, and which is not known yet: the first
+// packet of one side that found a way. Its answer may be lost, so it is probed too.
+func (p *Pair) Met(now time.Time, path session.Path) {
+	if !path.Kind.Direct() || len(p.direct) == 0 || len(p.met) >= maxMet || slices.Contains(p.met, path) || slices.Contains(p.direct, path) ||
+		!Plausible(path.Addr, p.own) {
+		return
+	}
+	p.met = append(p.met, path)
+	p.emit(Probe{path})
+	p.punch(now)
+}
+
+const maxMet = 4

@@ -138,11 +138,16 @@ func (l *Link) Open(to Origin, hops int) error {
 			return ErrSpare
 		}
 	}
-	r := rand.Uint32()
-	b := frame.Frame{ID: uint16(r), Noise: uint8(r >> 16), Type: frame.Session, KeepAlive: true}.Append(nil)
+	b := Nothing()
 	err := netx.WriteHops(conn, b, to.Addr, hops)
 	if err == nil {
 		l.count.udpOut.add(len(b))
 	}
 	return err
+}
+
+// Nothing is a datagram that a link takes no notice of: a keep-alive.
+func Nothing() []byte {
+	r := rand.Uint32()
+	return frame.Frame{ID: uint16(r), Noise: uint8(r >> 16), Type: frame.Session, KeepAlive: true}.Append(nil)
 }

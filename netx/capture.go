@@ -63,6 +63,11 @@ func (c *Capture) ListenTCP(ctx context.Context, local netip.AddrPort) (net.List
 	return capturedListener{l, c}, nil
 }
 
+// Routers is not recorded: its packets are the kernel's business, and end on their way.
+func (c *Capture) Routers(ctx context.Context, to netip.AddrPort, payload []byte) ([]netip.Addr, error) {
+	return Routers(ctx, c.Network, to, payload)
+}
+
 // DialTCP records what the connection carries. An attempt that fails leaves
 // no trace.
 func (c *Capture) DialTCP(ctx context.Context, remote netip.AddrPort) (net.Conn, error) {

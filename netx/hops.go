@@ -1,6 +1,7 @@
 package netx
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 )
@@ -18,4 +19,16 @@ func WriteHops(c PacketConn, b []byte, to netip.AddrPort, hops int) error {
 		return c.WriteHops(b, to, hops)
 	}
 	return ErrHops
+}
+
+// Routers are the first ones on the way to an address, as far as they tell; zero is
+// one that does not. The payload is sent to the address a few times, most of which end
+// before it.
+func Routers(ctx context.Context, n Network, to netip.AddrPort, payload []byte) ([]netip.Addr, error) {
+	if n, ok := n.(interface {
+		Routers(ctx context.Context, to netip.AddrPort, payload []byte) ([]netip.Addr, error)
+	}); ok {
+		return n.Routers(ctx, to, payload)
+	}
+	return nil, ErrHops
 }

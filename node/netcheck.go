@@ -1,10 +1,14 @@
 package node
 
 import (
+	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/link"
+	"github.com/linnet-p2p/linnet/netx"
 	"github.com/linnet-p2p/linnet/traverse"
 )
 
@@ -16,10 +20,40 @@ func (s *station) witness(node linnet.NodeID, you netip.AddrPort) {
 			s.unwitness(node)
 			s.witnesses[node] = r.Path.Addr
 			s.nat.Observed(r.Path.Addr, you)
+			s.measureHops(r.Path.Addr)
 			return
 		}
 	}
 }
+
+// measureHops finds out how far the NATs before this node are, on the way to a
+// supernode. Routers tell only so often where packets end, so it may take several tries.
+func (s *station) measureHops(to netip.AddrPort) {
+	if s.measuring || s.hops != 0 {
+		return
+	}
+	s.measuring = true
+	s.node.beside(func(ctx context.Context) {
+		hops := 0
+		for try := range hopTries {
+			routers, err := netx.Routers(ctx, s.node.opts.Net, to, link.Nothing())
+			s.log.Debug("routers on the way out", "to", to, "routers", routers, "err", err)
+			if hops = traverse.Hops(routers); hops != 0 || err != nil {
+				break
+			}
+			select {
+			case <-time.After(hopPause << try):
+			case <-ctx.Done():
+			}
+		}
+		s.node.must(func(time.Time) { s.hops, s.measuring = hops, false })
+	})
+}
+
+const (
+	hopTries = 4
+	hopPause = 2 * time.Second // doubled from try to try
+)
 
 func (s *station) unwitness(node linnet.NodeID) {
 	s.nat.Forget(s.witnesses[node])

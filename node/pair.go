@@ -39,7 +39,7 @@ const pairAlive = time.Second
 // pairWith begins to look for paths to a device.
 func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserName) *pair {
 	p := &pair{peer: node, user: user, contact: s.contacts[user], relays: make(map[linnet.NodeID]relay.Ready), hosts: make(map[linnet.NodeID]overlay.Host)}
-	p.way = traverse.New(now, traverse.Options{Own: s.candidates(p), NAT: s.natFor(p)})
+	p.way = traverse.New(now, traverse.Options{Own: s.candidates(p), NAT: s.natFor(p), Hops: s.hops})
 	p.seen = now
 	s.pairs[node] = p
 	if s.sweep.IsZero() {
@@ -221,12 +221,11 @@ func (s *station) unpair(now time.Time, p *pair) {
 }
 
 // spread opens spare sockets for a pair, and NATs from each of them for an address
-// of the other side. The packets pass all routers before this node, of which there are
-// hardly more than the carrier has, and die before they come to the other side's.
+// of the other side.
 func (s *station) spread(p *pair, e traverse.Spread) {
 	s.node.beside(func(context.Context) {
 		ids, err := s.node.link.OpenSpares(e.Sockets)
-		for _, hops := range spreadHops {
+		for _, hops := range e.Hops {
 			for _, id := range ids {
 				err = errors.Join(err, s.node.link.Open(link.Origin{Addr: e.To, Socket: id}, hops))
 			}
@@ -242,8 +241,6 @@ func (s *station) spread(p *pair, e traverse.Spread) {
 		})
 	})
 }
-
-var spreadHops = [...]int{3, 6}
 
 // gather closes a pair's spare sockets but some.
 func (s *station) gather(now time.Time, p *pair, keep []uint32) {

@@ -43,6 +43,8 @@ type station struct {
 	observed  netip.AddrPort // as supernodes see this node
 	nat       traverse.Detector
 	witnesses map[linnet.NodeID]netip.AddrPort // of nat: supernodes over UDP, and where they are
+	hops      int                              // that it takes to open the NATs before this node; 0: not known
+	measuring bool                             // them
 	online    bool
 	trouble   string        // why it is not, for people
 	withdrawn chan struct{} // closed when the network knows that this device leaves; nil: nobody waits

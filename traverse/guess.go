@@ -41,11 +41,15 @@ const (
 type Vouch struct{ Addr netip.Addr }
 
 // Spread asks to open spare sockets, and to open the NAT from each of them for an
-// address of the peer.
+// address of the peer, by packets of so many hops.
 type Spread struct {
 	Sockets int
 	To      netip.AddrPort
+	Hops    []int
 }
+
+// farther is what opens the NATs of most where their number is not known.
+var farther = []int{3, 6}
 
 // Gather asks to close the spare sockets but those that paths use.
 type Gather struct{ Keep []uint32 }
@@ -130,7 +134,11 @@ func (p *Pair) search(now time.Time) {
 			if low, high := p.nat.Block(); high != 0 && high-low < ports/4 {
 				sockets = spreadBlock
 			}
-			p.emit(Spread{sockets, h.target})
+			hops := farther
+			if p.hops != 0 {
+				hops = []int{p.hops}
+			}
+			p.emit(Spread{sockets, h.target, hops})
 			h.next = now.Add(spreadFor)
 			return
 		}

@@ -3,7 +3,9 @@ package traverse
 import (
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,7 +120,7 @@ func TestSpread(t *testing.T) {
 	}
 	h.Vouched(h.now, peerIP)
 	h.run(500 * time.Millisecond)
-	if want := (Spread{spread, addr("198.51.100.1:5000")}); len(h.spreads) != 1 || h.spreads[0] != want {
+	if want := (Spread{spread, addr("198.51.100.1:5000"), farther}); len(h.spreads) != 1 || !reflect.DeepEqual(h.spreads[0], want) {
 		t.Fatalf("spreads %v", h.spreads)
 	}
 	found := session.Path{Kind: linnet.DirectUDP, Addr: addr("198.51.100.1:5000"), Socket: 7}
@@ -179,6 +181,29 @@ func TestMet(t *testing.T) {
 	for p, n := range f.probes {
 		if n > 2*len(burst)+maxMet {
 			t.Errorf("%d probes to %v", n, p)
+		}
+	}
+}
+
+func TestHops(t *testing.T) {
+	for _, tt := range []struct {
+		routers string
+		want    int
+	}{
+		{"192.168.1.1 203.0.113.1 198.51.100.1", 2},
+		{"10.0.0.1 100.64.0.1 10.9.9.9 203.0.113.1", 4},
+		{"203.0.113.1", 1},
+		{"192.168.1.1 - 203.0.113.1", 0}, // one that is silent may be a NAT
+		{"192.168.1.1 10.0.0.1", 0},
+		{"", 0},
+	} {
+		var routers []netip.Addr
+		for r := range strings.FieldsSeq(tt.routers) {
+			a, _ := netip.ParseAddr(r)
+			routers = append(routers, a)
+		}
+		if got := Hops(routers); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.routers, got, tt.want)
 		}
 	}
 }

@@ -9,7 +9,7 @@
 //
 // # The states of a Pair
 //
-//	           relay up, and 300 ms over           direct path up
+//	           relay up, and 450 ms over           direct path up
 //	Searching ────────────────────────▶ Relayed ◀─────────────────▶ Direct
 //	    │  ▲                               │        direct path down   ▲
 //	    │  └──────────── relay down ───────┘                           │
@@ -30,6 +30,7 @@
 package traverse
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -47,7 +48,7 @@ const (
 	maxRelays     = 4
 	maxPaths      = 2 * MaxCandidates // up at a time: a peer may come from addresses that it did not name
 
-	patience    = 300 * time.Millisecond // for a direct path, before the relay is used
+	patience    = 450 * time.Millisecond // for a direct path, before the relay is used
 	warmEvery   = 10 * time.Second       // a relay that stands by
 	againAfter  = 30 * time.Second       // the next burst of probes while there is no direct path
 	againAtMost = 5 * time.Minute
@@ -61,11 +62,26 @@ const (
 // NAT of the other side is open.
 var burst = [...]time.Duration{0, 50, 100, 150, 250, 350, 500, 700, 1000, 1400, 2000}
 
-// near is how many routers the first ones pass on their way to a public address:
-// those that open our own NATs, of which there may be several, and not all the way
-// to the peer's. Some of these take an early packet for one to themselves,
-// which costs its port, and with it the peer's mapping.
+// near is how many routers the first ones pass on their way to a public address,
+// where it is not known how many it takes (Hops): those that open our own NATs, of which
+// there may be several, and not all the way to the peer's. Some of these take an
+// early packet for one to themselves, which costs its port, and with it the peer's mapping.
 var near = [...]int{2, 3, 5}
+
+// Hops is the number of hops with which a packet passes the NATs before this node, and
+// hardly more, by the routers on the way out (netx.Routers): the first one with a public
+// address is where the internet begins. 0: they do not tell.
+func Hops(routers []netip.Addr) int {
+	for i, r := range routers {
+		if !r.IsValid() {
+			return 0
+		}
+		if kindOf(r.Unmap()) == global {
+			return i + 1
+		}
+	}
+	return 0
+}
 
 // State is where a Pair stands.
 type State uint8
@@ -91,6 +107,7 @@ func (s State) String() string {
 type Options struct {
 	Own  []message.Candidate // our addresses, as we tell them to the peer
 	NAT  NAT                 // ours
+	Hops int                 // what opens it (Hops); 0: not known
 	Rand *rand.Rand          // draws ports to guess; nil: by the machine's randomness
 }
 
@@ -118,6 +135,7 @@ func (Use) effect()   {}
 type Pair struct {
 	own       []message.Candidate
 	nat, peer NAT
+	hops      int
 	began     time.Time
 
 	direct []session.Path // to probe
@@ -148,7 +166,7 @@ func New(now time.Time, o Options) *Pair {
 	if o.Rand == nil {
 		o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
-	return &Pair{own: slices.Clone(o.Own), nat: o.NAT, began: now, attempt: now, shot: len(burst), credit: maxCredit, random: o.Rand}
+	return &Pair{own: slices.Clone(o.Own), nat: o.NAT, hops: o.Hops, began: now, attempt: now, shot: len(burst), credit: maxCredit, random: o.Rand}
 }
 
 // State says where the Pair stands.
@@ -356,7 +374,7 @@ func (p *Pair) shoot() {
 		switch {
 		case p.find(path) >= 0:
 		case p.shot <= len(near) && kindOf(path.Addr.Addr()) == global:
-			p.emit(Open{path.Addr, near[p.shot-1]})
+			p.emit(Open{path.Addr, cmp.Or(p.hops, near[p.shot-1])})
 		default:
 			p.emit(Probe{path})
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/traverse"
 )
 
@@ -22,6 +23,34 @@ func (s *station) witness(node linnet.NodeID, you netip.AddrPort) {
 			s.nat.Observed(r.Path.Addr, you)
 			s.measureHops(r.Path.Addr)
 			return
+		}
+	}
+}
+
+// locate asks the supernodes over UDP where they see this node now.
+func (s *station) locate(now time.Time) {
+	for id, at := range s.witnesses {
+		s.located++
+		if err := s.sessions.Where(now, id, session.Path{Kind: linnet.DirectUDP, Addr: at}, s.located); err != nil {
+			s.log.Debug("where", "asked", id.Short(), "err", err)
+		}
+	}
+}
+
+// seen takes the answer. Peers hear of an address that is new.
+func (s *station) seen(now time.Time, e session.Seen) {
+	if e.Path.Kind != linnet.DirectUDP || e.Path.Addr != s.witnesses[e.Peer] || e.Token > s.located {
+		return
+	}
+	before := s.nat.Finding(s.addrs)
+	s.nat.Observed(e.Path.Addr, e.You)
+	s.observed = e.You
+	if after := s.nat.Finding(s.addrs); after.NAT == before.NAT && slices.Equal(after.Public, before.Public) {
+		return
+	}
+	for _, p := range s.pairs {
+		if p.contact {
+			s.tellAddrs(now, p)
 		}
 	}
 }

@@ -42,6 +42,8 @@ func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserNa
 	p.way = traverse.New(now, traverse.Options{Own: s.candidates(p), NAT: s.natFor(p), Hops: s.hops})
 	p.seen = now
 	s.pairs[node] = p
+	s.look(now)
+	s.locate(now)
 	if s.sweep.IsZero() {
 		s.sweep = now.Add(sweepEvery)
 	}
@@ -203,6 +205,8 @@ func (s *station) sweepPairs(now time.Time) {
 		}
 	}
 	s.sweep = time.Time{}
+	s.look(now)
+	s.locate(now)
 	if len(s.pairs) > 0 {
 		s.sweep = now.Add(sweepEvery)
 	}
@@ -284,6 +288,73 @@ func (s *station) pathMet(now time.Time, e session.Met) {
 	}
 }
 
+// silent hears that the other side of a call misses media.
+func (s *station) silent(now time.Time, e session.Silent) {
+	if p := s.pairs[e.Peer]; p != nil {
+		p.way.Silent(now, e.Path)
+	}
+}
+
+// miss is called while no media comes in a call. The other side is told by every path,
+// to send by two; and relays are shown where this node is, in case that has changed.
+func (s *station) miss(now time.Time, id linnet.CallID) {
+	phone := s.phones[id]
+	if phone == nil {
+		return
+	}
+	if err := s.sessions.Silence(now, phone.peer); err != nil {
+		s.log.Debug("silence", "peer", phone.peer.Short(), "err", err)
+	}
+	s.look(now)
+	if p := s.pairs[phone.peer]; p != nil {
+		for id := range p.relays {
+			s.show(now, id)
+		}
+	}
+}
+
+// show has a node notice where this one is now.
+func (s *station) show(now time.Time, to linnet.NodeID) {
+	for _, r := range s.sessions.Routes(to) {
+		if err := s.sessions.Probe(now, to, r.Path); err != nil {
+			s.log.Debug("show", "to", to.Short(), "err", err)
+		}
+	}
+}
+
+// look finds out whether the host's addresses have changed.
+func (s *station) look(now time.Time) {
+	own := s.node.ownAddrs()
+	if slices.Equal(own, s.addrs) {
+		return
+	}
+	s.addrs = own
+	s.log.Debug("addresses", "own", own)
+	s.moveHouse(now)
+}
+
+// moveHouse tells everybody that this node is elsewhere.
+func (s *station) moveHouse(now time.Time) {
+	for _, id := range s.overlay.Attachments() {
+		s.show(now, id)
+	}
+	s.locate(now)
+	for _, p := range s.pairs {
+		for id := range p.relays {
+			s.show(now, id)
+		}
+		s.tellAddrs(now, p)
+	}
+}
+
+// tellAddrs gives the other side of a pair new addresses of this node.
+func (s *station) tellAddrs(now time.Time, p *pair) {
+	p.way.Own(now, s.natFor(p), s.candidates(p))
+	if err := s.sessions.Send(now, p.peer, s.sessionRequest(p)); err != nil {
+		s.log.Debug("new addresses", "to", p.peer.Short(), "err", err)
+	}
+}
+
 func (s *station) pathDown(now time.Time, e session.PathDown) {
 	if p := s.pairs[e.Peer]; p != nil {
 		p.way.PathDown(now, e.Path)
@@ -304,6 +375,9 @@ func (s *station) moved(now time.Time, e session.Moved) {
 		p.way.Moved(now, e.Routes[0].Path)
 	}
 	s.relays.Moved(now, e.Peer)
+	if s.relaying.server != nil && len(e.Routes) > 0 && e.Routes[0].Path.Kind.Direct() {
+		s.relaying.server.Follow(now, relay.Sender{Node: e.Peer, Origin: relay.Origin(origin(e.Routes[0].Path))})
+	}
 }
 
 // rtt is the round trip on the path in use.
@@ -329,7 +403,11 @@ func (s *station) settlePair(now time.Time, p *pair) bool {
 				err = nil // the probes that follow do as well, but for some routers
 			}
 		case traverse.Use:
-			err = s.sessions.Use(now, p.peer, e.Path)
+			paths := []session.Path{e.Path, e.Second}
+			if e.Second.Kind == linnet.NoPath {
+				paths = paths[:1]
+			}
+			err = s.sessions.Use(now, p.peer, paths...)
 		case traverse.Vouch:
 			s.vouch(now, p, e.Addr)
 		case traverse.Spread:

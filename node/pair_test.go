@@ -64,3 +64,54 @@ func TestPathsThroughNATs(t *testing.T) {
 		})
 	}
 }
+
+// What happens to networks in the middle of a call costs little of it: the second path
+// is warm, and whoever hears nothing says so.
+func TestTroubleInCall(t *testing.T) {
+	symmetric := netsim.Symmetric
+	for _, tt := range []struct {
+		name  string
+		nats  func(w *world) (a, b netsim.NATOptions)
+		limit int // packets that may be missing
+		do    func(w *world, alice *computer, via string)
+	}{
+		{"the relay is killed", func(*world) (a, b netsim.NATOptions) { return symmetric(), symmetric() }, 1000 / 20,
+			func(w *world, alice *computer, via string) {
+				for _, m := range w.supernodes {
+					if m.id().Short() == via {
+						m.kill()
+					}
+				}
+			}},
+		{"a symmetric NAT forgets", func(*world) (a, b netsim.NATOptions) { return symmetric(), symmetric() }, 1000 / 20,
+			func(_ *world, alice *computer, _ string) { alice.nat.Reboot() }},
+		{"a NAT with other ports forgets a direct call", func(*world) (a, b netsim.NATOptions) {
+			a = netsim.PortRestrictedCone()
+			a.Scatter = true
+			return a, netsim.PortRestrictedCone()
+		}, 1000 / 20,
+			func(_ *world, alice *computer, _ string) { alice.nat.Reboot() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, worldOptions{})
+				a, b := tt.nats(w)
+				alice := w.user("alice", netsim.HostOptions{Behind: w.in.NAT(a)})
+				bob := w.user("bob", netsim.HostOptions{Behind: w.in.NAT(b)})
+				befriend(alice, bob)
+				id := alice.call(bob.user(), linnet.CallMedia{Play: w.speech(), Seconds: 8})
+				bob.rings()
+				time.Sleep(2 * time.Second)
+				bob.answer(id, linnet.CallMedia{Play: w.speech(), Stay: true})
+				time.Sleep(3 * time.Second)
+				tt.do(w, alice, alice.status().Calls[0].Paths[0].Via)
+				here, there := alice.ended(id), bob.ended(id)
+				for _, x := range [][2]linnet.CallRecord{{here, there}, {there, here}} {
+					if missing := int(x[0].PacketsSent - x[1].PacketsReceived); x[0].Outcome != linnet.OutcomeCompleted || missing > tt.limit {
+						t.Errorf("%s, %d packets of %s did not come, limit %d; by %v", x[0].Outcome, missing, x[1].Peer, tt.limit, x[1].Paths)
+					}
+				}
+			})
+		})
+	}
+}

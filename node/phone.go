@@ -30,6 +30,8 @@ type phone struct {
 	done   chan struct{} // run is over
 
 	mu      sync.Mutex // all up to spans
+	came    time.Time  // the last packet of the other end
+	missed  time.Time  // when its absence was told last
 	line    *media.Line
 	sender  *media.Sender
 	set     handset // nil: says nothing
@@ -45,6 +47,7 @@ type phone struct {
 
 // phoneEvents are called from the phone's goroutine.
 type phoneEvents struct {
+	silent  func()                            // none came for silentAfter, and again every silentAgain
 	heard   func()                            // media of the peer came, at most once a second
 	played  func()                            // the handset has nothing more to say
 	trouble func(code linnet.Code, err error) // the file that is played or recorded fails; the call goes on
@@ -71,7 +74,11 @@ func newPhone(l *link.Link, log *slog.Logger, call linnet.CallID, peer linnet.No
 // packet takes what came from the network. It runs in the link's goroutine.
 func (p *phone) packet(b []byte) {
 	p.mu.Lock()
-	err := p.line.Packet(time.Now(), b)
+	now := time.Now()
+	err := p.line.Packet(now, b)
+	if err == nil {
+		p.came = now
+	}
 	p.mu.Unlock()
 	if err != nil {
 		p.log.Debug("media packet", "err", err)
@@ -233,11 +240,34 @@ func (p *phone) turn(now time.Time) (heard []media.Frame, packets [][]byte, next
 	} else if report != nil {
 		packets = append(packets, report)
 	}
+	if missed := p.missedAt(); !missed.IsZero() && !missed.After(now) {
+		p.missed = now
+		p.events.silent()
+	}
 	next = now.Add(idle)
-	for _, d := range []time.Time{p.line.Deadline(), p.deadline()} {
+	for _, d := range []time.Time{p.line.Deadline(), p.deadline(), p.missedAt()} {
 		next = soonest(next, d)
 	}
 	return heard, packets, next
+}
+
+// Whoever talks sends a packet every 20 ms. One who has nothing more to say looks
+// the same as one who is not heard, so this ends after a while.
+const (
+	silentAfter = 100 * time.Millisecond
+	silentAgain = 200 * time.Millisecond
+	silentMost  = 10 * time.Second
+)
+
+// missedAt is when the absence of packets is told; zero: not before the next one came.
+func (p *phone) missedAt() time.Time {
+	if p.held || p.came.IsZero() || p.missed.Sub(p.came) > silentMost {
+		return time.Time{}
+	}
+	if p.missed.Before(p.came) {
+		return p.came.Add(silentAfter)
+	}
+	return p.missed.Add(silentAgain)
 }
 
 // deadline is when the phone next has something to say by itself.

@@ -104,6 +104,10 @@ func (s *station) sessionEffect(now time.Time, e session.Effect) {
 		s.pathUp(now, e)
 	case session.Met:
 		s.pathMet(now, e)
+	case session.Silent:
+		s.silent(now, e)
+	case session.Seen:
+		s.seen(now, e)
 	case session.PathDown:
 		s.pathDown(now, e)
 	case session.Bind:

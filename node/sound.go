@@ -19,7 +19,8 @@ import (
 func (s *station) startMedia(now time.Time, e call.StartMedia) {
 	id, peer := e.Call, e.Node
 	p, err := newPhone(s.node.link, s.log, id, peer, s.node.protection(), media.ReceiverOptions{Arrivals: s.media[id].Page}, now, phoneEvents{
-		heard: func() { s.node.post(func(now time.Time) { s.heard(now, id) }) },
+		silent: func() { s.node.post(func(now time.Time) { s.miss(now, id) }) },
+		heard:  func() { s.node.post(func(now time.Time) { s.heard(now, id) }) },
 		played: func() {
 			s.node.beside(func(context.Context) { s.node.must(func(now time.Time) { s.played(now, id) }) })
 		},

@@ -40,7 +40,9 @@ type station struct {
 	calls     *call.Machine
 
 	// How it stands on the network.
-	observed  netip.AddrPort // as supernodes see this node
+	addrs     []netip.AddrPort // on this host, when that was looked at last
+	observed  netip.AddrPort   // as supernodes see this node
+	located   uint64           // times that they were asked
 	nat       traverse.Detector
 	witnesses map[linnet.NodeID]netip.AddrPort // of nat: supernodes over UDP, and where they are
 	hops      int                              // that it takes to open the NATs before this node; 0: not known
@@ -119,6 +121,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		media:        make(map[linnet.CallID]linnet.CallMedia),
 		receipts:     make(map[linnet.CallID]linnet.Receipt),
 	}
+	s.addrs = n.ownAddrs()
 	n.link.SetClassic(n.classic())
 	s.board = newSwitchboard(n.link)
 	if err := s.loadContacts(ctx); err != nil {

@@ -316,6 +316,17 @@ func (s *Server) HandBack() (tell []Tell) {
 	return tell
 }
 
+// Follow says that the session with a client is at another origin, and its sides with it.
+func (s *Server) Follow(now time.Time, client Sender) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.clients[client.Node] {
+		if at := x.at.Load(); at != nil {
+			s.pin(int64(now.Sub(s.start)), x, client.Origin, x.tag)
+		}
+	}
+}
+
 // Gone says that the session with a client ended: its sides are away until it
 // asks again.
 func (s *Server) Gone(node linnet.NodeID) {

@@ -531,3 +531,24 @@ func TestVouch(t *testing.T) {
 		t.Errorf("of a side that is away: %+v", got)
 	}
 }
+
+// The sides of a client follow its session to another origin.
+func TestFollow(t *testing.T) {
+	s, a, b := call(t, ServerOptions{})
+	moved := udp("192.0.2.1:1001")
+	s.Follow(start, Sender{alice.Node, moved})
+	if to, _, mine := s.Forward(start, moved, a.Tag, 100); !mine || to != bob.Origin {
+		t.Errorf("from the new origin: to %v", to)
+	}
+	if to, _, _ := s.Forward(start, alice.Origin, a.Tag, 100); to != (Origin{}) {
+		t.Errorf("from the old one: to %v", to)
+	}
+	if to, _, _ := s.Forward(start, bob.Origin, b.Tag, 100); to != moved {
+		t.Errorf("to the one who moved: %v", to)
+	}
+	s.Gone(alice.Node)
+	s.Follow(start, alice)
+	if to, _, _ := s.Forward(start, bob.Origin, b.Tag, 100); to != (Origin{}) {
+		t.Errorf("to one whose session ended: %v", to)
+	}
+}

@@ -90,6 +90,13 @@ type Seen struct {
 	You   netip.AddrPort
 }
 
+// Silent says that the peer misses media. It says so by every path that it has, and
+// this one works at least in one direction.
+type Silent struct {
+	Peer linnet.NodeID
+	Path Path
+}
+
 // PathDown says that a path that was up answers no more.
 type PathDown struct {
 	Peer linnet.NodeID
@@ -125,6 +132,7 @@ func (Failed) effect()     {}
 func (PathUp) effect()     {}
 func (Met) effect()        {}
 func (Seen) effect()       {}
+func (Silent) effect()     {}
 func (PathDown) effect()   {}
 func (Bind) effect()       {}
 func (Unbind) effect()     {}

@@ -358,6 +358,8 @@ func (e *Endpoint) read(s *session, via Path, records []byte) {
 				responded = true
 				e.where(s, via, body)
 			}
+		case recSilent:
+			e.emit(Silent{s.peer, via})
 		case recSeen:
 			if x, ok := parseSighting(body); ok {
 				e.emit(Seen{s.peer, via, x.token, x.addr})

@@ -74,3 +74,34 @@ func TestWhere(t *testing.T) {
 		t.Errorf("%d paths are known", n)
 	}
 }
+
+// Who misses media says so by every path that is up.
+func TestSilence(t *testing.T) {
+	w := newWorld(t, alice, bob)
+	a, b := w.join()
+	pathA, pathB := w.addRelay(a, b)
+	for _, x := range []struct {
+		n    *node
+		to   Peer
+		path Path
+	}{{a, b.peer, pathA}, {b, a.peer, pathB}} {
+		if err := x.n.Probe(w.now, x.to.Node, x.path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.run(time.Second)
+	if err := b.Silence(w.now, a.peer.Node); err != nil {
+		t.Fatal(err)
+	}
+	w.run(time.Second)
+	var by []Path
+	for _, x := range find[Silent](a) {
+		by = append(by, x.Path)
+	}
+	if len(by) != 2 || by[0] == by[1] || by[0] != direct(b) && by[1] != direct(b) {
+		t.Errorf("told by %v", by)
+	}
+	if routes := a.Routes(b.peer.Node); len(routes) != 1 || routes[0].Path != direct(b) {
+		t.Errorf("that alone moves nothing, but it goes by %v", routes)
+	}
+}

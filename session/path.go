@@ -307,6 +307,21 @@ func (e *Endpoint) Guess(now time.Time, to linnet.NodeID, addrs ...netip.AddrPor
 	return nil
 }
 
+// Silence tells the peer, by every path that is up, that no media comes.
+func (e *Endpoint) Silence(now time.Time, to linnet.NodeID) error {
+	e.at(now)
+	s := e.standing(to)
+	if s == nil {
+		return ErrNoSession
+	}
+	for i := range s.paths {
+		if p := &s.paths[i]; p.up || p.rank != 0 {
+			e.sendBy(s, p, recSilent, nil)
+		}
+	}
+	return nil
+}
+
 // Where asks the peer from which address packets come by a direct path; Seen brings
 // the answer. It neither uses the path nor makes it known to the peer.
 func (e *Endpoint) Where(now time.Time, to linnet.NodeID, by Path, token uint64) error {

@@ -16,6 +16,7 @@ const (
 	recDatagram  = 6 // reserved
 	recWhere     = 7
 	recSeen      = 8
+	recSilent    = 9
 )
 
 // What records cost at the most besides what they carry.

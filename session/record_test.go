@@ -42,6 +42,7 @@ func TestRecords(t *testing.T) {
 			ack{7, 1<<63 | 1}, ack{7, 1<<63 | 1}.append(nil)},
 		{"challenge", "04 08 0102030405060708", func(b []byte) (any, bool) { return b, true },
 			unhex(t, "0102030405060708"), appendRecord(nil, recChallenge, unhex(t, "0102030405060708"))},
+		{"silent", "09 00", func(b []byte) (any, bool) { return len(b), true }, 0, appendRecord(nil, recSilent)},
 		{"where", "07 1a 0102030405060708 000000000000000000000000000000000000", func(b []byte) (any, bool) { return len(b), true },
 			whereSize, appendRecord(nil, recWhere, whereBody(0x0102030405060708))},
 		{"seen", "08 0e 0102030405060708 8109 c0000207", func(b []byte) (any, bool) { s, ok := parseSighting(b); return s, ok },

@@ -71,6 +71,7 @@
 //	     6 datagram   reserved for bulk transfer
 //	     7 where      [8]byte token | [18]byte zero; alone in its packet
 //	     8 seen       [8]byte of the where | port [2]byte | IPv4 or IPv6 address that it came from
+//	     9 silent     empty: no media comes by the path that the receiver of this uses
 //
 // Unknown kinds are skipped. The tag before the body names the session and its
 // keys; tags are drawn by the receiver in pairs, the even one for session

@@ -123,9 +123,9 @@ type Open struct {
 	Hops int
 }
 
-// Use asks to move the session and media to a path (session.Endpoint.Use). It is
-// up when the effect is made.
-type Use struct{ Path session.Path }
+// Use asks to move the session and media to a path, and to send copies by a second one
+// if there is one (session.Endpoint.Use). They are up when the effect is made.
+type Use struct{ Path, Second session.Path }
 
 func (Open) effect()  {}
 func (Probe) effect() {}
@@ -144,6 +144,8 @@ type Pair struct {
 	relays []session.Path
 	up     []standing
 	used   session.Path
+	second session.Path // takes copies; no path: none does
+	doubt  time.Time    // when the peer missed media last
 
 	attempt  time.Time // beginning of the burst of probes
 	shot     int       // next one of burst
@@ -251,14 +253,51 @@ func (p *Pair) PathDown(now time.Time, path session.Path) {
 		return
 	}
 	p.up = slices.Delete(p.up, i, i+1)
+	if p.second == path {
+		p.second = session.Path{}
+		p.emit(Use{Path: p.used})
+	}
 	if p.used != path {
 		return
 	}
-	p.used = session.Path{}
+	p.used, p.second = session.Path{}, session.Path{}
 	p.attempts = 0
 	p.punch(now)
 	p.choose(now)
 }
+
+// Silent says that the peer misses media, by a path that may be better: from now on both
+// are used, and the one before is asked whether it still works.
+func (p *Pair) Silent(now time.Time, by session.Path) {
+	if p.used.Kind == linnet.NoPath {
+		return
+	}
+	p.doubt = now
+	if p.second.Kind != linnet.NoPath {
+		return
+	}
+	if by == p.used || p.find(by) < 0 {
+		by = p.standby()
+	}
+	p.emit(Probe{p.used})
+	if by.Kind != linnet.NoPath {
+		p.second = by
+		p.emit(Use{p.used, by})
+	}
+}
+
+// standby is the best path besides the one in use.
+func (p *Pair) standby() (path session.Path) {
+	for _, s := range p.up {
+		if s.path != p.used && (path.Kind == linnet.NoPath || s.path.Kind < path.Kind) {
+			path = s.path
+		}
+	}
+	return path
+}
+
+// sureAfter is how long nothing may have been missed until one path is trusted again.
+const sureAfter = 2 * time.Second
 
 // Moved says that the session is on a path: because of a Use, or by itself, when the
 // one before fell silent or the peer came from another address. The path that
@@ -270,7 +309,7 @@ func (p *Pair) Moved(now time.Time, path session.Path) {
 	if i := p.find(p.used); i >= 0 {
 		p.up = slices.Delete(p.up, i, i+1)
 	}
-	p.used = session.Path{}
+	p.used, p.second = session.Path{}, session.Path{}
 	if path.Kind.Direct() || path.Kind.Relayed() {
 		p.used = path
 		if p.find(path) < 0 && len(p.up) < maxPaths {
@@ -311,6 +350,10 @@ func (p *Pair) Tick(now time.Time) {
 			}
 		}
 	}
+	if p.second.Kind != linnet.NoPath && !p.doubt.Add(sureAfter).After(now) {
+		p.second = session.Path{}
+		p.emit(Use{Path: p.used})
+	}
 	p.search(now)
 	p.choose(now)
 }
@@ -328,6 +371,9 @@ func (p *Pair) Deadline() (at time.Time) {
 	sooner(p.againAt())
 	sooner(p.warmAt())
 	sooner(p.huntAt())
+	if p.second.Kind != linnet.NoPath {
+		sooner(p.doubt.Add(sureAfter))
+	}
 	if best := p.best(); best >= 0 && p.used.Kind == linnet.NoPath {
 		sooner(p.began.Add(patience))
 	}
@@ -413,8 +459,8 @@ func (p *Pair) choose(now time.Time) {
 			return
 		}
 	}
-	p.used = best.path
-	p.emit(Use{best.path})
+	p.used, p.second = best.path, session.Path{}
+	p.emit(Use{Path: best.path})
 }
 
 // best is the path of the best kind and, among these, the shortest round trip.

@@ -326,3 +326,46 @@ func TestAddressChange(t *testing.T) {
 		t.Errorf("probes after a change of address: %v", f.probes)
 	}
 }
+
+// A peer that misses media gets it by two paths, until it misses none for a while
+// or the first path is found dead.
+func TestSilent(t *testing.T) {
+	works := map[session.Path]link{public: {rtt: 10 * time.Millisecond}, relay: {rtt: 20 * time.Millisecond}}
+	f := newField(Options{Own: candidates("203.0.113.5:7000")}, works)
+	f.Relay(f.now, relay)
+	f.Remote(f.now, Unknown, candidates("198.51.100.1:5000"))
+	f.run(t, time.Minute)
+	uses := func() (u []Use) {
+		for _, x := range f.Take() {
+			if x, ok := x.(Use); ok {
+				u = append(u, x)
+			}
+		}
+		return u
+	}
+	both := []Use{{public, relay}}
+	for _, by := range []session.Path{relay, public, direct("198.51.100.99:1")} { // by itself it may be heard, or be unknown
+		f.Silent(f.now, by)
+		if got := uses(); !reflect.DeepEqual(got, both) {
+			t.Errorf("told by %v: uses %v", by, got)
+		}
+		f.Silent(f.now, by)
+		if got := uses(); len(got) != 0 {
+			t.Errorf("told again by %v: uses %v", by, got)
+		}
+		f.now = f.now.Add(sureAfter)
+		f.Tick(f.now)
+		if got, want := uses(), []Use{{Path: public}}; !reflect.DeepEqual(got, want) {
+			t.Errorf("later: uses %v, want %v", got, want)
+		}
+	}
+	f.Silent(f.now, relay)
+	f.PathDown(f.now, public)
+	if got, want := uses(), append(both, Use{Path: relay}); !reflect.DeepEqual(got, want) {
+		t.Errorf("uses %v, want %v", got, want)
+	}
+	f.Silent(f.now, relay)
+	if got := uses(); len(got) != 0 {
+		t.Errorf("without another path: uses %v", got)
+	}
+}

@@ -230,15 +230,18 @@ func (r *resident) status() (s linnet.Status) {
 	return s
 }
 
-// waitOnline waits until it has two supernodes.
+// waitOnline waits until it has two supernodes and can be called.
 func (r *resident) waitOnline(ctx context.Context) error {
-	for len(r.status().Supernodes) < 2 {
+	for {
+		supernodes := len(r.status().Supernodes)
+		if l, err := r.Lookup(ctx, r.user); supernodes >= 2 && err == nil && l.Online {
+			return nil
+		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("%s is attached to %d supernodes", r.host, len(r.status().Supernodes))
+			return fmt.Errorf("%s is attached to %d supernodes, and not online", r.host, supernodes)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	return nil
 }
 
 // hostOf is a name that natlab takes for a host of this kind.

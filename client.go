@@ -110,8 +110,9 @@ type NAT struct {
 	IPv6        *bool            `json:"ipv6"`
 	PortMapping []string         `json:"port_mapping"` // protocols by which it gives a port away
 	TCP         TCPReach         `json:"tcp"`
-	Public      []netip.AddrPort `json:"public"`   // as supernodes see the UDP socket
-	Name        string           `json:"nat_name"` // none, cone, symmetric or unknown
+	Public      []netip.AddrPort `json:"public"`          // as supernodes see the UDP socket
+	Ports       []uint16         `json:"ports,omitempty"` // first and last of the block that a dependent mapping draws from
+	Name        string           `json:"nat_name"`        // none, firewall, full cone, restricted cone, port-restricted cone, cone, symmetric or unknown
 }
 
 // TCPReach says by which ports of supernodes streams get through.

@@ -134,3 +134,15 @@ func (l *Link) timeout(addr netip.AddrPort) time.Duration {
 	}
 	return min(max(rtt*3/2, minTimeout), maxTimeout)
 }
+
+// Known are the IP addresses that this node sent commands to lately, or that sent some to
+// it.
+func (l *Link) Known() map[netip.Addr]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := make(map[netip.Addr]bool)
+	for addr := range l.peers.elems {
+		known[addr.Addr()] = true
+	}
+	return known
+}

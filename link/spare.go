@@ -103,6 +103,14 @@ func (l *Link) OpenSpares(n int) (ids []uint32, err error) {
 	return ids, nil
 }
 
+// SpareAddr is the local address of a spare socket; zero if it is closed.
+func (l *Link) SpareAddr(id uint32) (at netip.AddrPort) {
+	if conn := l.spares.get(id); conn != nil {
+		at = conn.LocalAddr()
+	}
+	return at
+}
+
 // CloseSpare closes a spare socket.
 func (l *Link) CloseSpare(id uint32) { l.spares.remove(id) }
 

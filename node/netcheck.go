@@ -15,13 +15,14 @@ import (
 
 // witness takes where a supernode sees this node. Over a stream that says nothing
 // about the UDP socket.
-func (s *station) witness(node linnet.NodeID, you netip.AddrPort) {
+func (s *station) witness(now time.Time, node linnet.NodeID, you netip.AddrPort) {
 	for _, r := range s.sessions.Routes(node) {
 		if r.Path.Kind == linnet.DirectUDP {
 			s.unwitness(node)
 			s.witnesses[node] = r.Path.Addr
 			s.nat.Observed(r.Path.Addr, you)
 			s.measureHops(r.Path.Addr)
+			s.testNAT(now, node, r.Path.Addr, you)
 			return
 		}
 	}
@@ -30,21 +31,31 @@ func (s *station) witness(node linnet.NodeID, you netip.AddrPort) {
 // locate asks the supernodes over UDP where they see this node now.
 func (s *station) locate(now time.Time) {
 	for id, at := range s.witnesses {
-		s.located++
-		if err := s.sessions.Where(now, id, session.Path{Kind: linnet.DirectUDP, Addr: at}, s.located); err != nil {
-			s.log.Debug("where", "asked", id.Short(), "err", err)
-		}
+		s.where(now, id, session.Path{Kind: linnet.DirectUDP, Addr: at})
+	}
+}
+
+func (s *station) where(now time.Time, node linnet.NodeID, path session.Path) {
+	if err := s.sessions.Where(now, node, path, 0); err != nil {
+		s.log.Debug("where", "asked", node.Short(), "err", err)
 	}
 }
 
 // seen takes the answer. Peers hear of an address that is new.
 func (s *station) seen(now time.Time, e session.Seen) {
-	if e.Path.Kind != linnet.DirectUDP || e.Path.Addr != s.witnesses[e.Peer] || e.Token > s.located {
+	at, witness := s.witnesses[e.Peer]
+	if _, spare := s.test.spares[e.Path.Socket]; spare {
+		s.test.spares[e.Path.Socket] = e.You.Port()
+		return
+	}
+	if !witness || e.Path.Kind != linnet.DirectUDP || e.Path.Socket != 0 || e.Path.Addr != at && e.Path.Addr != s.test.side {
 		return
 	}
 	before := s.nat.Finding(s.addrs)
 	s.nat.Observed(e.Path.Addr, e.You)
-	s.observed = e.You
+	if e.Path.Addr == at {
+		s.observed = e.You
+	}
 	if after := s.nat.Finding(s.addrs); after.NAT == before.NAT && slices.Equal(after.Public, before.Public) {
 		return
 	}
@@ -110,6 +121,13 @@ func (s *station) netcheck() *linnet.NAT {
 	}
 	if m := f.NAT.Mapping(); m != traverse.BehaviorUnknown {
 		out.Mapping = new(m.String())
+	}
+	if b := f.NAT.Filtering(); b != traverse.BehaviorUnknown {
+		out.Filtering = new(b.String())
+	}
+	out.Hairpin = s.test.hairpin
+	if low, high := f.NAT.Block(); high != 0 {
+		out.Ports = []uint16{uint16(low), uint16(high)}
 	}
 	is6 := func(a netip.AddrPort) bool { return a.Addr().Unmap().Is6() && a.Addr().IsGlobalUnicast() }
 	switch {

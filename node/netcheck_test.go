@@ -3,6 +3,7 @@ package node
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
@@ -12,15 +13,16 @@ import (
 // nothing is said of what was not measured.
 func TestNetcheck(t *testing.T) {
 	tests := []struct {
-		name, nat, mapping string
-		behind             func(w *world) netsim.HostOptions
+		name, nat, mapping, filtering string
+		behind                        func(w *world) netsim.HostOptions
 	}{
-		{"public", "none", "endpoint-independent", func(*world) netsim.HostOptions { return netsim.HostOptions{} }},
-		{"full-cone", "cone", "endpoint-independent", behind(netsim.NATOptions{})},
-		{"port-restricted", "cone", "endpoint-independent", behind(netsim.PortRestrictedCone())},
-		{"by-address", "symmetric", "", behind(netsim.NATOptions{Mapping: netsim.AddressDependent, Filtering: netsim.AddressDependent})},
-		{"symmetric", "symmetric", "", behind(netsim.NATOptions{Mapping: netsim.AddressAndPortDependent, Filtering: netsim.AddressAndPortDependent})},
-		{"carrier", "symmetric", "", func(w *world) netsim.HostOptions {
+		{"public", "none", "endpoint-independent", "endpoint-independent", func(*world) netsim.HostOptions { return netsim.HostOptions{} }},
+		{"full-cone", "full cone", "endpoint-independent", "endpoint-independent", behind(netsim.NATOptions{})},
+		{"restricted", "restricted cone", "endpoint-independent", "address-dependent", behind(netsim.NATOptions{Filtering: netsim.AddressDependent})},
+		{"port-restricted", "port-restricted cone", "endpoint-independent", "address-and-port-dependent", behind(netsim.PortRestrictedCone())},
+		{"by-address", "symmetric", "address-dependent", "address-dependent", behind(netsim.NATOptions{Mapping: netsim.AddressDependent, Filtering: netsim.AddressDependent})},
+		{"symmetric", "symmetric", "address-and-port-dependent", "address-and-port-dependent", behind(netsim.Symmetric())},
+		{"carrier", "symmetric", "address-and-port-dependent", "address-and-port-dependent", func(w *world) netsim.HostOptions {
 			carrier := w.in.NAT(netsim.NATOptions{Mapping: netsim.AddressAndPortDependent, Filtering: netsim.AddressAndPortDependent})
 			home := netsim.PortRestrictedCone()
 			home.Behind = carrier
@@ -28,22 +30,28 @@ func TestNetcheck(t *testing.T) {
 		}},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, worldOptions{})
+		w := newWorld(t, worldOptions{supernodes: 6})
 		for _, tt := range tests {
 			m := w.user(tt.name, tt.behind(w))
 			m.eventually("has two supernodes", func() bool { return len(m.status().Supernodes) == 2 })
+			time.Sleep(2 * time.Second)
 			got := m.status().NAT
-			mapping := ""
-			if got.Mapping != nil {
-				mapping = *got.Mapping
+			str := func(s *string) string {
+				if s == nil {
+					return ""
+				}
+				return *s
 			}
-			if got.Name != tt.nat || mapping != tt.mapping || got.UDP == nil || !*got.UDP {
-				t.Errorf("%s: %s, mapping %q, UDP %v", tt.name, got.Name, mapping, got.UDP)
+			if got.Name != tt.nat || str(got.Mapping) != tt.mapping || str(got.Filtering) != tt.filtering || got.UDP == nil || !*got.UDP {
+				t.Errorf("%s: %s, mapping %q, filtering %q, UDP %v", tt.name, got.Name, str(got.Mapping), str(got.Filtering), got.UDP)
+			}
+			if hairpin := got.Hairpin != nil && *got.Hairpin; hairpin != (m.nat == nil) {
+				t.Errorf("%s: hairpin %v", tt.name, hairpin)
 			}
 			if m.nat == nil && (len(got.Public) != 1 || got.Public[0].Addr() != m.host.Addr()) {
 				t.Errorf("%s: public %v, want %v", tt.name, got.Public, m.host.Addr())
 			}
-			if got.Filtering != nil || got.Hairpin != nil || got.PortMapping != nil || got.TCP != (linnet.TCPReach{}) {
+			if got.PortMapping != nil || got.TCP != (linnet.TCPReach{}) {
 				t.Errorf("%s: claims what it did not measure: %+v", tt.name, got)
 			}
 		}

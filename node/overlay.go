@@ -39,7 +39,7 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 		s.respond(now, e.To, e.ID, e.Message)
 	case overlay.Attached:
 		s.observed = e.You
-		s.witness(e.Node, e.You)
+		s.witness(now, e.Node, e.You)
 		s.attached(now)
 	case overlay.Hold:
 		s.hold(e.Node)

@@ -330,6 +330,8 @@ func (s *station) look(now time.Time) {
 	}
 	s.addrs = own
 	s.log.Debug("addresses", "own", own)
+	s.nat.Reset()
+	s.hops, s.test = 0, natTest{}
 	s.moveHouse(now)
 }
 

@@ -68,6 +68,14 @@ func (n *Node) raw(now time.Time, from link.Origin, c message.Command) {
 	switch m := c.Body.(type) {
 	case *message.AskDescriptor:
 		reply = n.tellDescriptor(m)
+	case *message.DialTest:
+		switch {
+		case n.station == nil:
+		case n.station.natDialled(from.Addr, m.Nonce):
+			reply = &message.DialTested{}
+		default:
+			reply = n.station.overlay.Raw(now, from.Addr, m)
+		}
 	case *message.Hello:
 		if n.station != nil {
 			n.station.sessions.Hello(now, direct(from), c.ID, m)

@@ -104,6 +104,8 @@ func (s *station) sessionEffect(now time.Time, e session.Effect) {
 		s.pathUp(now, e)
 	case session.Met:
 		s.pathMet(now, e)
+	case session.Asked:
+		s.natAsked(e)
 	case session.Silent:
 		s.silent(now, e)
 	case session.Seen:
@@ -209,6 +211,10 @@ func (s *station) sessionDown(now time.Time, e session.Down) {
 func (s *station) received(now time.Time, e session.Received) {
 	if s.overlay.Received(now, e.From, e.ID, e.Message) ||
 		s.directoryReceived(now, e) || s.mailReceived(now, e) || s.relayReceived(now, e) {
+		return
+	}
+	if m, ok := e.Message.(*message.NATTest); ok {
+		s.helpNATTest(now, e.From, e.ID, m.Nonce)
 		return
 	}
 	if s.self.User.IsNode() {

@@ -42,7 +42,8 @@ type station struct {
 	// How it stands on the network.
 	addrs     []netip.AddrPort // on this host, when that was looked at last
 	observed  netip.AddrPort   // as supernodes see this node
-	located   uint64           // times that they were asked
+	test      natTest          // of the NAT
+	side      uint32           // spare socket, by which a supernode tries its clients' filters
 	nat       traverse.Detector
 	witnesses map[linnet.NodeID]netip.AddrPort // of nat: supernodes over UDP, and where they are
 	hops      int                              // that it takes to open the NATs before this node; 0: not known

@@ -257,9 +257,27 @@ func (m *Machine) receivedDialBack(now time.Time, from linnet.NodeID, msg *messa
 	if c == nil || m.addrOf(from).Addr().Unmap() != msg.Addr.Addr().Unmap() || !c.forwards.Take(now, m.o.Limits.Forwards, m.o.Limits.ForwardBurst) {
 		return
 	}
-	for _, x := range m.table.random(m.o.Rand, 1, func(x *member) bool { return m.isOther(x) && !slices.Contains(c.others, x.node) }) {
-		m.emit(Send{x.node, &message.DialFor{Addr: msg.Addr, Nonce: msg.Nonce}})
+	m.tryFor(c, &message.DialFor{Addr: msg.Addr, Nonce: msg.Nonce})
+}
+
+// TryFor has another supernode try the address of a client, which is the one
+// that its session comes from. It says whether one was asked; ok is false if this client
+// asks too often, or is none.
+func (m *Machine) TryFor(now time.Time, from linnet.NodeID, nonce uint64) (asked, ok bool) {
+	c := m.clients[from]
+	if c == nil || !c.forwards.Take(now, m.o.Limits.Forwards, m.o.Limits.ForwardBurst) {
+		return false, false
 	}
+	return m.tryFor(c, &message.DialFor{Addr: m.addrOf(from), Nonce: nonce}), true
+}
+
+// tryFor passes it to somebody whom the client is not attached to.
+func (m *Machine) tryFor(c *client, msg *message.DialFor) bool {
+	others := m.table.random(m.o.Rand, 1, func(x *member) bool { return m.isOther(x) && !slices.Contains(c.others, x.node) })
+	for _, x := range others {
+		m.emit(Send{x.node, msg})
+	}
+	return len(others) > 0
 }
 
 func (m *Machine) receivedDialFor(now time.Time, from linnet.NodeID, msg *message.DialFor) {

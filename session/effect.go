@@ -90,6 +90,13 @@ type Seen struct {
 	You   netip.AddrPort
 }
 
+// Asked says that a where of the peer came, which is answered.
+type Asked struct {
+	Peer  linnet.NodeID
+	Path  Path
+	Token uint64
+}
+
 // Silent says that the peer misses media. It says so by every path that it has, and
 // this one works at least in one direction.
 type Silent struct {
@@ -132,6 +139,7 @@ func (Failed) effect()     {}
 func (PathUp) effect()     {}
 func (Met) effect()        {}
 func (Seen) effect()       {}
+func (Asked) effect()      {}
 func (Silent) effect()     {}
 func (PathDown) effect()   {}
 func (Bind) effect()       {}

@@ -64,6 +64,9 @@ func TestWhere(t *testing.T) {
 	if seen := find[Seen](a); len(seen) != 1 || seen[0] != (Seen{b.peer.Node, direct(b), 77, elsewhere}) {
 		t.Errorf("seen %v", seen)
 	}
+	if got := find[Asked](b); len(got) != 1 || got[0].Token != 77 || got[0].Path.Addr != elsewhere {
+		t.Errorf("asked: %v", got)
+	}
 	if asked == 0 || told == 0 || told > asked {
 		t.Errorf("%d bytes asked for %d", asked, told)
 	}

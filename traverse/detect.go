@@ -19,11 +19,21 @@ const maxWitnesses = 8
 //	one address, by two with different addresses       endpoint-independent
 //	two addresses, by two with different addresses     dependent; on what is not known
 //	two addresses, by two ports of one address         address-and-port-dependent
+//	two addresses, but one by two ports of one         address-dependent
+//
+// The filter takes packets that this node did not ask for, which its supernode arranges:
+//
+//	from a supernode that it never wrote to                 it lets in everybody: endpoint-independent
+//	from another port of its own supernode, not from those  address-dependent
+//	from neither, though they were sent                     address-and-port-dependent
 //
 // A supernode may lie: that spoils what this node says of its own NAT, and no more.
-// The filter takes a packet from somebody whom this node never wrote to; it
-// stays unknown. The zero value has heard nobody.
-type Detector struct{ witnesses []witness }
+// The zero value has heard nobody.
+type Detector struct {
+	witnesses []witness
+	filtering Behavior
+	low, high uint16 // ports that the NAT gave spare sockets
+}
 
 type witness struct{ at, you netip.AddrPort }
 
@@ -49,6 +59,46 @@ func (d *Detector) Observed(at, you netip.AddrPort) {
 	d.witnesses = append(d.witnesses, witness{at, you})
 }
 
+// A FilterTest is which unasked packets were sent to this node, and which of them came.
+type FilterTest struct {
+	ByPort, ByStranger     bool // sent
+	FromPort, FromStranger bool // came
+}
+
+// Tested takes the end of a test of the filter.
+func (d *Detector) Tested(t FilterTest) {
+	switch {
+	case t.FromStranger && (t.FromPort || !t.ByPort): // or else it was no stranger to the NAT
+		d.filtering = EndpointIndependent
+	case t.ByStranger && t.FromPort:
+		d.filtering = AddressDependent
+	case t.ByPort && !t.FromPort:
+		d.filtering = AddressAndPortDependent
+	}
+}
+
+// Spread takes the outer ports of some spare sockets. If they are near one another,
+// the NAT draws from a block.
+func (d *Detector) Spread(ports []uint16) {
+	if len(ports) < minSpread {
+		return
+	}
+	low, high := slices.Min(ports), slices.Max(ports)
+	margin := (high - low) / 4 // the ends of a block are seldom met
+	d.low, d.high = 0, 0
+	if high-low <= maxBlock {
+		d.low, d.high = max(low-min(low, margin), firstPort), high+min(margin, 1<<16-1-high)
+	}
+}
+
+const (
+	minSpread = 6       // ports of which a block can be guessed
+	maxBlock  = 1 << 13 // a wider one helps nobody
+)
+
+// Reset forgets all: the node is on another network.
+func (d *Detector) Reset() { *d = Detector{} }
+
 // Forget drops what a supernode said: it serves us no longer, and the mapping may
 // have changed since.
 func (d *Detector) Forget(at netip.AddrPort) {
@@ -73,12 +123,14 @@ func (d *Detector) Finding(own []netip.AddrPort) (f Finding) {
 			}
 		}
 	}
-	mapping := BehaviorUnknown
+	mapping, samePorts := BehaviorUnknown, false
 	for i, a := range heard {
 		for _, b := range heard[:i] {
 			switch elsewhere := a.at.Addr() != b.at.Addr(); {
 			case a.you == b.you && elsewhere && mapping == BehaviorUnknown:
 				mapping = EndpointIndependent
+			case a.you == b.you && !elsewhere:
+				samePorts = true
 			case a.you != b.you:
 				f.Dependent = true
 				if !elsewhere {
@@ -87,8 +139,11 @@ func (d *Detector) Finding(own []netip.AddrPort) (f Finding) {
 			}
 		}
 	}
-	if f.Dependent && mapping == EndpointIndependent {
+	if f.Dependent && mapping != AddressAndPortDependent {
 		mapping = BehaviorUnknown
+		if samePorts {
+			mapping = AddressDependent
+		}
 	}
 	f.None = len(heard) > 0 && !slices.ContainsFunc(heard, func(w witness) bool {
 		return !slices.ContainsFunc(own, func(a netip.AddrPort) bool { return clean(a) == w.you })
@@ -96,7 +151,10 @@ func (d *Detector) Finding(own []netip.AddrPort) (f Finding) {
 	if f.None {
 		mapping, f.Dependent = EndpointIndependent, false // a host with several addresses shows several
 	}
-	f.NAT = NewNAT(mapping, BehaviorUnknown)
+	f.NAT = NewNAT(mapping, d.filtering)
+	if f.Dependent && d.high != 0 {
+		f.NAT = f.NAT.WithBlock(d.low, d.high)
+	}
 	return f
 }
 
@@ -109,19 +167,23 @@ func (f Finding) Told() NAT {
 	return f.NAT
 }
 
-// Name is the kind of NAT in the words that people know: none, cone, symmetric, or
-// unknown.
+// Name is the kind of NAT in the words that people know.
 func (f Finding) Name() string {
+	filtering := f.NAT.Filtering()
 	switch {
+	case f.None && filtering > EndpointIndependent:
+		return "firewall"
 	case f.None:
 		return "none"
 	case f.Dependent:
 		return "symmetric"
 	case f.NAT.Mapping() == EndpointIndependent:
-		return "cone"
+		return coneNames[filtering]
 	}
 	return "unknown"
 }
+
+var coneNames = [...]string{"cone", "full cone", "restricted cone", "port-restricted cone"}
 
 var behaviorNames = [...]string{"", "endpoint-independent", "address-dependent", "address-and-port-dependent"}
 

@@ -22,6 +22,7 @@ func TestDetector(t *testing.T) {
 		{"nobody answered", "", "unknown", BehaviorUnknown, 0},
 		{"one alone cannot tell", "198.51.100.1:1>203.0.113.1:5", "unknown", BehaviorUnknown, 1},
 		{"not translated", "198.51.100.1:1>10.0.0.2:33033", "none", EndpointIndependent, 1},
+		{"another port for each address", "198.51.100.1:1>203.0.113.1:5 198.51.100.1:2>203.0.113.1:5 198.51.100.2:1>203.0.113.1:6", "symmetric", AddressDependent, 2},
 		{"one address for two", "198.51.100.1:1>203.0.113.1:5 198.51.100.2:1>203.0.113.1:5", "cone", EndpointIndependent, 1},
 		{"one address for two ports of one", "198.51.100.1:1>203.0.113.1:5 198.51.100.1:2>203.0.113.1:5", "unknown", BehaviorUnknown, 1},
 		{"another port for each", "198.51.100.1:1>203.0.113.1:5 198.51.100.2:1>203.0.113.1:6", "symmetric", BehaviorUnknown, 2},
@@ -83,4 +84,55 @@ func TestDetectorIsBounded(t *testing.T) {
 			t.Fatalf("%v %s, in the other order %v %s", f.NAT, f.Name(), g.NAT, g.Name())
 		}
 	})
+}
+
+func TestFilterTests(t *testing.T) {
+	for _, tt := range []struct {
+		test FilterTest
+		want Behavior
+		name string // of a NAT with an endpoint-independent mapping
+	}{
+		{FilterTest{ByPort: true, ByStranger: true, FromPort: true, FromStranger: true}, EndpointIndependent, "full cone"},
+		{FilterTest{ByPort: true, ByStranger: true, FromStranger: true}, AddressAndPortDependent, "port-restricted cone"}, // it was no stranger
+		{FilterTest{ByStranger: true, FromStranger: true}, EndpointIndependent, "full cone"},
+		{FilterTest{ByPort: true, ByStranger: true, FromPort: true}, AddressDependent, "restricted cone"},
+		{FilterTest{ByPort: true, FromPort: true}, BehaviorUnknown, "cone"}, // there was no stranger to try
+		{FilterTest{ByPort: true, ByStranger: true}, AddressAndPortDependent, "port-restricted cone"},
+		{FilterTest{ByPort: true}, AddressAndPortDependent, "port-restricted cone"},
+		{FilterTest{ByStranger: true}, BehaviorUnknown, "cone"},
+		{FilterTest{}, BehaviorUnknown, "cone"},
+	} {
+		var d Detector
+		for _, s := range []string{"198.51.100.1:1", "198.51.100.2:1"} {
+			d.Observed(netip.MustParseAddrPort(s), netip.MustParseAddrPort("203.0.113.1:5"))
+		}
+		d.Tested(tt.test)
+		if f := d.Finding(nil); f.NAT.Filtering() != tt.want || f.Name() != tt.name {
+			t.Errorf("%+v: %q, %s", tt.test, f.NAT.Filtering(), f.Name())
+		}
+		if f := d.Finding([]netip.AddrPort{netip.MustParseAddrPort("203.0.113.1:5")}); (f.Name() == "firewall") != (tt.want > EndpointIndependent) {
+			t.Errorf("%+v without a NAT: %s", tt.test, f.Name())
+		}
+	}
+}
+
+func TestBlocks(t *testing.T) {
+	for _, tt := range []struct {
+		ports     []uint16
+		low, high uint32
+	}{
+		{[]uint16{20100, 23900, 21000, 22000, 22500, 23000}, 18944, 25087},
+		{[]uint16{1024, 1100, 1050, 1060, 1070, 1080}, 1024, 1279},
+		{[]uint16{65000, 65535, 65100, 65200, 65300, 65400}, 64768, 65535},
+		{[]uint16{20100, 23900, 21000}, 0, 0},                     // too few
+		{[]uint16{1100, 60000, 21000, 22000, 22500, 23000}, 0, 0}, // anywhere
+	} {
+		var d Detector
+		d.Observed(netip.MustParseAddrPort("198.51.100.1:1"), netip.MustParseAddrPort("203.0.113.1:5"))
+		d.Observed(netip.MustParseAddrPort("198.51.100.2:1"), netip.MustParseAddrPort("203.0.113.1:6"))
+		d.Spread(tt.ports)
+		if low, high := d.Finding(nil).Told().Block(); low != tt.low || high != tt.high {
+			t.Errorf("%v: block %d to %d, want %d to %d", tt.ports, low, high, tt.low, tt.high)
+		}
+	}
 }

@@ -37,6 +37,9 @@ type lab struct {
 // missing, unless LINNET_NATLAB says that it has to be there.
 func newLab(t testing.TB, name string, hosts ...string) *lab {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a lab takes its time")
+	}
 	missing := t.Skipf
 	if os.Getenv("LINNET_NATLAB") != "" {
 		missing = t.Fatalf
@@ -123,22 +126,28 @@ func (p *process) end(s syscall.Signal) {
 }
 
 // network starts the login server and two supernodes, and gives their processes.
-func (l *lab) network() (first, second *process) {
+// There may be more supernodes, on hosts of their own.
+func (l *lab) network(more ...string) (first, second *process) {
 	l.t.Helper()
-	birds, eagle := filepath.Join(l.dir, "birds"), filepath.Join(l.dir, "eagle")
+	birds := filepath.Join(l.dir, "birds")
 	first = l.start("s1", "network", "create", "birds", "--json", "--home", birds, "--address", l.do("addr", "s1"))
 	var made struct{ Invite string }
 	eventually(l.t, "the network is made", func() bool {
 		return json.Unmarshal([]byte(first.stdout.String()), &made) == nil && made.Invite != ""
 	})
 	l.invite = made.Invite
-	var ticket string
-	for _, word := range strings.Fields(l.run("s1", "network", "ticket", "eagle", "--home", birds)) {
-		if strings.HasPrefix(word, "linnet:") {
-			ticket = word
+	for _, host := range append([]string{"s2"}, more...) {
+		var ticket string
+		for _, word := range strings.Fields(l.run("s1", "network", "ticket", "machine-"+host, "--home", birds)) {
+			if strings.HasPrefix(word, "linnet:") {
+				ticket = word
+			}
+		}
+		p := l.start(host, "supernode", "--home", filepath.Join(l.dir, host), "--join", ticket, "--address", l.do("addr", host))
+		if second == nil {
+			second = p
 		}
 	}
-	second = l.start("s2", "supernode", "--home", eagle, "--join", ticket, "--address", l.do("addr", "s2"))
 	return first, second
 }
 
@@ -253,30 +262,49 @@ func hostOf(prefix, kind string) string {
 // TestNetcheckBehindRealNATs asks nodes behind the kernel's own NATs what stands
 // before them.
 func TestNetcheckBehindRealNATs(t *testing.T) {
-	kinds := []struct{ kind, nat, mapping string }{
-		{"public", "none", "endpoint-independent"},
-		{"firewall", "none", "endpoint-independent"},
-		{"full-cone", "cone", "endpoint-independent"},
-		{"restricted-cone", "cone", "endpoint-independent"},
-		{"port-restricted", "cone", "endpoint-independent"},
-		{"cgnat", "cone", "endpoint-independent"},
-		{"symmetric", "symmetric", ""},
+	const independent, byAddress, byBoth = "endpoint-independent", "address-dependent", "address-and-port-dependent"
+	kinds := []struct {
+		kind, nat, mapping, filtering string
+		hairpin, block                bool
+	}{
+		{"public", "none", independent, independent, true, false},
+		{"firewall", "firewall", independent, byBoth, true, false},
+		{"full-cone", "full cone", independent, independent, false, false},
+		{"restricted-cone,hairpin", "restricted cone", independent, byAddress, true, false},
+		{"port-restricted", "port-restricted cone", independent, byBoth, false, false},
+		{"cgnat", "port-restricted cone", independent, byBoth, false, false},
+		{"symmetric,ports=20000-22047", "symmetric", byBoth, byBoth, false, true},
+		{"cgnat-symmetric", "symmetric", byBoth, byBoth, false, false},
 	}
+	name := func(kind string) string { kind, _, _ = strings.Cut(kind, ","); return hostOf("", kind) }
+	more := []string{"s3", "s4", "s5", "s6"} // a filter is tried by one that the node does not know
 	var hosts []string
+	for _, s := range more {
+		hosts = append(hosts, s+"=public")
+	}
 	for _, k := range kinds {
-		hosts = append(hosts, hostOf("", k.kind)+"="+k.kind)
+		hosts = append(hosts, name(k.kind)+"="+k.kind)
 	}
 	l := newLab(t, "netcheck", hosts...)
-	l.network()
+	l.network(more...)
 	for _, k := range kinds {
 		t.Run(k.kind, func(t *testing.T) {
-			r := l.resident(hostOf("", k.kind))
+			r := l.resident(name(k.kind))
+			attached := time.Now()
 			var got netcheck
-			if err := json.Unmarshal([]byte(l.run(r.host, "netcheck", "--json", "--home", r.home)), &got); err != nil {
-				t.Fatal(err)
+			eventually(t, "the NAT is known", func() bool {
+				got = netcheck{}
+				if err := json.Unmarshal([]byte(l.run(r.host, "netcheck", "--json", "--home", r.home)), &got); err != nil {
+					t.Fatal(err)
+				}
+				return got.Hairpin != nil && got.Filtering != nil && got.Mapping != nil && (len(got.Ports) > 0 || !k.block)
+			})
+			t.Logf("known %v after it was online: %+v", time.Since(attached).Round(10*time.Millisecond), got.NAT)
+			if got.Name != k.nat || *got.Mapping != k.mapping || *got.Filtering != k.filtering || *got.Hairpin != k.hairpin {
+				t.Errorf("NAT %s, mapping %s, filtering %s, hairpin %v; want %+v", got.Name, *got.Mapping, *got.Filtering, *got.Hairpin, k)
 			}
-			if m := orUnknown(got.Mapping); got.Name != k.nat || k.mapping != "" && m != k.mapping || k.mapping == "" && m != notKnown {
-				t.Errorf("NAT %s, mapping %s; want %s, %q; seen as %v", got.Name, m, k.nat, k.mapping, got.Public)
+			if k.block && (len(got.Ports) != 2 || got.Ports[0] > 20500 || got.Ports[1] < 21500 || got.Ports[1]-got.Ports[0] > 4096) {
+				t.Errorf("ports %v", got.Ports)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/linnet-p2p/linnet"
@@ -48,6 +49,10 @@ func (*netcheckCmd) Run(p *program) error {
 		row("NAT", n.Name)
 		row("mapping", orUnknown(n.Mapping))
 		row("filtering", orUnknown(n.Filtering))
+		row("hairpin", yesNo(n.Hairpin))
+		if len(n.Ports) == 2 {
+			row("ports", fmt.Sprintf("%d to %d", n.Ports[0], n.Ports[1]))
+		}
 		for _, a := range n.Public {
 			row("seen as", a.String())
 		}
@@ -87,11 +92,15 @@ func meaning(n *linnet.NAT) string {
 	case n.UDP == nil:
 		return "no supernode has answered over UDP yet; if that stays so, calls go over a relay"
 	case n.Name == "none":
-		return "nothing translates your address: calls with contacts go directly to most people"
-	case n.Name == "cone":
-		return "calls with contacts go directly to most people, over a relay to those behind a symmetric NAT"
+		return "nothing stands before you: calls with contacts go directly"
+	case n.Name == "firewall":
+		return "a firewall lets in what you asked for: calls with contacts go directly, after a moment of guessing to a symmetric NAT"
+	case n.Name == "full cone", n.Name == "restricted cone":
+		return "your router is easy to pass: calls with contacts go directly"
+	case strings.HasSuffix(n.Name, "cone"):
+		return "calls with contacts go directly, after a moment of guessing to a symmetric NAT"
 	case n.Name == "symmetric":
-		return "calls go over a relay, or directly to contacts who can be reached by anybody"
+		return "your router gives every destination another port: calls with contacts go directly after a moment of guessing, and over a relay to another such router"
 	}
 	return "too few supernodes have said how they see you; calls work, at worst over a relay"
 }

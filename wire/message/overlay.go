@@ -69,6 +69,19 @@ type DialFor struct {
 	Nonce uint64         `obj:"1/2"`
 }
 
+// NATTest asks the own supernode for packets at the sender's UDP address that its NAT
+// did not ask for: a where record from another port of the supernode, whose token is
+// Nonce, and a DialTest by another supernode.
+type NATTest struct {
+	Nonce uint64 `obj:"1/2"`
+}
+
+// NATTested says which of them were sent.
+type NATTested struct {
+	Port  uint32 `obj:"0/0"` // the other one; 0: there is none
+	Asked bool   `obj:"0/1"` // another supernode
+}
+
 // DialTest is the try: who receives it can be reached by anybody.
 type DialTest struct {
 	Nonce uint64 `obj:"1/2"`

@@ -101,6 +101,8 @@ var Table = []Spec{
 	{0x410b, "dial for", OneWay, Session, (*DialFor)(nil)},
 	{0x410c, "dial test", Request, Raw, (*DialTest)(nil)},
 	{0x410d, "dial tested", Reply, Raw, (*DialTested)(nil)},
+	{0x410e, "NAT test", Request, Session, (*NATTest)(nil)},
+	{0x410f, "NAT tested", Reply, Session, (*NATTested)(nil)},
 
 	{0x4110, "stored", Reply, Session, (*Stored)(nil)},
 

@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"wire/arith", "wire/frame"},
 	{"wire/message"},
 	{"suite"},
-	{"netx", "spare", "store/sqlite"},
+	{"netx", "spare", "store/sqlite", "portmap"},
 	{"netsim"},
 	{"link"},
 	{"session"},

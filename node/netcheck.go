@@ -9,6 +9,7 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/portmap"
 	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/traverse"
 )
@@ -64,6 +65,20 @@ func (s *station) seen(now time.Time, e session.Seen) {
 			s.tellAddrs(now, p)
 		}
 	}
+}
+
+// foundMapping takes what the router offers. Peers hear of it.
+func (n *Node) foundMapping(found portmap.Found) {
+	n.must(func(now time.Time) {
+		n.mapped = &found
+		if s := n.station; s != nil {
+			for _, p := range s.pairs {
+				if p.contact {
+					s.tellAddrs(now, p)
+				}
+			}
+		}
+	})
 }
 
 // measureHops finds out how far the NATs before this node are, on the way to a
@@ -126,6 +141,9 @@ func (s *station) netcheck() *linnet.NAT {
 		out.Filtering = new(b.String())
 	}
 	out.Hairpin = s.test.hairpin
+	if found := s.node.mapped; found != nil {
+		out.PortMapping = append([]string{}, found.Protocols...)
+	}
 	if low, high := f.NAT.Block(); high != 0 {
 		out.Ports = []uint16{uint16(low), uint16(high)}
 	}

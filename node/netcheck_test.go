@@ -1,12 +1,17 @@
 package node
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
+	"github.com/linnet-p2p/linnet/portmap"
+	"github.com/linnet-p2p/linnet/traverse"
+	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 // Each kind of NAT is recognised as soon as the node has its two supernodes, and
@@ -60,4 +65,25 @@ func TestNetcheck(t *testing.T) {
 
 func behind(o netsim.NATOptions) func(*world) netsim.HostOptions {
 	return func(w *world) netsim.HostOptions { return netsim.HostOptions{Behind: w.in.NAT(o)} }
+}
+
+// A port that the router gave away is a candidate, for contacts alone.
+func TestMappedCandidate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		alice := w.user("alice", w.atHome())
+		at := netip.AddrPortFrom(alice.nat.Addr(), 4711)
+		alice.node.foundMapping(portmap.Found{Protocols: []string{"pcp"}, Addr: at})
+		if got := alice.status().NAT.PortMapping; !slices.Equal(got, []string{"pcp"}) {
+			t.Errorf("port mapping %v", got)
+		}
+		for _, contact := range []bool{true, false} {
+			var list []message.Candidate
+			alice.node.do(t.Context(), func(time.Time) { list = alice.node.station.candidates(&pair{contact: contact}) })
+			named := slices.Contains(list, message.Candidate{Addr: at, Type: uint32(traverse.Mapped)})
+			if named != contact {
+				t.Errorf("to a contact %v: candidates %v", contact, list)
+			}
+		}
+	})
 }

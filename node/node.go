@@ -31,6 +31,7 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/portmap"
 	"github.com/linnet-p2p/linnet/relay"
 	"github.com/linnet-p2p/linnet/spare"
 	"github.com/linnet-p2p/linnet/store"
@@ -40,20 +41,21 @@ import (
 // Options configures a Node. Home is needed; the zero value of the rest is an
 // ordinary node on a random port that lets calls ring until somebody answers them.
 type Options struct {
-	Home         string                                     // directory of everything it keeps
-	Listen       netip.AddrPort                             // UDP and TCP; zero is a free port on all addresses
-	Advertise    netip.AddrPort                             // where others reach a supernode; zero: Listen, on the host's first address
-	Role         linnet.Role                                // what it does for others
-	Clients      int                                        // nodes that an operator's supernode lets attach; 0 means 1000
-	Invite       *suite.Invite                              // the network to join, with a ticket for a new supernode; nil: the one in Home
-	AutoAnswer   *linnet.CallMedia                          // take every call at once, with this
-	Echo         bool                                       // be echo123: take every call and play back what is heard
-	Net          netx.Network                               // nil means the operating system
-	Spare        func(context.Context) (spare.State, error) // how the machine stands; nil reads the system
-	Drain        time.Duration                              // how long a supernode that is stopped waits for its clients to have moved; 0 means 10 s
-	Log          *slog.Logger                               // nil discards
-	Version      string                                     // for Status
-	FirstFrameID uint16                                     // of datagrams; for tests of traffic classifiers
+	Home         string                                                      // directory of everything it keeps
+	Listen       netip.AddrPort                                              // UDP and TCP; zero is a free port on all addresses
+	Advertise    netip.AddrPort                                              // where others reach a supernode; zero: Listen, on the host's first address
+	Role         linnet.Role                                                 // what it does for others
+	Clients      int                                                         // nodes that an operator's supernode lets attach; 0 means 1000
+	Invite       *suite.Invite                                               // the network to join, with a ticket for a new supernode; nil: the one in Home
+	AutoAnswer   *linnet.CallMedia                                           // take every call at once, with this
+	Echo         bool                                                        // be echo123: take every call and play back what is heard
+	Net          netx.Network                                                // nil means the operating system
+	Spare        func(context.Context) (spare.State, error)                  // how the machine stands; nil reads the system
+	MapPorts     func(context.Context, portmap.Options, func(portmap.Found)) // asks the router for a port, as portmap.Run does; nil: nobody does
+	Drain        time.Duration                                               // how long a supernode that is stopped waits for its clients to have moved; 0 means 10 s
+	Log          *slog.Logger                                                // nil discards
+	Version      string                                                      // for Status
+	FirstFrameID uint16                                                      // of datagrams; for tests of traffic classifiers
 }
 
 // A Node is one machine's part of the network.
@@ -67,6 +69,8 @@ type Node struct {
 	page    page
 
 	events chan func(now time.Time) // to the loop
+	moved  chan struct{}            // the host is on another network
+	mapped *portmap.Found           // the loop's; nil: the router was not asked yet
 	hellos atomic.Int32             // of strangers, in events
 	life   context.Context          // ends with the loop
 	stop   context.CancelFunc       // ends life
@@ -102,6 +106,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	n := &Node{
 		opts: opts, log: opts.Log, store: db,
 		events:  make(chan func(time.Time), 1024),
+		moved:   make(chan struct{}, 1),
 		ready:   make(chan struct{}),
 		network: network{known: make(chan struct{})},
 	}
@@ -152,6 +157,12 @@ func (n *Node) Run(ctx context.Context) error {
 		return n.loop(ctx)
 	})
 	group.Go(func() error { return n.join(ctx) })
+	if n.opts.MapPorts != nil && !n.link.Addr().Addr().IsLoopback() {
+		group.Go(func() error {
+			n.opts.MapPorts(ctx, portmap.Options{Port: n.link.Addr().Port(), Changed: n.moved, Log: n.log}, n.foundMapping)
+			return nil
+		})
+	}
 	err := group.Wait()
 	n.group.Wait()
 	n.page.close()

@@ -69,6 +69,9 @@ func (s *station) candidates(p *pair) []message.Candidate {
 	if s.observed.IsValid() {
 		list = append(list, message.Candidate{Addr: s.observed, Type: uint32(traverse.Observed)})
 	}
+	if found := s.node.mapped; found != nil && found.Addr.IsValid() {
+		list = append(list, message.Candidate{Addr: found.Addr, Type: uint32(traverse.Mapped)})
+	}
 	return list
 }
 
@@ -332,6 +335,10 @@ func (s *station) look(now time.Time) {
 	s.log.Debug("addresses", "own", own)
 	s.nat.Reset()
 	s.hops, s.test = 0, natTest{}
+	select {
+	case s.node.moved <- struct{}{}:
+	default:
+	}
 	s.moveHouse(now)
 }
 

@@ -50,6 +50,9 @@ func (*netcheckCmd) Run(p *program) error {
 		row("mapping", orUnknown(n.Mapping))
 		row("filtering", orUnknown(n.Filtering))
 		row("hairpin", yesNo(n.Hairpin))
+		if n.PortMapping != nil {
+			row("port mapping", cmp.Or(strings.Join(n.PortMapping, ", "), "none"))
+		}
 		if len(n.Ports) == 2 {
 			row("ports", fmt.Sprintf("%d to %d", n.Ports[0], n.Ports[1]))
 		}

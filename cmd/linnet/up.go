@@ -9,6 +9,7 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/api/http"
 	"github.com/linnet-p2p/linnet/node"
+	"github.com/linnet-p2p/linnet/portmap"
 	"github.com/linnet-p2p/linnet/suite"
 )
 
@@ -20,8 +21,9 @@ type socketFlags struct {
 
 type upCmd struct {
 	socketFlags
-	Join       string `help:"Join the network of this invite; remembered." placeholder:"INVITE"`
-	AutoAnswer bool   `help:"Take every call at once, with --play and --record."`
+	Join        string `help:"Join the network of this invite; remembered." placeholder:"INVITE"`
+	PortMapping string `enum:"on,off" default:"on" help:"Ask the router to let contacts in at one port (PCP, NAT-PMP, UPnP): on or off."`
+	AutoAnswer  bool   `help:"Take every call at once, with --play and --record."`
 	pageFlags
 	sound
 }
@@ -34,6 +36,9 @@ func (c *upCmd) Run(p *program) error {
 			return &linnet.Error{Code: linnet.CodeInvite, Text: err.Error()}
 		}
 		opts.Invite = &invite
+	}
+	if c.PortMapping == "on" {
+		opts.MapPorts = portmap.Run
 	}
 	if c.AutoAnswer {
 		m, err := c.media()

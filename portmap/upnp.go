@@ -1,0 +1,118 @@
+package portmap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/huin/goupnp"
+	"github.com/huin/goupnp/dcps/internetgateway2"
+)
+
+// A gatewayService is what the three kinds of UPnP services that give ports away have in common.
+type gatewayService interface {
+	AddPortMappingCtx(ctx context.Context, remote string, outer uint16, transport string, inner uint16, client string, enabled bool, name string, lease uint32) error
+	DeletePortMappingCtx(ctx context.Context, remote string, outer uint16, transport string) error
+	GetExternalIPAddressCtx(ctx context.Context) (string, error)
+	GetServiceClient() *goupnp.ServiceClient
+}
+
+// upnp is the Internet Gateway Device of UPnP.
+type upnp struct {
+	root    string // URL of a device's description; "": it is looked for
+	service gatewayService
+	local   netip.Addr
+}
+
+func (*upnp) name() string { return "upnp" }
+
+var errNoGateway = errors.New("no UPnP gateway answers")
+
+// find looks for the service, once.
+func (u *upnp) find(ctx context.Context) error {
+	if u.service != nil {
+		return nil
+	}
+	var found []gatewayService
+	if u.root != "" {
+		at, err := url.Parse(u.root)
+		if err != nil {
+			return err
+		}
+		c, err := internetgateway2.NewWANIPConnection1ClientsByURLCtx(ctx, at)
+		if err != nil {
+			return err
+		}
+		found = services(found, c)
+	} else {
+		c1, _, _ := internetgateway2.NewWANIPConnection1ClientsCtx(ctx)
+		found = services(found, c1)
+		if len(found) == 0 {
+			c2, _, _ := internetgateway2.NewWANIPConnection2ClientsCtx(ctx)
+			found = services(found, c2)
+		}
+		if len(found) == 0 {
+			c3, _, _ := internetgateway2.NewWANPPPConnection1ClientsCtx(ctx)
+			found = services(found, c3)
+		}
+	}
+	if len(found) == 0 {
+		return errNoGateway
+	}
+	at := found[0].GetServiceClient().Location
+	router, err := netip.ParseAddr(at.Hostname())
+	if err != nil {
+		return fmt.Errorf("UPnP gateway at %s: %w", at.Host, err)
+	}
+	if u.local, err = localAddr(netip.AddrPortFrom(router, 1900)); err != nil {
+		return err
+	}
+	u.service = found[0]
+	return nil
+}
+
+func services[S gatewayService](all []gatewayService, more []S) []gatewayService {
+	for _, s := range more {
+		all = append(all, s)
+	}
+	return all
+}
+
+func (u *upnp) mapPort(ctx context.Context, transport string, inner, outer uint16, life time.Duration) (at netip.AddrPort, given time.Duration, err error) {
+	if err := u.find(ctx); err != nil {
+		return at, 0, err
+	}
+	external, err := u.service.GetExternalIPAddressCtx(ctx)
+	if err != nil {
+		return at, 0, err
+	}
+	ip, err := netip.ParseAddr(external)
+	if err != nil {
+		return at, 0, refusal{fmt.Errorf("the router names no address: %w", err)}
+	}
+	// Some routers keep a mapping for ever or not at all; some ports are others'.
+	for _, port := range []uint16{outer, uint16(20000 + rand.IntN(40000)), uint16(20000 + rand.IntN(40000))} {
+		for _, lease := range []time.Duration{life, 0} {
+			err = u.service.AddPortMappingCtx(ctx, "", port, strings.ToUpper(transport), inner, u.local.String(), true, ownerName, uint32(lease/time.Second))
+			if err == nil {
+				return netip.AddrPortFrom(ip, port), life, nil
+			}
+			if ctx.Err() != nil {
+				return at, 0, err
+			}
+		}
+	}
+	return at, 0, refusal{err}
+}
+
+func (u *upnp) unmapPort(ctx context.Context, transport string, _, outer uint16) error {
+	if u.service == nil {
+		return nil
+	}
+	return u.service.DeletePortMappingCtx(ctx, "", outer, strings.ToUpper(transport))
+}

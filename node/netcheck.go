@@ -56,6 +56,8 @@ func (s *station) seen(now time.Time, e session.Seen) {
 	s.nat.Observed(e.Path.Addr, e.You)
 	if e.Path.Addr == at {
 		s.observed = e.You
+		s.measureHops(at)
+		s.testNAT(now, e.Peer, at, e.You) // on a network where it was not done yet
 	}
 	if after := s.nat.Finding(s.addrs); after.NAT == before.NAT && slices.Equal(after.Public, before.Public) {
 		return

@@ -274,7 +274,7 @@ func (e *Endpoint) Packet(now time.Time, via Path, tag uint32, body []byte) {
 		e.giveUp(head, ErrUnreachable) // whoever sent that Hello, the peer is still in this session
 	}
 	if s.state == up {
-		if !asksWhere(records) {
+		if !aboutPlace(records) {
 			e.heardBy(s, via, len(body))
 		}
 		k := &s.keys
@@ -299,10 +299,10 @@ func (e *Endpoint) open(s *session, tag uint32, body []byte) ([]byte, bool) {
 	return s.old.open(e.o.Suite, e.opened[:0], body)
 }
 
-// asksWhere says that a packet is only to show an address: the peer did not move there.
-func asksWhere(records []byte) bool {
+// aboutPlace says that a packet is only to show an address: the peer did not move there.
+func aboutPlace(records []byte) bool {
 	kind, _, _, ok := cutRecord(records)
-	return ok && kind == recWhere
+	return ok && (kind == recWhere || kind == recSeen)
 }
 
 // heardBy notes on which path the peer was heard. One that is not known yet has to

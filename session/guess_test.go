@@ -60,6 +60,11 @@ func TestWhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.run(time.Second)
+	w.tap = nil
+	if err := b.Where(w.now, a.peer.Node, Path{Kind: linnet.DirectUDP, Addr: elsewhere}, 78); err != nil { // and the other way round
+		t.Fatal(err)
+	}
+	w.run(time.Second)
 	a.addr = was
 	if seen := find[Seen](a); len(seen) != 1 || seen[0] != (Seen{b.peer.Node, direct(b), 77, elsewhere}) {
 		t.Errorf("seen %v", seen)

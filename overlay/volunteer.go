@@ -264,7 +264,7 @@ func (m *Machine) receivedDialBack(now time.Time, from linnet.NodeID, msg *messa
 // that its session comes from. It says whether one was asked; ok is false if this client
 // asks too often, or is none.
 func (m *Machine) TryFor(now time.Time, from linnet.NodeID, nonce uint64) (asked, ok bool) {
-	c := m.clients[from]
+	c := m.clients.get(from)
 	if c == nil || !c.forwards.Take(now, m.o.Limits.Forwards, m.o.Limits.ForwardBurst) {
 		return false, false
 	}

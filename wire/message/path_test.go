@@ -15,8 +15,8 @@ func TestPathCommands(t *testing.T) {
 	}{
 		{"11 8aa208 0102 42 6acfcd9e9f31290b070200c00000", &RelayVouch{Relay: 0xa0b0c0d, Addr: netip.MustParseAddrPort("192.0.2.7:0")}},
 		{"05 93a208 0102 42 3c25", &RelayVouched{Same: true}},
-		{"0e f29008 0102 41 01 0102 0102030405060708", &NATTest{Nonce: 0x0102030405060708}},
-		{"08 fb9008 0102 42 35cec0cf05", &NATTested{Port: 33033, Asked: true}},
+		{"0e 929108 0102 41 01 0102 0102030405060708", &NATTest{Nonce: 0x0102030405060708}},
+		{"08 9b9108 0102 42 35cec0cf05", &NATTested{Port: 33033, Asked: true}},
 	} {
 		wire := unhex(t, tt.wire)
 		if got := Append(nil, Command{ID: 0x102, Body: tt.m}); !bytes.Equal(got, wire) {

@@ -101,10 +101,10 @@ var Table = []Spec{
 	{0x410b, "dial for", OneWay, Session, (*DialFor)(nil)},
 	{0x410c, "dial test", Request, Raw, (*DialTest)(nil)},
 	{0x410d, "dial tested", Reply, Raw, (*DialTested)(nil)},
-	{0x410e, "NAT test", Request, Session, (*NATTest)(nil)},
-	{0x410f, "NAT tested", Reply, Session, (*NATTested)(nil)},
 
 	{0x4110, "stored", Reply, Session, (*Stored)(nil)},
+	{0x4112, "NAT test", Request, Session, (*NATTest)(nil)},
+	{0x4113, "NAT tested", Reply, Session, (*NATTested)(nil)},
 
 	{0x4120, "put mail", Request, Session, (*PutMail)(nil)},
 	{0x4121, "mail stored", Reply, Session, (*MailStored)(nil)},

@@ -51,13 +51,21 @@ func (modern) Lock(salt, verifier []byte, _ PasswordParams) []byte {
 func (modern) DailyKeys() bool { return true }
 
 func (m modern) NewLoginKey() (public, private []byte, err error) {
+	if public, private, err = m.newKEM(); err != nil {
+		return nil, nil, fmt.Errorf("suite: new login key: %w", err)
+	}
+	return public, private, nil
+}
+
+// newKEM makes a key pair of HPKE; the private half is its seed.
+func (m modern) newKEM() (public, private []byte, err error) {
 	seed := make([]byte, 32)
 	if _, err := io.ReadFull(m.rand, seed); err != nil {
-		return nil, nil, fmt.Errorf("suite: new login key: %w", err)
+		return nil, nil, err
 	}
 	key, err := hpke.MLKEM768X25519().NewPrivateKey(seed)
 	if err != nil {
-		return nil, nil, fmt.Errorf("suite: new login key: %w", err)
+		return nil, nil, err
 	}
 	return key.PublicKey().Bytes(), seed, nil
 }

@@ -42,6 +42,7 @@ type Suite interface {
 
 	LoginSuite
 	SessionSuite
+	SealSuite
 
 	// openCertificate reads what certify made with the login key.
 	openCertificate(login, b []byte) (*Certificate, error)
@@ -80,6 +81,9 @@ const (
 	ForMail        Purpose = "linnet/1 mail"
 	ForMailOrder   Purpose = "linnet/1 mail order"
 	ForMailPass    Purpose = "linnet/1 mail pass"
+	ForPrekey      Purpose = "linnet/1 prekey"
+	ForLetter      Purpose = "linnet/1 letter"
+	ForNotice      Purpose = "linnet/1 presence"
 )
 
 // LoginSuite proves a password to the login servers, over a channel that only

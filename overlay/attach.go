@@ -450,8 +450,13 @@ func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
 		return
 	}
 	l.checking, l.checked, l.told = true, m.tenths(now), m.others(l)
-	m.request(now, l.host.Node, &message.KeepAlive{PeerDown: dead, Others: l.told, Able: m.able(now)}, checkWait, func(now time.Time, reply message.Message) {
+	watched := m.nextWatched()
+	ask := &message.KeepAlive{PeerDown: dead, Others: l.told, Able: m.able(now), Watch: watched}
+	m.request(now, l.host.Node, ask, checkWait, func(now time.Time, reply message.Message) {
 		l.checking = false
+		if _, ok := reply.(*message.KeepAliveAck); !ok {
+			m.watched = append(watched, m.watched...)
+		}
 		if !slices.Contains(m.attach.links, l) {
 			return
 		}
@@ -631,6 +636,7 @@ func (m *Machine) receivedKeepAlive(now time.Time, from linnet.NodeID, id uint16
 		}
 		m.emit(Respond{from, id, &message.KeepAliveAck{You: m.addrOf(from), Load: m.load(now), Supernodes: uint32(m.Supernodes())}})
 		m.pingSoon(now, msg.PeerDown)
+		m.watchFor(now, from, msg.Watch[:min(len(msg.Watch), maxWatch)])
 		return
 	}
 	if l := m.attach.find(from); l != nil && l.state == attached {

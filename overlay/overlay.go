@@ -108,7 +108,8 @@ type Machine struct {
 	hostsDirty bool // the cache changed since HostCacheChanged
 	hostsQuiet bool // ... which was lately
 
-	attach attaching // of an ordinary node
+	attach  attaching          // of an ordinary node
+	watched []message.Location // that the next keep-alives ask for
 
 	volunteer volunteering
 	seen      netip.AddrPort // this node, by its supernodes
@@ -315,6 +316,10 @@ func (m *Machine) Received(now time.Time, from linnet.NodeID, id uint16, msg mes
 		m.receivedForward(now, from, msg)
 	case *message.Unroutable:
 		m.receivedUnroutable(from, msg)
+	case *message.Watch:
+		m.receivedWatch(from, msg)
+	case *message.Gone:
+		m.receivedGone(from, msg)
 	case *message.BecomeSupernode:
 		m.receivedBecome(now, from, id, msg)
 	case *message.DialBack:

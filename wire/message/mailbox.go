@@ -8,8 +8,9 @@ type MailID [16]byte
 // PutMail hands an item for a mailbox, or the removal of some, to the own
 // supernode, or from there to a member of the owner's slot.
 type PutMail struct {
-	Mail    []byte `obj:"4/0"`        // directory.Item or directory.MailOrder, signed by the sender or the owner
+	Mail    []byte `obj:"4/0"`        // directory.Item, MailOrder or Prekey, signed by the sender or the owner
 	Removal bool   `obj:"0/1,opt"`    // it is a MailOrder
+	Prekey  bool   `obj:"0/2,opt"`    // it is a directory.Prekey
 	Member  bool   `obj:"0/4000,opt"` // from a supernode to a member: keep it, ask nobody
 }
 
@@ -47,4 +48,15 @@ type OfferMail struct {
 // MailWanted answers OfferMail: what the other one lacks.
 type MailWanted struct {
 	Mail []MailID `obj:"4/0,opt"`
+}
+
+// AskPrekeys asks for the prekeys of a user's devices.
+type AskPrekeys struct {
+	User   linnet.UserName `obj:"3/0"`
+	Member bool            `obj:"0/4000,opt"` // from a supernode to a member: answer from your own disk
+}
+
+// Prekeys answers AskPrekeys.
+type Prekeys struct {
+	Prekeys [][]byte `obj:"4/0,opt"` // directory.Prekey, signed by its device
 }

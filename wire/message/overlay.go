@@ -131,6 +131,7 @@ type KeepAlive struct {
 	PeerDown linnet.NodeID   `obj:"4/1,opt"`
 	Others   []linnet.NodeID `obj:"4/2,opt"` // from a client: its other supernodes, whose death it wants to hear of
 	Able     bool            `obj:"0/3,opt"` // from a client: it could be a supernode
+	Watch    []Location      `obj:"4/4,opt"` // from a client: devices, each with a supernode; Gone names those that are not attached there
 }
 
 // KeepAliveAck answers KeepAlive. Load travels with it, never as an event.
@@ -192,4 +193,17 @@ type Differ struct {
 	Blocks  []uint32      `obj:"6/1,opt"`
 	Updates []Rumour      `obj:"5/2,opt"` // in the order of their nodes
 	After   linnet.NodeID `obj:"4/3,opt"` // of the Digest
+}
+
+// Watch asks a supernode for a client of another one which of these nodes are not
+// attached to it; there is no answer if all of them are.
+type Watch struct {
+	Nodes []linnet.NodeID `obj:"4/0"`
+	Asker linnet.NodeID   `obj:"4/1"`
+}
+
+// Gone says of which nodes the supernode that was asked knows nothing.
+type Gone struct {
+	Nodes []linnet.NodeID `obj:"4/0"`
+	Asker linnet.NodeID   `obj:"4/1,opt"` // between supernodes: the client that it is for
 }

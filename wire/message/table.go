@@ -102,6 +102,9 @@ var Table = []Spec{
 	{0x410c, "dial test", Request, Raw, (*DialTest)(nil)},
 	{0x410d, "dial tested", Reply, Raw, (*DialTested)(nil)},
 
+	{0x410e, "watch", OneWay, Session, (*Watch)(nil)},
+	{0x410f, "gone", OneWay, Session, (*Gone)(nil)},
+
 	{0x4110, "stored", Reply, Session, (*Stored)(nil)},
 	{0x4112, "NAT test", Request, Session, (*NATTest)(nil)},
 	{0x4113, "NAT tested", Reply, Session, (*NATTested)(nil)},
@@ -112,6 +115,8 @@ var Table = []Spec{
 	{0x4123, "mail", Reply, Session, (*MailBatch)(nil)},
 	{0x4124, "offer mail", Request, Session, (*OfferMail)(nil)},
 	{0x4125, "mail wanted", Reply, Session, (*MailWanted)(nil)},
+	{0x4126, "ask prekeys", Request, Session, (*AskPrekeys)(nil)},
+	{0x4127, "prekeys", Reply, Session, (*Prekeys)(nil)},
 
 	{0x4201, "call request", OneWay, Session, (*CallRequest)(nil)},
 	{0x4202, "call ringing", OneWay, Session, (*CallRinging)(nil)},

@@ -128,6 +128,8 @@ func (m *Mailbox) Received(now time.Time, from linnet.NodeID, id uint16, msg mes
 		member = msg.Member
 	case *message.AskMail:
 		member = msg.Member
+	case *message.AskPrekeys:
+		member = msg.Member
 	case *message.OfferMail:
 		member = true
 	default:
@@ -146,6 +148,8 @@ func (m *Mailbox) Received(now time.Time, from linnet.NodeID, id uint16, msg mes
 		m.receivedPut(now, from, id, msg)
 	case *message.AskMail:
 		m.receivedAsk(now, from, id, msg)
+	case *message.AskPrekeys:
+		m.receivedAskPrekeys(now, from, id, msg)
 	case *message.OfferMail:
 		m.receivedOffer(now, from, id, msg)
 	}
@@ -157,7 +161,7 @@ func (m *Mailbox) receivedPut(now time.Time, from linnet.NodeID, id uint16, msg 
 		m.emit(overlay.Respond{To: from, ID: id, Message: &message.MailStored{Mail: h.ID, Copies: 1}})
 		return
 	}
-	head, signer, ok := m.open(now, msg.Mail, msg.Removal)
+	head, signer, ok := m.open(now, msg)
 	if !ok || !msg.Member && signer != from {
 		m.refuse(from, id, message.FailureInvalid, "not valid mail of yours")
 		return
@@ -175,9 +179,19 @@ func (m *Mailbox) receivedPut(now time.Time, from linnet.NodeID, id uint16, msg 
 	})
 }
 
-// open checks an item or a removal.
-func (m *Mailbox) open(now time.Time, b []byte, removal bool) (h mailHead, signer linnet.NodeID, ok bool) {
-	if removal {
+// open checks an item, a removal or a prekey.
+func (m *Mailbox) open(now time.Time, msg *message.PutMail) (h mailHead, signer linnet.NodeID, ok bool) {
+	b := msg.Mail
+	switch {
+	case msg.Prekey:
+		p, err := OpenPrekey(m.o.Trust, b, now)
+		if err != nil || msg.Removal {
+			return h, signer, false
+		}
+		return mailHead{
+			ID: mailIDOf(b), Owner: p.User, Device: p.Node, Time: uint64(p.Time.UnixMilli()), Size: uint32(len(b)), Prekey: true,
+		}, p.Node, true
+	case msg.Removal:
 		o, err := OpenMailOrder(m.o.Trust, b, now)
 		if err != nil || o.Action != MailRemove {
 			return h, signer, false
@@ -196,7 +210,8 @@ func (m *Mailbox) open(now time.Time, b []byte, removal bool) (h mailHead, signe
 }
 
 // keep puts mail on disk. done is told when it is there, or that it will not be;
-// an item that its owner has removed already is as good as there.
+// an item that its owner has removed already is as good as there, and so is a
+// prekey whose device has a newer one.
 func (m *Mailbox) keep(now time.Time, head mailHead, b []byte, done func(now time.Time, ok bool)) {
 	if k := m.keeping[head.ID]; k != nil {
 		if len(k.done) < m.o.Busy {
@@ -208,7 +223,7 @@ func (m *Mailbox) keep(now time.Time, head mailHead, b []byte, done func(now tim
 	}
 	h := &mail{mailHead: head}
 	switch {
-	case m.shelf.all[head.ID] != nil, !h.removal() && m.shelf.removed(h):
+	case m.shelf.all[head.ID] != nil, m.shelf.removed(h), m.shelf.replaced(h):
 		done(now, true)
 		return
 	case len(m.keeping) >= m.o.Busy, !m.shelf.admits(h):
@@ -235,6 +250,9 @@ func (m *Mailbox) Kept(now time.Time, id message.MailID, err error) {
 	case k.mail.removal():
 		k.mail.kept = true
 		m.forget(m.shelf.bury(k.mail))
+	case k.mail.Prekey:
+		k.mail.kept = true
+		m.forget(m.shelf.replace(k.mail))
 	case m.shelf.removed(k.mail): // while it was written
 		m.shelf.remove(k.mail)
 		m.forget([]message.MailID{id})
@@ -326,7 +344,7 @@ func (m *Mailbox) spread(now time.Time, from linnet.NodeID, id uint16, head mail
 	slot := m.o.SlotOf(head.Owner)
 	members := m.o.Seats.Members(slot)
 	w := &mailWrite{
-		put: message.PutMail{Mail: msg.Mail, Removal: msg.Removal, Member: true}, mail: head.ID, slot: slot, from: from, id: id,
+		put: message.PutMail{Mail: msg.Mail, Removal: msg.Removal, Prekey: msg.Prekey, Member: true}, mail: head.ID, slot: slot, from: from, id: id,
 		majority: len(members)/2 + 1, waiting: len(members), trying: len(members),
 	}
 	if len(members) == 0 {

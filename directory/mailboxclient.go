@@ -36,6 +36,7 @@ type MailDone struct {
 	Copies  int                 // of Put and Remove: members that have it on disk
 	Entries []message.MailEntry // of List
 	Items   []*Item             // of Fetch: those that there are
+	Prekeys []*Prekey           // of Prekeys
 	Err     error
 }
 
@@ -66,13 +67,13 @@ func (c *MailClient) Renew(self overlay.Identity) { c.o.Self = self }
 func (c *MailClient) Put(now time.Time, owner linnet.UserName, device linnet.NodeID, box, pass []byte) MailTicket {
 	i := Item{Certificate: c.o.Self.Certificate, Owner: owner, Device: device, Time: now, Box: box, Pass: pass}
 	b, err := i.Sign(c.o.Self.Keys)
-	return c.put(now, b, err, false)
+	return c.put(now, message.PutMail{Mail: b}, err)
 }
 
 // Remove removes items of the own mailbox, at most MaxMailIDs.
 func (c *MailClient) Remove(now time.Time, ids []message.MailID) MailTicket {
 	b, err := c.order(now, MailRemove, ids)
-	return c.put(now, b, err, true)
+	return c.put(now, message.PutMail{Mail: b, Removal: true}, err)
 }
 
 // List asks what there is for this device. Each supernode names up to 256 items;
@@ -168,25 +169,25 @@ func (c *MailClient) order(now time.Time, action MailAction, ids []message.MailI
 }
 
 // put tries one supernode after the other.
-func (c *MailClient) put(now time.Time, b []byte, err error, removal bool) MailTicket {
+func (c *MailClient) put(now time.Time, m message.PutMail, err error) MailTicket {
 	c.last++
 	ticket := c.last
 	if c.begin(ticket, err) {
-		c.putBy(now, ticket, b, removal, c.o.Overlay.Attachments())
+		c.putBy(now, ticket, &m, c.o.Overlay.Attachments())
 	}
 	return ticket
 }
 
-func (c *MailClient) putBy(now time.Time, ticket MailTicket, b []byte, removal bool, supernodes []linnet.NodeID) {
-	c.request(now, supernodes[0], &message.PutMail{Mail: b, Removal: removal}, mailWait, func(now time.Time, reply message.Message) {
+func (c *MailClient) putBy(now time.Time, ticket MailTicket, m *message.PutMail, supernodes []linnet.NodeID) {
+	c.request(now, supernodes[0], m, mailWait, func(now time.Time, reply message.Message) {
 		stored, ok := reply.(*message.MailStored)
 		switch {
-		case ok && stored.Mail == mailIDOf(b):
+		case ok && stored.Mail == mailIDOf(m.Mail):
 			c.end(MailDone{Ticket: ticket, ID: stored.Mail, Copies: int(stored.Copies)})
 		case len(supernodes) > 1:
-			c.putBy(now, ticket, b, removal, supernodes[1:])
+			c.putBy(now, ticket, m, supernodes[1:])
 		default:
-			c.end(MailDone{Ticket: ticket, ID: mailIDOf(b), Err: mailError(reply)})
+			c.end(MailDone{Ticket: ticket, ID: mailIDOf(m.Mail), Err: mailError(reply)})
 		}
 	})
 }

@@ -250,6 +250,10 @@ func FuzzMail(f *testing.F) {
 	alice := w.user("alice")
 	sn := w.Nodes[0]
 	item := signItem(f, w.World, alice.Identity, "alice", "x", nil)
+	prekey, err := (&directory.Prekey{Certificate: alice.Identity.Certificate, Public: []byte("public"), Time: w.Now}).Sign(alice.Identity.Keys)
+	if err != nil {
+		f.Fatal(err)
+	}
 	for _, m := range []message.Message{
 		&message.PutMail{Mail: item}, &message.PutMail{Mail: item, Member: true}, &message.MailStored{Copies: 1 << 31},
 		&message.PutMail{Mail: signOrder(f, w.World, alice.Identity, directory.MailRemove, message.MailID{1}), Removal: true, Member: true},
@@ -258,6 +262,8 @@ func FuzzMail(f *testing.F) {
 		&message.MailBatch{Items: [][]byte{item}, Entries: []message.MailEntry{{From: "x"}, {From: "x"}}},
 		&message.OfferMail{Mail: []message.MailID{{1}, {1}}}, &message.MailWanted{Mail: []message.MailID{{1}, {1}}},
 		&message.Failure{Code: message.FailureTooMany},
+		&message.PutMail{Mail: prekey, Prekey: true}, &message.PutMail{Mail: prekey, Prekey: true, Member: true},
+		&message.AskPrekeys{User: "alice"}, &message.AskPrekeys{User: "alice", Member: true}, &message.Prekeys{Prekeys: [][]byte{prekey, prekey}},
 	} {
 		for who := range uint8(4) {
 			f.Add(who, message.Append(nil, message.Command{ID: 1, Body: m}))
@@ -274,6 +280,7 @@ func FuzzMail(f *testing.F) {
 		c := directory.NewMailClient(directory.MailClientOptions{Self: alice.Identity, Trust: w.Trust, Overlay: alice.Machine})
 		c.List(now)
 		c.Fetch(now, []message.MailID{{1}})
+		c.Prekeys(now, "alice")
 		for len(b) > 0 {
 			cmd, rest, err := message.Parse(b, message.Session)
 			b = rest

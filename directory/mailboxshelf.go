@@ -32,6 +32,7 @@ type mailHead struct {
 	Size    uint32           `obj:"0/5"`
 	Contact bool             `obj:"0/6,opt"`
 	Removes []message.MailID `obj:"4/7,opt"` // not empty: it is a removal
+	Prekey  bool             `obj:"0/8,opt"` // of the device
 }
 
 // mail is one on the shelf.
@@ -72,6 +73,7 @@ type mailShelf struct {
 type mailbox struct {
 	items    []*mail
 	removals []*mail
+	prekeys  []*mail
 	graves   map[grave]int
 }
 
@@ -87,7 +89,7 @@ func (s *mailShelf) admits(h *mail) bool {
 	if len(s.all) >= s.room || int64(h.Size) > s.bytes {
 		return false
 	}
-	if h.removal() {
+	if h.removal() || h.Prekey {
 		return true
 	}
 	if s.users[h.From] >= userItems {
@@ -124,7 +126,7 @@ func (s *mailShelf) admits(h *mail) bool {
 // removed says that the item's owner does not want it any more.
 func (s *mailShelf) removed(h *mail) bool {
 	b := s.boxes[h.Owner]
-	return b != nil && b.graves[grave{h.ID, h.Device}] > 0
+	return !h.removal() && b != nil && b.graves[grave{h.ID, h.Device}] > 0
 }
 
 func (s *mailShelf) add(h *mail) {
@@ -136,7 +138,11 @@ func (s *mailShelf) add(h *mail) {
 		b = &mailbox{graves: make(map[grave]int)}
 		s.boxes[h.Owner] = b
 	}
-	if !h.removal() {
+	switch {
+	case h.Prekey:
+		b.prekeys = append(b.prekeys, h)
+		return
+	case !h.removal():
 		b.items = append(b.items, h)
 		s.users[h.From]++
 		return
@@ -156,7 +162,9 @@ func (s *mailShelf) remove(h *mail) {
 		delete(s.slots, h.slot)
 	}
 	b := s.boxes[h.Owner]
-	if h.removal() {
+	if h.Prekey {
+		b.prekeys = slices.DeleteFunc(b.prekeys, same)
+	} else if h.removal() {
 		b.removals = slices.DeleteFunc(b.removals, same)
 		for _, id := range h.Removes {
 			count(b.graves, grave{id, h.Device})
@@ -166,7 +174,7 @@ func (s *mailShelf) remove(h *mail) {
 		b.items = slices.DeleteFunc(b.items, same)
 		count(s.users, h.From)
 	}
-	if len(b.items)+len(b.removals) == 0 {
+	if len(b.items)+len(b.removals)+len(b.prekeys) == 0 {
 		delete(s.boxes, h.Owner)
 	}
 }
@@ -192,6 +200,36 @@ func (s *mailShelf) bury(r *mail) (gone []message.MailID) {
 		oldest := b.removals[0]
 		gone = append(gone, oldest.ID)
 		s.remove(oldest)
+	}
+	return gone
+}
+
+// replaced says that there is a newer prekey of the device, or of so many others
+// that there is no place for it.
+func (s *mailShelf) replaced(h *mail) bool {
+	b := s.boxes[h.Owner]
+	if b == nil || !h.Prekey {
+		return false
+	}
+	newer := 0
+	for _, x := range b.prekeys {
+		if x.Time > h.Time {
+			if x.Device == h.Device {
+				return true
+			}
+			newer++
+		}
+	}
+	return newer >= maxDevices
+}
+
+// replace removes the prekeys in whose place one came.
+func (s *mailShelf) replace(h *mail) (gone []message.MailID) {
+	for _, x := range slices.Clone(s.boxes[h.Owner].prekeys) {
+		if x.kept && (x != h && x.Device == h.Device || s.replaced(x)) {
+			gone = append(gone, x.ID)
+			s.remove(x)
+		}
 	}
 	return gone
 }

@@ -125,7 +125,7 @@ func (m *Mailbox) give(now time.Time, node linnet.NodeID, id message.MailID) {
 	}
 	m.read([]message.MailID{id}, func(now time.Time, items [][]byte) {
 		for _, b := range items {
-			put := &message.PutMail{Mail: b, Removal: h.removal(), Member: true}
+			put := &message.PutMail{Mail: b, Removal: h.removal(), Prekey: h.Prekey, Member: true}
 			m.request(now, node, put, memberWait, func(time.Time, message.Message) {}) // what is lost is offered again
 		}
 	})

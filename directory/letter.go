@@ -1,0 +1,118 @@
+package directory
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// A Letter is what one device says to a user whose devices may be away: signed by
+// the sender's device inside a box for prekeys of the receiver's (suite.Seal). It
+// goes into mailboxes, or straight to a device.
+//
+//	4/0 certificate   3/1 to   4/2 id   0/3 kind   1/4 time, milliseconds since 1970   4/5 content
+//
+// Who opens it cannot pass it on as if it were for somebody else: the receiver's
+// name is signed. The id is random and seen by nobody else, so that whoever says it
+// back has opened the letter.
+type Letter struct {
+	To      linnet.UserName
+	ID      LetterID
+	Kind    LetterKind
+	Time    time.Time
+	Content []byte
+
+	// From and Sender are the certificate's, known once the letter was opened.
+	From   linnet.UserName
+	Sender linnet.NodeID
+}
+
+// LetterID tells letters apart.
+type LetterID [16]byte
+
+// NewLetterID draws a LetterID.
+func NewLetterID() (id LetterID) {
+	rand.Read(id[:])
+	return id
+}
+
+// LetterKind says whom a letter is for on the device that opens it.
+type LetterKind uint32
+
+// The kinds.
+const (
+	LetterContact LetterKind = 1 // package presence
+)
+
+type letterBody struct {
+	Certificate []byte          `obj:"4/0"`
+	To          linnet.UserName `obj:"3/1"`
+	ID          LetterID        `obj:"4/2"`
+	Kind        uint32          `obj:"0/3"`
+	Time        uint64          `obj:"1/4"`
+	Content     []byte          `obj:"4/5"`
+}
+
+var errReceiver = errors.New("it is for somebody else")
+
+// Seal signs the letter and seals it for devices.
+func (l *Letter) Seal(s suite.SealSuite, self overlay.Identity, prekeys ...[]byte) ([]byte, error) {
+	b, err := suite.SignBody(self.Keys, suite.ForLetter, &letterBody{
+		self.Certificate, l.To, l.ID, uint32(l.Kind), uint64(l.Time.UnixMilli()), l.Content,
+	})
+	if err == nil {
+		b, err = suite.Seal(s, suite.ForLetter, b, prekeys...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("letter: %w", err)
+	}
+	return b, nil
+}
+
+// OpenLetter opens a box, and checks whom the letter is for, its sender's
+// certificate as it was at the letter's time, and its signature.
+func OpenLetter(s suite.SealSuite, t overlay.Trust, to linnet.UserName, box []byte, private func(suite.PrekeyID) []byte, now time.Time) (*Letter, error) {
+	l, err := openLetter(s, t, to, box, private, now)
+	if err != nil {
+		return nil, fmt.Errorf("letter: %w", err)
+	}
+	return l, nil
+}
+
+func openLetter(s suite.SealSuite, t overlay.Trust, to linnet.UserName, box []byte, private func(suite.PrekeyID) []byte, now time.Time) (*Letter, error) {
+	b, err := suite.Unseal(s, suite.ForLetter, box, private)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := suite.ParseSigned(b)
+	if err != nil {
+		return nil, err
+	}
+	var body letterBody
+	if err := message.Unmarshal(signed.Body, &body); err != nil {
+		return nil, err
+	}
+	if body.To != to {
+		return nil, errReceiver
+	}
+	at, err := mailTime(body.Time, now, MailKeepFor)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := t.Open(b, at, suite.ForLetter, &body, func() []byte { return body.Certificate })
+	if err != nil {
+		return nil, err
+	}
+	if cert.User.IsNode() {
+		return nil, errNoUser
+	}
+	return &Letter{
+		To: body.To, ID: body.ID, Kind: LetterKind(body.Kind), Time: at, Content: body.Content, From: cert.User, Sender: cert.NodeID(),
+	}, nil
+}

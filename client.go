@@ -30,9 +30,22 @@ type Client interface {
 	// Lookup asks the directory for a user's devices.
 	Lookup(ctx context.Context, user UserName) (Listing, error)
 
+	// Contacts lists who is one, asks to be one, was asked or is blocked.
 	Contacts(ctx context.Context) ([]Contact, error)
+	// AddContact puts somebody on the list, under c.Name, and asks them with c.Message
+	// to do the same; it is a yes to somebody who asks. It returns when that is on
+	// disk: they get it as soon as they, or their mailbox, can be reached.
 	AddContact(ctx context.Context, c Contact) error
+	// AnswerContact says yes or no to somebody who asks.
+	AnswerContact(ctx context.Context, user UserName, yes bool) error
+	// BlockContact has nothing of somebody noticed any more, or ends that.
+	BlockContact(ctx context.Context, user UserName, on bool) error
+	// RemoveContact takes somebody off the list, and tells them.
 	RemoveContact(ctx context.Context, user UserName) error
+
+	// Presence is what the user says of himself on this device; SetPresence changes it.
+	Presence(ctx context.Context) (Mine, error)
+	SetPresence(ctx context.Context, m Mine) error
 
 	// Call rings all devices of a user and returns at once; Events tell the rest.
 	Call(ctx context.Context, user UserName, m CallMedia) (CallID, error)
@@ -160,23 +173,16 @@ type Device struct {
 	Supernodes []NodeID  `json:"supernodes"`
 }
 
-// Contact is somebody whom the user knows: contacts learn each other's
-// addresses, so that calls between them can go directly, and ring one round trip earlier.
-type Contact struct {
-	User  UserName  `json:"user"`
-	Name  string    `json:"name,omitempty"` // how the user calls them
-	Added time.Time `json:"added,omitzero"`
-}
-
 // Event is something that happened.
 type Event struct {
-	Time   time.Time   `json:"time"`
-	Kind   EventKind   `json:"kind"`
-	Call   *CallInfo   `json:"call,omitempty"`
-	Record *CallRecord `json:"record,omitempty"` // with EventCallEnded
-	Was    *CallID     `json:"was,omitempty"`    // with EventCallMerged
-	Text   string      `json:"text,omitempty"`
-	Code   Code        `json:"code,omitempty"` // with EventWarning about a Call: what it is as an error
+	Time    time.Time   `json:"time"`
+	Kind    EventKind   `json:"kind"`
+	Call    *CallInfo   `json:"call,omitempty"`
+	Record  *CallRecord `json:"record,omitempty"`  // with EventCallEnded
+	Contact *Contact    `json:"contact,omitempty"` // with EventPresence and EventContact...
+	Was     *CallID     `json:"was,omitempty"`     // with EventCallMerged
+	Text    string      `json:"text,omitempty"`
+	Code    Code        `json:"code,omitempty"` // with EventWarning about a Call: what it is as an error
 }
 
 // EventKind says what an Event is about.
@@ -184,14 +190,19 @@ type EventKind string
 
 // The kinds.
 const (
-	EventOnline      EventKind = "online"       // attached to a supernode
-	EventOffline     EventKind = "offline"      // no supernode left; Text says why
-	EventCallRings   EventKind = "call-rings"   // an incoming call
-	EventCallChanged EventKind = "call-changed" // its state or path
-	EventCallHeard   EventKind = "call-heard"   // the first sound of the other side
-	EventCallMerged  EventKind = "call-merged"  // both had dialled: Was goes on as Call
-	EventCallEnded   EventKind = "call-ended"
-	EventTone        EventKind = "tone"
-	EventRole        EventKind = "role"    // what this machine does for others changed; Text is for people
-	EventWarning     EventKind = "warning" // Text is for people
+	EventOnline          EventKind = "online"       // attached to a supernode
+	EventOffline         EventKind = "offline"      // no supernode left; Text says why
+	EventCallRings       EventKind = "call-rings"   // an incoming call
+	EventCallChanged     EventKind = "call-changed" // its state or path
+	EventCallHeard       EventKind = "call-heard"   // the first sound of the other side
+	EventCallMerged      EventKind = "call-merged"  // both had dialled: Was goes on as Call
+	EventCallEnded       EventKind = "call-ended"
+	EventTone            EventKind = "tone"
+	EventPresence        EventKind = "presence"         // of a contact
+	EventContactAsks     EventKind = "contact-asks"     // somebody wants to be one; Contact.Message is what they say
+	EventContactAccepted EventKind = "contact-accepted" // both want it now
+	EventContactDeclined EventKind = "contact-declined" // they said no
+	EventContactChanged  EventKind = "contact-changed"  // its state, in another way
+	EventRole            EventKind = "role"             // what this machine does for others changed; Text is for people
+	EventWarning         EventKind = "warning"          // Text is for people
 )

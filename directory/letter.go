@@ -28,9 +28,10 @@ type Letter struct {
 	Time    time.Time
 	Content []byte
 
-	// From and Sender are the certificate's, known once the letter was opened.
-	From   linnet.UserName
-	Sender linnet.NodeID
+	// From, Sender and Signing are the certificate's, known once the letter was opened.
+	From    linnet.UserName
+	Sender  linnet.NodeID
+	Signing []byte // the sender's key
 }
 
 // LetterID tells letters apart.
@@ -113,6 +114,7 @@ func openLetter(s suite.SealSuite, t overlay.Trust, to linnet.UserName, box []by
 		return nil, errNoUser
 	}
 	return &Letter{
-		To: body.To, ID: body.ID, Kind: LetterKind(body.Kind), Time: at, Content: body.Content, From: cert.User, Sender: cert.NodeID(),
+		To: body.To, ID: body.ID, Kind: LetterKind(body.Kind), Time: at, Content: body.Content,
+		From: cert.User, Sender: cert.NodeID(), Signing: cert.Signing,
 	}, nil
 }

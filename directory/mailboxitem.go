@@ -83,6 +83,14 @@ func (i *Item) Sign(k suite.Keys) ([]byte, error) {
 	return b, nil
 }
 
+// RequestRoom is how large the box of a request may be that a device with this
+// certificate leaves with a stranger.
+func RequestRoom(certificate []byte) int { return maxRequest - len(certificate) - requestRest }
+
+// requestRest is more than an item has besides certificate and box: a signature of
+// 128 bytes, a name, a NodeID, a time, and what is around them.
+const requestRest = 128 + 32 + 16 + 8 + 40
+
 // OpenItem reads an item and checks its sender's certificate, as it was at the
 // item's time, its signature, its pass and its bounds.
 func OpenItem(t overlay.Trust, b []byte, now time.Time) (*Item, error) {

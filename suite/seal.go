@@ -176,3 +176,25 @@ func newGCM(key *[32]byte) cipher.AEAD {
 	}
 	panic("suite: " + err.Error()) // the key has 32 bytes
 }
+
+// SealUnder seals plain under a key that both ends have. The nonce in front is
+// random: a key is good for 2^32 of them. It is the same in all suites.
+func SealUnder(key *[32]byte, p Purpose, plain []byte) []byte {
+	aead := newGCM(key)
+	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+len(plain)+aead.Overhead())
+	rand.Read(nonce)
+	return aead.Seal(nonce, nonce, plain, []byte(p))
+}
+
+// OpenUnder reads what SealUnder made.
+func OpenUnder(key *[32]byte, p Purpose, sealed []byte) ([]byte, error) {
+	aead := newGCM(key)
+	if len(sealed) < aead.NonceSize() {
+		return nil, fmt.Errorf("suite: open %s: %w", p, ErrMalformed)
+	}
+	plain, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], []byte(p))
+	if err != nil {
+		return nil, fmt.Errorf("suite: open %s: %w", p, ErrForged)
+	}
+	return plain, nil
+}

@@ -1,0 +1,247 @@
+// Package presence is who this user's contacts are, and which of them can be
+// talked to, as a state machine: contact requests and their answers, notices of
+// presence, and the prekeys that letters to this device are sealed to.
+//
+// It opens no socket, starts no goroutine and reads no clock: an event goes in with
+// the time it happened, effects come out. It knows no supernode and no path; it
+// names devices, and whoever runs it brings things there.
+//
+// # Contacts
+//
+// What two people want of each other is two stances, one on each side, and nobody
+// holds both: a device knows what its own user decided, and the newest statement of
+// each of the other user's devices. How they stand (linnet.ContactState) follows from
+// these, see relation. A statement is a letter (directory.Letter) that says all that
+// is to be said, with a version, so that letters may come twice, late, or in any
+// order: the newest of each device counts. One that was decided is told until it is
+// on the other side's disk, or on disk at a majority of their mailbox:
+//
+//	decided ──Save──▶ prekeys, look-up ──▶ straight to devices that are there ──▶ taken
+//	                                   └─▶ the mailbox, for those that are not ──▶ stored ──Save──▶ told
+//
+// # Presence
+//
+// Each device has a contact key, which its user's contacts get in the statements, and
+// which is replaced when somebody who had it is removed or blocked. A notice is a
+// box under that key, signed inside: the state, the mood, and a time that only
+// rises. Notices go straight to the contacts' devices, through supernodes that
+// cannot read them, and lie nowhere: when a device comes online it looks each contact
+// up once and sends a notice, which is answered by one; after that there is one for
+// each change, and one at the end. That a device crashed is found out by watching (see
+// overlay.Machine.Watch).
+//
+// # Bytes
+//
+// See notice, statement, and docs/protocol.md, section 12.
+package presence
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/overlay/alarm"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+// Options configures a Machine. All but Accept is needed.
+type Options struct {
+	Self  overlay.Identity
+	User  linnet.UserName
+	Suite suite.SealSuite
+	Trust overlay.Trust
+	Rand  *rand.Rand // not for secrets
+
+	Accept bool // every request, at once
+}
+
+// Bounds.
+const (
+	MaxContacts = 1000 // that this user decided about
+	maxAsking   = 256  // requests that wait for the user
+	maxDevices  = 8    // of one user
+)
+
+// A Machine is the contacts of one device. It belongs to one goroutine.
+type Machine struct {
+	o      Options
+	out    []Effect
+	alarms alarm.Queue[func(now time.Time)]
+
+	self    own
+	people  map[linnet.UserName]*person
+	prekeys []Prekey // the newest last
+	keeping bool     // keepPrekeys will look again
+	version uint64   // the highest that was ever given to a statement
+
+	attached  bool // to a supernode
+	published bool // others find this device
+	ready     bool // notices make sense
+	life      int  // how often it became ready: alarms of earlier times are void
+
+	keys    map[suite.PrekeyID]keyOwner // contact keys of others
+	friends map[linnet.UserName]*friend
+	devices map[linnet.NodeID]*device // of friends
+
+	errands  map[errandKey]*errand
+	tickets  uint64          // of PutMail
+	letters  overlay.Bucket  // that come straight
+	left     map[mailID]bool // in the mailbox, for others
+	mailPlan int             // alarms of older ones are void
+	spoke    uint64          // time of the last notice
+	leaving  bool
+	notices  pace
+	looks    pace
+	posts    pace
+}
+
+// New makes a machine with what it had on disk.
+func New(now time.Time, o Options, k Kept) (*Machine, error) {
+	m := &Machine{
+		o: o, people: make(map[linnet.UserName]*person), keys: make(map[suite.PrekeyID]keyOwner),
+		friends: make(map[linnet.UserName]*friend), devices: make(map[linnet.NodeID]*device),
+		errands: make(map[errandKey]*errand), left: make(map[mailID]bool),
+		notices: pace{gap: noticeGap}, looks: pace{gap: lookGap}, posts: pace{gap: postGap},
+	}
+	if err := m.load(now, k); err != nil {
+		return nil, err
+	}
+	m.after(now, 0, m.keepPrekeys)
+	return m, nil
+}
+
+// Take gives what is to be done, in this order, and forgets it.
+func (m *Machine) Take() []Effect {
+	out := m.out
+	m.out = nil
+	return out
+}
+
+// Deadline is when Tick wants to be called next; zero means never.
+func (m *Machine) Deadline() time.Time { return m.alarms.Next() }
+
+// Tick does what is due.
+func (m *Machine) Tick(now time.Time) {
+	for {
+		ring, ok := m.alarms.Pop(now)
+		if !ok {
+			return
+		}
+		ring(now)
+	}
+}
+
+// Attached says whether there is a supernode.
+func (m *Machine) Attached(now time.Time, on bool) {
+	if m.attached = on; !on {
+		m.published = false
+	}
+	m.settle(now)
+}
+
+// Published says that others find this device now.
+func (m *Machine) Published(now time.Time) {
+	m.published = true
+	m.settle(now)
+}
+
+// settle begins or ends what makes sense only on the network. Contacts are looked
+// up after they can find this device: of two that come online at once, one finds
+// the other.
+func (m *Machine) settle(now time.Time) {
+	ready := m.attached && (m.published || m.mine().Presence == linnet.Invisible)
+	if ready == m.ready {
+		return
+	}
+	m.ready = ready
+	m.life++
+	m.notices.clear()
+	m.looks.clear()
+	if ready {
+		m.watchLater(now)
+		m.mailSoon(now)
+		m.keepPrekeys(now)
+		m.lookAtAll(now)
+		m.runErrands(now)
+		return
+	}
+	for _, f := range m.sortedFriends() {
+		m.forgetDevices(now, f)
+	}
+}
+
+// whileReady does something later, unless the network was left meanwhile.
+func (m *Machine) whileReady(now time.Time, d time.Duration, do func(now time.Time)) {
+	life := m.life
+	m.after(now, d, func(now time.Time) {
+		if m.ready && m.life == life {
+			do(now)
+		}
+	})
+}
+
+func (m *Machine) do(e Effect) { m.out = append(m.out, e) }
+
+func (m *Machine) after(now time.Time, d time.Duration, do func(now time.Time)) {
+	m.alarms.Set(now.Add(d), do)
+}
+
+// jitter is between 80 % of d and d.
+func (m *Machine) jitter(d time.Duration) time.Duration {
+	return d - time.Duration(m.o.Rand.Int64N(int64(d/5)+1))
+}
+
+// pace does things one after the other: neither the own supernode nor anybody
+// else is to get them all at once.
+type pace struct {
+	gap   time.Duration
+	queue []func(now time.Time)
+	next  time.Time // not before
+	set   bool
+}
+
+func (p *pace) clear() { p.queue = nil }
+
+func (m *Machine) enqueue(now time.Time, p *pace, do func(now time.Time)) {
+	p.queue = append(p.queue, do)
+	m.run(now, p)
+}
+
+func (m *Machine) run(now time.Time, p *pace) {
+	for !p.set && len(p.queue) > 0 {
+		if wait := p.next.Sub(now); wait > 0 {
+			p.set = true
+			m.after(now, wait, func(now time.Time) {
+				p.set = false
+				m.run(now, p)
+			})
+			return
+		}
+		do := p.queue[0]
+		p.queue = p.queue[1:]
+		p.next = now.Add(m.jitter(p.gap))
+		do(now)
+	}
+}
+
+// What is sent at most.
+const (
+	noticeGap = 50 * time.Millisecond
+	lookGap   = 500 * time.Millisecond // a supernode takes 5 a second
+	postGap   = 1500 * time.Millisecond
+)
+
+// ms is a time as it travels.
+func ms(t time.Time) uint64 { return uint64(max(t.UnixMilli(), 0)) }
+
+func fromMS(v uint64) time.Time {
+	if v == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(min(v, 1<<52)))
+}
+
+// A LetterID is one of package directory.
+type LetterID = directory.LetterID

@@ -1,0 +1,85 @@
+package presence
+
+import (
+	"errors"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// Nobody says that there is mail: who is away is not there, and who is there gets
+// letters straight. A device looks when it comes, once more soon after, for what
+// was under way just then, and seldom from then on; one that is invisible gets
+// nothing straight, and looks more often.
+const (
+	mailFirst     = 5 * time.Second // at the most
+	mailSecond    = 3 * time.Minute
+	mailEvery     = 6 * time.Hour
+	mailInvisible = time.Hour
+	maxLeft       = 4096
+)
+
+func (m *Machine) mailSoon(now time.Time) {
+	m.whileReady(now, time.Second+time.Duration(m.o.Rand.Int64N(int64(mailFirst-time.Second))), m.checkMail)
+	m.whileReady(now, m.jitter(mailSecond), m.checkMail)
+	m.mailLater(now)
+}
+
+func (m *Machine) mailLater(now time.Time) {
+	m.mailPlan++
+	plan, wait := m.mailPlan, mailEvery
+	if m.mine().Presence == linnet.Invisible {
+		wait = mailInvisible
+	}
+	m.whileReady(now, m.jitter(wait), func(now time.Time) {
+		if m.mailPlan == plan {
+			m.checkMail(now)
+			m.mailLater(now)
+		}
+	})
+}
+
+func (m *Machine) checkMail(time.Time) { m.do(CheckMail{}) }
+
+// Wants says whether an item of the own mailbox is to be fetched: it is not one
+// that was left there.
+func (m *Machine) Wants(id message.MailID) bool { return !m.left[id] }
+
+// Mail is told what was in the own mailbox. More says that there may be more.
+func (m *Machine) Mail(now time.Time, items []*directory.Item, more bool) {
+	var done []message.MailID
+	for _, i := range items {
+		if m.mail(now, i) {
+			done = append(done, i.ID)
+		} else if len(m.left) < maxLeft {
+			m.left[i.ID] = true
+		}
+	}
+	for len(done) > 0 {
+		n := min(len(done), directory.MaxMailIDs)
+		m.do(RemoveMail{done[:n]})
+		done = done[n:]
+	}
+	if more {
+		m.whileReady(now, time.Second, m.checkMail)
+	}
+}
+
+// mail reads one item. It says whether that may be removed.
+func (m *Machine) mail(now time.Time, i *directory.Item) bool {
+	l, signing, err := m.open(now, i.Box)
+	switch {
+	case errors.Is(err, suite.ErrExpired):
+		return !i.Device.IsZero() // else another device may open it
+	case err != nil, l.Sender != i.Sender:
+		return true
+	case l.Kind != directory.LetterContact:
+		return false // for another part of this device
+	case m.State(l.From) == linnet.Blocked:
+		return true
+	}
+	return m.heardFrom(now, l, signing)
+}

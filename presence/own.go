@@ -16,12 +16,13 @@ import (
 
 // own is what this device has on disk of itself.
 type own struct {
-	Node     linnet.NodeID `obj:"4/0"`
-	Presence uint32        `obj:"0/1"`
-	Mood     string        `obj:"3/2,opt"`
-	Since    uint64        `obj:"1/3,opt"`
-	Key      []byte        `obj:"4/4"`     // contact key, 32 bytes
-	Passes   []byte        `obj:"4/5,opt"` // first bytes of the SHA-256 of the certificate that the contacts' passes have
+	Node       linnet.NodeID `obj:"4/0"`
+	Presence   uint32        `obj:"0/1"`
+	Mood       string        `obj:"3/2,opt"`
+	Since      uint64        `obj:"1/3,opt"`
+	Key        []byte        `obj:"4/4"`     // contact key, 32 bytes
+	Introduced bool          `obj:"0/6,opt"` // to the user's other devices
+	Passes     []byte        `obj:"4/5,opt"` // first bytes of the SHA-256 of the certificate that the contacts' passes have
 }
 
 const contactKeySize = 32
@@ -46,7 +47,7 @@ func (m *Machine) load(now time.Time, k Kept) error {
 		m.self.Presence = uint32(linnet.Online)
 	}
 	if fresh {
-		m.self.Node, m.self.Key = m.o.Self.Node, newContactKey()
+		m.self.Node, m.self.Key, m.self.Introduced = m.o.Self.Node, newContactKey(), false
 		m.save(Save{Self: message.Marshal(&m.self)})
 	}
 	m.prekeys = slices.Clone(k.Prekeys)
@@ -208,6 +209,30 @@ func (m *Machine) PrekeyPublished(now time.Time, public []byte, err error) {
 			m.prekeys[i].Published = now
 			p := m.prekeys[i]
 			m.save(Save{Prekey: &p})
+		}
+	}
+	m.introduce(now)
+}
+
+// introduce asks the user's other devices, once, to tell what was decided before
+// this one came: when they can seal their letters to it.
+func (m *Machine) introduce(now time.Time) {
+	n, key := len(m.prekeys), errandKey{to: m.o.User, about: m.o.User}
+	if m.self.Introduced || n == 0 || m.prekeys[n-1].Published.IsZero() || m.errands[key] != nil {
+		return
+	}
+	m.errands[key] = &errand{errandKey: key, version: 1}
+	m.queueErrand(now, m.errands[key])
+}
+
+// introduced is told by another device of the user that it is new.
+func (m *Machine) introduced(now time.Time) {
+	for _, p := range m.sorted() {
+		if s := p.stance(); s == stanceWant || s == stanceBlock {
+			p.r.Synced = 0
+			delete(m.errands, errandKey{to: m.o.User, about: p.user}) // that knows the new one not yet
+			m.save(Save{People: []KeptPerson{p.kept()}})
+			m.tellThem(now, p)
 		}
 	}
 }

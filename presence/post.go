@@ -74,13 +74,10 @@ func (m *Machine) tellThem(now time.Time, p *person) {
 
 func (m *Machine) runErrands(now time.Time) {
 	m.posts.clear()
-	for _, p := range m.sorted() {
-		for _, key := range []errandKey{{to: p.user}, {to: m.o.User, about: p.user}} {
-			if e := m.errands[key]; e != nil {
-				*e = errand{errandKey: key, version: e.version}
-				m.queueErrand(now, e)
-			}
-		}
+	for _, e := range m.sortedErrands() {
+		again := &errand{errandKey: e.errandKey, version: e.version}
+		m.errands[e.errandKey] = again
+		m.queueErrand(now, again)
 	}
 }
 
@@ -217,6 +214,9 @@ func (m *Machine) letter(now time.Time, e *errand, to ...*directory.Prekey) (*di
 }
 
 func (m *Machine) statementFor(e *errand) (s statement, ok bool) {
+	if e.about == m.o.User {
+		return statement{Version: e.version, About: e.about}, true
+	}
 	if e.about != "" {
 		p := m.people[e.about]
 		if p == nil {
@@ -313,6 +313,11 @@ func (m *Machine) MailPut(now time.Time, ticket uint64, err error) {
 
 func (m *Machine) errandDone(now time.Time, e *errand) {
 	delete(m.errands, e.errandKey)
+	if e.about == m.o.User {
+		m.self.Introduced = true
+		m.save(Save{Self: message.Marshal(&m.self)})
+		return
+	}
 	name := e.to
 	if e.about != "" {
 		name = e.about

@@ -211,7 +211,11 @@ func (m *Machine) heardFrom(now time.Time, l *directory.Letter, signing []byte) 
 		return true // it will never make sense
 	}
 	if l.From == m.o.User {
-		if s.About != "" && s.About != m.o.User && l.Sender != m.o.Self.Node {
+		switch {
+		case l.Sender == m.o.Self.Node, s.About == "":
+		case s.About == m.o.User:
+			m.introduced(now)
+		default:
 			m.heardOwn(now, s)
 		}
 		return true

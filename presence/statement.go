@@ -16,6 +16,8 @@ import (
 // decided about somebody else by statements with
 //
 //	3/7 about whom   3/8 how the user calls them   1/9 answered, the since of the request that this answers; stance 3 is block
+//
+// One about the user is a new device's, which wants to be told all of that.
 type statement struct {
 	Stance   uint32          `obj:"0/0"`
 	Since    uint64          `obj:"1/1"`

@@ -54,6 +54,7 @@ type device struct {
 	kept     presence.Kept
 	queue    []presence.Effect
 	saving   bool
+	wake     time.Time
 	visible  bool // in the directory
 	events   []linnet.Event
 	watching int
@@ -140,7 +141,7 @@ func (d *device) start() {
 	}
 	d.w.note("%v starts", d)
 	d.life++
-	d.m, d.queue, d.saving = m, nil, false
+	d.m, d.queue, d.saving, d.wake = m, nil, false, time.Time{}
 	d.pump()
 	d.later(time.Second, func() { d.m.Attached(d.w.now, true); d.publish() })
 }
@@ -268,8 +269,14 @@ func (d *device) pump() {
 		d.effect(e)
 		d.queue = append(d.queue, d.m.Take()...)
 	}
-	if at := d.m.Deadline(); !at.IsZero() {
-		d.later(max(at.Sub(d.w.now), 0), func() { d.m.Tick(d.w.now) })
+	if at := d.m.Deadline(); !at.IsZero() && (d.wake.IsZero() || at.Before(d.wake)) {
+		d.wake = at
+		d.later(max(at.Sub(d.w.now), 0), func() {
+			if d.wake.Equal(at) {
+				d.wake = time.Time{}
+				d.m.Tick(d.w.now)
+			}
+		})
 	}
 }
 

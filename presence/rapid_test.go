@@ -1,0 +1,168 @@
+package presence_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// TestBothSidesAgree lets people do anything at any time, on a network that loses,
+// doubles and reorders, with devices that are killed, and then looks whether both
+// sides of each pair hold the same.
+func TestBothSidesAgree(t *testing.T) {
+	t.Run("nobody is blocked", func(t *testing.T) {
+		rapid.Check(t, func(rt *rapid.T) { anything(t, rt, false) })
+	})
+	t.Run("some are", func(t *testing.T) {
+		rapid.Check(t, func(rt *rapid.T) { anything(t, rt, true) })
+	})
+}
+
+type pair struct{ a, b linnet.UserName }
+
+func anything(t *testing.T, rt *rapid.T, blocks bool) {
+	w := newWorld(t, rapid.Uint64().Draw(rt, "seed"))
+	w.loss = rapid.Float64Range(0, 0.5).Draw(rt, "loss")
+	w.twice = rapid.Float64Range(0, 0.3).Draw(rt, "twice")
+	users := []linnet.UserName{"alice", "bob", "carol"}
+	for _, user := range users {
+		w.device(user, "device")
+	}
+	if rapid.Bool().Draw(rt, "four devices") {
+		w.device("bob", "phone")
+	}
+	for _, d := range w.devices {
+		if rapid.Bool().Draw(rt, "there") {
+			d.start()
+		}
+	}
+	w.run(time.Minute)
+	removed, blocked := make(map[pair]bool), make(map[pair]bool)
+	kinds := []string{"ask", "ask", "yes", "yes", "no", "remove", "say", "kill", "stop", "start", "deaf"}
+	if blocks {
+		kinds = append(kinds, "block", "unblock")
+	}
+	for range rapid.IntRange(1, 20).Draw(rt, "steps") {
+		d := w.devices[rapid.IntRange(0, len(w.devices)-1).Draw(rt, "who")]
+		user := users[rapid.IntRange(0, len(users)-1).Draw(rt, "whom")]
+		what := rapid.SampledFrom(kinds).Draw(rt, "what")
+		w.note("%v does %s %s", d, what, user)
+		switch {
+		case what == "deaf":
+			w.deaf = !w.deaf
+		case what == "start" && d.m == nil:
+			d.start()
+		case d.m == nil:
+		case what == "kill":
+			d.kill()
+		case what == "stop":
+			d.stop()
+		case what == "say":
+			p := linnet.Presence(rapid.IntRange(int(linnet.Online), int(linnet.Invisible)).Draw(rt, "presence"))
+			d.m.Say(w.now, p, fmt.Sprint("mood ", w.now.Unix()))
+		case user == d.user:
+		default: // what makes no sense is refused, which is fine
+			switch what {
+			case "ask":
+				d.m.Ask(w.now, user, "", "please")
+			case "yes":
+				d.m.Answer(w.now, user, true)
+			case "no":
+				d.m.Answer(w.now, user, false)
+			case "remove":
+				d.m.Remove(w.now, user)
+				removed[pair{d.user, user}] = true
+			case "block", "unblock":
+				d.m.Block(w.now, user, what == "block")
+				blocked[pair{d.user, user}] = true
+			}
+		}
+		if d.m != nil {
+			d.pump()
+		}
+		w.run(time.Duration(rapid.IntRange(0, 20_000).Draw(rt, "pause")) * time.Millisecond)
+	}
+	// Whatever was lost is made up for when the network is well again, and all are there.
+	w.loss, w.deaf = 0, false
+	for _, d := range w.devices {
+		if d.m == nil {
+			d.start()
+		}
+	}
+	w.run(24 * time.Hour)
+
+	fail := func(format string, args ...any) {
+		rt.Fatalf("%s\n%s", fmt.Sprintf(format, args...), w.story())
+	}
+	of := func(user linnet.UserName) []*device {
+		return slices.DeleteFunc(slices.Clone(w.devices), func(d *device) bool { return d.user != user })
+	}
+	for _, i := range w.mail {
+		if !blocks {
+			fail("a letter of %s is left in the mailbox of %s", i.From, i.Owner)
+		}
+	}
+	for _, a := range w.devices {
+		for _, b := range w.devices {
+			if a.user == b.user {
+				continue
+			}
+			x, y := a.state(b.user), b.state(a.user)
+			ok := true
+			switch x {
+			case linnet.Approved:
+				ok = y == linnet.Approved || y == linnet.Blocked || y == linnet.Asking && blocked[pair{b.user, a.user}]
+			case linnet.Asked:
+				ok = y == linnet.Asking || y == linnet.Blocked ||
+					y == linnet.NoContact && (removed[pair{b.user, a.user}] || blocked[pair{b.user, a.user}] || len(of(b.user)) > 1)
+			case linnet.Asking:
+				ok = y == linnet.Asked || (y == linnet.Declined || y == linnet.NoContact) && len(of(a.user)) > 1 || y == linnet.Blocked || y == linnet.Approved && blocked[pair{a.user, b.user}]
+			case linnet.Declined:
+				ok = y == linnet.NoContact || y == linnet.Blocked || blocked[pair{b.user, a.user}]
+			}
+			if !ok {
+				fail("%v has %s as %v, and %v has %s as %v", a, b.user, x, b, a.user, y)
+			}
+			if x != linnet.Approved || y != linnet.Approved {
+				continue
+			}
+			want := linnet.Offline
+			for _, p := range []linnet.Presence{linnet.DoNotDisturb, linnet.Away, linnet.Online} {
+				for _, d := range of(b.user) {
+					if d.m.Mine().Presence == p {
+						want = p
+					}
+				}
+			}
+			if a.m.Mine().Presence == linnet.Invisible {
+				continue // nobody tells such a one anything
+			}
+			if got := a.sees(b.user); got != want {
+				fail("%v sees %s %v, want %v", a, b.user, got, want)
+			}
+		}
+	}
+	for _, user := range users {
+		for _, other := range users {
+			decided := make(map[string]bool)
+			for _, d := range of(user) {
+				switch s := d.state(other); s {
+				case linnet.Asked, linnet.Approved, linnet.Declined:
+					decided["wants"] = true
+				case linnet.Blocked:
+					decided["blocks"] = true
+				default: // a request may have reached one of them only
+					decided["does not want"] = true
+				}
+			}
+			if user != other && len(decided) != 1 {
+				fail("%s's devices disagree about %s: %v", user, other, decided)
+			}
+		}
+	}
+}

@@ -19,6 +19,7 @@ type friend struct {
 	looked  time.Time // the last look-up
 	looking bool
 	again   bool        // look once more: something came meanwhile
+	tries   int         // to find a silent device again
 	told    linnet.Mine // to the front ends
 }
 
@@ -42,6 +43,8 @@ const (
 	greetWait    = 5 * time.Second
 	looked       = 15 * time.Second // a look-up is good for so long
 	refreshAfter = 5 * time.Minute
+	againFirst   = 5 * time.Minute
+	againMost    = 6
 )
 
 // follow begins or ends to look after somebody.
@@ -173,7 +176,7 @@ func (m *Machine) forgetDevices(now time.Time, f *friend) {
 	for _, d := range slices.Clone(f.devices) {
 		m.forget(d)
 	}
-	f.looking, f.again = false, false
+	f.looking, f.again, f.tries = false, false, 0
 	m.tellOfFriend(now, f)
 }
 
@@ -205,8 +208,9 @@ func (m *Machine) ask(now time.Time, d *device) {
 			case d.plan != plan || m.devices[d.node] != d:
 			case d.asked < greetTries:
 				m.ask(now, d)
-			default: // it is there, and does not say how it is: it may not know us any more, or be dead
+			default: // it does not know us any more, or is dead, or all its answers got lost
 				m.silent(now, d)
+				m.tryAgain(now, d.friend)
 			}
 		})
 	})
@@ -216,6 +220,19 @@ func (m *Machine) ask(now time.Time, d *device) {
 func (m *Machine) silent(now time.Time, d *device) {
 	m.forget(d)
 	m.tellOfFriend(now, d.friend)
+}
+
+// tryAgain looks for a friend whose device ought to be there, and was silent: a
+// few times, each after a longer while.
+func (m *Machine) tryAgain(now time.Time, f *friend) {
+	if f.tries++; f.tries > againMost {
+		return
+	}
+	m.whileReady(now, m.jitter(againFirst<<(f.tries-1)), func(now time.Time) {
+		if m.friends[f.user] == f && f.told.Presence == linnet.Offline {
+			m.look(now, f)
+		}
+	})
 }
 
 // Unreachable is told that what was sent to a device found no way.
@@ -274,7 +291,7 @@ func (m *Machine) Noticed(now time.Time, from linnet.NodeID, b []byte) {
 		return
 	}
 	d = m.device(f, from)
-	d.last, d.asked = body.Time, 0
+	d.last, d.asked, f.tries = body.Time, 0, 0
 	d.plan++
 	d.mine = linnet.Mine{Presence: linnet.Presence(body.Presence), Mood: body.Mood, Since: fromMS(body.Since)}
 	m.tellOfFriend(now, f)

@@ -151,6 +151,7 @@ func (m *Machine) Say(now time.Time, p linnet.Presence, mood string) error {
 		if hides {
 			m.published = false
 			m.mailLater(now)
+			m.settle(now) // it needs not be found for that
 		}
 	}
 	return nil

@@ -224,14 +224,14 @@ func (m *Machine) statementFor(e *errand) (s statement, ok bool) {
 		}
 		return statement{
 			Stance: p.r.Stance, Since: p.r.Since, Version: p.r.Since, Message: p.r.Message,
-			About: p.user, Name: p.name, Answered: p.r.Answered,
+			About: p.user, Name: p.name, Answers: p.r.Answered,
 		}, true
 	}
 	p := m.people[e.to]
 	if p == nil {
 		return s, false
 	}
-	s = statement{Stance: p.r.Stance, Since: p.r.Since, Version: p.r.Version}
+	s = statement{Stance: p.r.Stance, Since: p.r.Since, Version: p.r.Version, Answers: p.r.Answered}
 	for _, t := range p.r.Theirs {
 		s.Heard = append(s.Heard, heard{t.Node, t.Version})
 	}

@@ -37,7 +37,6 @@ type relation struct {
 	Since    uint64   `obj:"1/1"`     // when this user decided
 	Version  uint64   `obj:"1/2"`     // of the statement that they are to have
 	Told     uint64   `obj:"1/3"`     // the version that is on their disks, or in their mailbox
-	Said     uint64   `obj:"1/4,opt"` // the version with which this user decided: later ones only bring another key
 	Answered uint64   `obj:"1/5,opt"` // their Since when this user decided
 	Synced   uint64   `obj:"1/6,opt"` // the Since that this user's other devices have
 	Message  string   `obj:"3/7,opt"` // goes with the request
@@ -50,7 +49,8 @@ type theirs struct {
 	Version uint64        `obj:"1/1"`
 	Stance  uint32        `obj:"0/2"`
 	Since   uint64        `obj:"1/3"`
-	Heard   uint64        `obj:"1/4"`     // the version of this device's that it had
+	Answers uint64        `obj:"1/4"`     // the Since of this user's that it answers
+	Heard   uint64        `obj:"1/9,opt"` // the version of this device's that it has
 	Signing []byte        `obj:"4/5"`     // the device's, of its certificate
 	Key     []byte        `obj:"4/6,opt"` // contact key
 	Pass    []byte        `obj:"4/7,opt"` // for its user's mailbox
@@ -97,7 +97,7 @@ func (p *person) their() (t theirs) {
 	return t
 }
 
-// now is how the two stand.
+// stateWith is how the two stand.
 func (r *relation) stateWith(t theirs) linnet.ContactState {
 	wants := stance(t.Stance) == stanceWant
 	switch own := stance(r.Stance); {
@@ -105,7 +105,7 @@ func (r *relation) stateWith(t theirs) linnet.ContactState {
 		return linnet.Blocked
 	case own == stanceWant && wants:
 		return linnet.Approved
-	case own == stanceWant && stance(t.Stance) == stanceRefuse && t.Heard >= r.Said:
+	case own == stanceWant && stance(t.Stance) == stanceRefuse && t.Answers >= r.Since:
 		return linnet.Declined
 	case own == stanceWant:
 		return linnet.Asked
@@ -169,6 +169,12 @@ func (p *person) heardFrom(node linnet.NodeID) *theirs {
 		}
 	}
 	return nil
+}
+
+// allHeard says that all of their devices that ever said something have what they
+// are to have, however it got there.
+func (p *person) allHeard() bool {
+	return !slices.ContainsFunc(p.r.Theirs, func(t theirs) bool { return t.Heard < p.r.Version })
 }
 
 // keyOwner is whose a contact key is.

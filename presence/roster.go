@@ -160,7 +160,6 @@ func (m *Machine) decide(now time.Time, p *person, s stance, since, answered uin
 	changed := []*person{p}
 	save := Save{}
 	p.r.Version = m.nextVersion(now)
-	p.r.Said = p.r.Version
 	if s == stanceBlock || was == stanceBlock && s == stanceNone {
 		p.r.Told = p.r.Version // they are not to notice
 	}
@@ -198,7 +197,6 @@ func (m *Machine) state(_ time.Time, p *person) (was linnet.ContactState) {
 	m.indexKeys(p)
 	if p.r.Version == 0 && p.stance() == stanceWant {
 		p.r.Version = m.nextVersion(fromMS(p.r.Since)) // from before there were requests: they are asked now
-		p.r.Said = p.r.Version
 	}
 	return was
 }
@@ -226,27 +224,25 @@ func (m *Machine) heardFrom(now time.Time, l *directory.Letter, signing []byte) 
 		return true
 	case p != nil && p.stance() == stanceBlock:
 		return false
-	case p == nil && stance(s.Stance) != stanceWant:
-		return true // about something forgotten
-	case p == nil && m.asking() >= maxAsking:
-		return false
-	case p == nil:
+	case p == nil && !m.makeRoom(stance(s.Stance) == stanceWant):
+		return stance(s.Stance) != stanceWant // a request stays in the mailbox
+	case p == nil: // also one who wants nothing any more: the request may come yet
 		p = &person{user: l.From, added: now}
 		m.people[l.From] = p
 	}
 	mine := s.heardOf(m.o.Self.Node)
-	if mine >= p.r.Version {
-		p.r.Told = p.r.Version // they have it, however it got there
-	}
 	if old := p.heardFrom(l.Sender); old != nil && old.Version >= s.Version {
 		return true
 	}
 	p.hear(theirs{
-		Node: l.Sender, Version: s.Version, Stance: s.Stance, Since: s.Since, Heard: mine, Signing: signing,
+		Node: l.Sender, Version: s.Version, Stance: s.Stance, Since: s.Since, Answers: s.Answers, Heard: mine, Signing: signing,
 		Key: s.Key, Pass: s.Pass, Message: s.Message,
 	})
 	was := m.state(now, p)
-	if mine < p.r.Version && p.state != linnet.Asking {
+	switch {
+	case p.allHeard():
+		p.r.Told = p.r.Version
+	case mine < p.r.Version && p.state != linnet.Asking:
 		p.r.Told = 0 // a new device of theirs, or one that lost what it had
 	}
 	m.save(Save{People: []KeptPerson{p.kept()}})
@@ -277,16 +273,32 @@ func (m *Machine) heardOwn(now time.Time, s statement) {
 		p.name = s.Name
 	}
 	p.r.Synced, p.r.Message = s.Since, s.Message
-	m.decide(now, p, stance(s.Stance), s.Since, s.Answered)
+	m.decide(now, p, stance(s.Stance), s.Since, s.Answers)
 }
 
-func (m *Machine) asking() (n int) {
-	for _, p := range m.people {
-		if p.state == linnet.Asking {
-			n++
+// makeRoom says whether one more may be kept about whom the user decided nothing.
+// For a request, one of those goes who took theirs back.
+func (m *Machine) makeRoom(request bool) bool {
+	undecided := 0
+	var oldest *person
+	for _, p := range m.sorted() {
+		if p.r.Since > 0 {
+			continue
+		}
+		undecided++
+		if p.state == linnet.NoContact && (oldest == nil || p.their().Version < oldest.their().Version) {
+			oldest = p
 		}
 	}
-	return n
+	switch {
+	case undecided < maxAsking:
+		return true
+	case !request || oldest == nil:
+		return false
+	}
+	delete(m.people, oldest.user)
+	m.save(Save{Forget: []linnet.UserName{oldest.user}})
+	return true
 }
 
 // tellOf tells the front ends what became of two people.

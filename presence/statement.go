@@ -10,25 +10,26 @@ import (
 //
 //	0/0 stance (0 none, 1 want, 2 refuse)   1/1 since, when the user decided   1/2 version, rising with each statement of the device
 //	5/3 heard: {4/0 NodeID of a device of the receiver, 1/1 the version of its statement that the sender has}, up to 8 times
+//	1/9 answers, the since of the receiver that the user knew when he decided
 //	4/4 contact key of the device (32), 4/5 pass for the mailbox: with stance 1   3/6 message of the request
 //
 // Times are milliseconds since 1970. A user's devices tell each other what was
 // decided about somebody else by statements with
 //
-//	3/7 about whom   3/8 how the user calls them   1/9 answered, the since of the request that this answers; stance 3 is block
+//	3/7 about whom   3/8 how the user calls them   and stance 3, block
 //
 // One about the user is a new device's, which wants to be told all of that.
 type statement struct {
-	Stance   uint32          `obj:"0/0"`
-	Since    uint64          `obj:"1/1"`
-	Version  uint64          `obj:"1/2"`
-	Heard    []heard         `obj:"5/3,opt"`
-	Key      []byte          `obj:"4/4,opt"`
-	Pass     []byte          `obj:"4/5,opt"`
-	Message  string          `obj:"3/6,opt"`
-	About    linnet.UserName `obj:"3/7,opt"`
-	Name     string          `obj:"3/8,opt"`
-	Answered uint64          `obj:"1/9,opt"`
+	Stance  uint32          `obj:"0/0"`
+	Since   uint64          `obj:"1/1"`
+	Version uint64          `obj:"1/2"`
+	Heard   []heard         `obj:"5/3,opt"`
+	Key     []byte          `obj:"4/4,opt"`
+	Pass    []byte          `obj:"4/5,opt"`
+	Message string          `obj:"3/6,opt"`
+	About   linnet.UserName `obj:"3/7,opt"`
+	Name    string          `obj:"3/8,opt"`
+	Answers uint64          `obj:"1/9,opt"`
 }
 
 type heard struct {

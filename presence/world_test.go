@@ -403,6 +403,7 @@ func (w *world) put(d *device, e presence.PutMail) {
 		i = *opened
 	}
 	from := func(x directory.Item) bool { return x.Owner == e.To && x.From == d.user && !x.Contact }
+	w.note("%v leaves mail for %s (%s), %v", d, e.To, e.Device.Short(), err)
 	stored := w.delay()
 	w.after(stored, func() {
 		switch {
@@ -425,6 +426,9 @@ func (w *world) forward(d *device, e presence.Forward) {
 	if to == nil || to.m == nil {
 		d.later(w.delay(), func() { d.m.Unreachable(w.now, e.To) })
 		return
+	}
+	if e.Inner != message.InnerNotice {
+		w.note("%v sends %v %x", d, to, e.Inner)
 	}
 	times := 1
 	if w.rand.Float64() < w.twice {

@@ -71,7 +71,7 @@ func (m *Machine) requested(now time.Time, from Peer, early bool, req *message.C
 	case own != nil:
 		c.info.State = linnet.CallIdle // it never rings
 		m.merge(now, own, l, c)
-	case busy >= m.opts.Lines && !m.opts.CallWaiting:
+	case m.quiet, busy >= m.opts.Lines && !m.opts.CallWaiting:
 		m.turnAway(now, c, linnet.OutcomeBusy)
 	default:
 		c.info.Waiting = busy >= m.opts.Lines

@@ -110,6 +110,7 @@ type Machine struct {
 	calls    []*call // the oldest first; ended ones until the other side knows
 	sessions map[linnet.NodeID]sessionState
 	memory   memory
+	quiet    bool // incoming calls are refused as busy
 	effects  []Effect
 }
 
@@ -144,6 +145,10 @@ func (m *Machine) Take() []Effect {
 	m.effects = nil
 	return e
 }
+
+// DoNotDisturb has incoming calls refused as busy from now on, or ends that.
+// Those that ring already go on.
+func (m *Machine) DoNotDisturb(on bool) { m.quiet = on }
 
 func (m *Machine) do(e Effect) { m.effects = append(m.effects, e) }
 

@@ -26,13 +26,16 @@ func (s *station) startCalls(ctx context.Context, now time.Time) error {
 		opts.Lines = 64
 	}
 	s.calls = call.New(opts)
+	if m := s.people.machine; m != nil {
+		s.calls.DoNotDisturb(m.Mine().Presence == linnet.DoNotDisturb)
+	}
 	s.calls.Recover(now, now, history)
 	return nil
 }
 
 // callPeer is how the call machine sees the device at the other end of a session.
 func (s *station) callPeer(node linnet.NodeID, user linnet.UserName) call.Peer {
-	return call.Peer{Node: node, User: user, Contact: s.contacts[user]}
+	return call.Peer{Node: node, User: user, Contact: s.onList(user)}
 }
 
 // callEffects carries out what the call machine wants, in order. What follows a

@@ -79,42 +79,6 @@ func (n *Node) Lookup(ctx context.Context, user linnet.UserName) (linnet.Listing
 	}
 }
 
-// Contacts implements linnet.Client.
-func (n *Node) Contacts(ctx context.Context) ([]linnet.Contact, error) {
-	list, err := n.store.Contacts(ctx)
-	if list == nil {
-		list = []linnet.Contact{}
-	}
-	return list, err
-}
-
-// AddContact implements linnet.Client.
-func (n *Node) AddContact(ctx context.Context, c linnet.Contact) error {
-	if c.Added.IsZero() {
-		c.Added = time.Now()
-	}
-	if err := n.store.PutContact(ctx, c); err != nil {
-		return err
-	}
-	return n.do(ctx, func(time.Time) {
-		if n.station != nil {
-			n.station.contacts[c.User] = true
-		}
-	})
-}
-
-// RemoveContact implements linnet.Client.
-func (n *Node) RemoveContact(ctx context.Context, user linnet.UserName) error {
-	if err := n.store.RemoveContact(ctx, user); err != nil {
-		return err
-	}
-	return n.do(ctx, func(time.Time) {
-		if n.station != nil {
-			delete(n.station.contacts, user)
-		}
-	})
-}
-
 // Call implements linnet.Client.
 func (n *Node) Call(ctx context.Context, user linnet.UserName, m linnet.CallMedia) (linnet.CallID, error) {
 	id := linnet.NewCallID()

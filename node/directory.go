@@ -32,7 +32,7 @@ func (s *station) startDirectory(ctx context.Context, now time.Time, self overla
 	s.directory = directory.NewClient(directory.ClientOptions{
 		Self: self, Trust: s.trust, Overlay: s.overlay, Rand: random, Sequence: sequence, SlotOf: s.node.slotOf(),
 	})
-	if !s.self.User.IsNode() {
+	if m := s.people.machine; m != nil && m.Mine().Presence != linnet.Invisible {
 		s.directory.Publish(now, directory.Status{NAT: uint32(traverse.Unknown)})
 	}
 	return nil
@@ -104,7 +104,7 @@ func (s *station) directoryEffect(now time.Time, e directory.Effect) {
 	case overlay.Request:
 		s.directoryRequest(now, s.directory, e)
 	case directory.Published:
-		s.published(e)
+		s.published(now, e)
 	case directory.NotPublished:
 		s.log.Info("record not published", "err", e.Err, "retry", e.Retry)
 	case directory.Withdrawn:
@@ -152,7 +152,10 @@ func (s *station) directoryRequest(now time.Time, who asker, e overlay.Request) 
 	})
 }
 
-func (s *station) published(e directory.Published) {
+func (s *station) published(now time.Time, e directory.Published) {
+	if m := s.people.machine; m != nil && m.Mine().Presence != linnet.Invisible && s.withdrawn == nil {
+		m.Published(now)
+	}
 	s.node.note(func(ctx context.Context) error {
 		return s.node.store.SetSetting(ctx, settingSequence, strconv.FormatUint(e.Sequence, 10))
 	}, func(_ time.Time, err error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/directory"
 	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
@@ -40,6 +41,9 @@ var errNoWay = errors.New("its supernodes do not know it")
 // noWay is told by a supernode that it could not forward to a node. When all that
 // the Hello went to have said so, the node is not there.
 func (s *station) noWay(now time.Time, to linnet.NodeID) {
+	if s.people.machine != nil {
+		s.people.machine.Unreachable(now, to)
+	}
 	if s.sessions.Up(to) {
 		s.sessions.PathLost(now, to, session.Path{Kind: linnet.Forwarded})
 		return
@@ -67,5 +71,21 @@ func (s *station) forwarded(now time.Time, m *message.Forward) {
 		if len(body) >= 4 {
 			s.sessions.Packet(now, via, binary.BigEndian.Uint32(body), body[4:])
 		}
+	default:
+		s.sealed(now, m.Source.Node, m.Inner, body)
+	}
+}
+
+// sealed takes what one device sent to another without a session.
+func (s *station) sealed(now time.Time, from linnet.NodeID, inner uint32, body []byte) {
+	p := s.people.machine
+	switch {
+	case p == nil:
+	case inner == message.InnerNotice:
+		p.Noticed(now, from, body)
+	case inner == message.InnerLetter:
+		p.Straight(now, from, body)
+	case inner == message.InnerTaken && len(body) == len(directory.LetterID{}):
+		p.Taken(now, from, directory.LetterID(body))
 	}
 }

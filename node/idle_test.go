@@ -6,11 +6,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
 )
 
-// TestIdleTraffic counts what a device with nothing to do sends and receives in
-// six hours, with -v to read it, behind a NAT that forgets after 40 s.
+// TestIdleTraffic counts what a device with nothing to do and a handful of contacts
+// who are there sends and receives in six hours, with -v to read it, behind a NAT
+// that forgets after 40 s.
 func TestIdleTraffic(t *testing.T) {
 	const ipAndUDP = 20 + 8
 	synctest.Test(t, func(t *testing.T) {
@@ -19,7 +21,15 @@ func TestIdleTraffic(t *testing.T) {
 		o.Timeout = 40 * time.Second
 		alice, bob := w.user("alice", netsim.HostOptions{Behind: w.in.NAT(o)}), w.user("bob", w.atHome())
 		befriend(alice, bob)
+		for _, name := range []string{"carol", "david", "erika"} {
+			befriend(alice, w.user(name, w.atHome()))
+		}
 		time.Sleep(2 * time.Hour)
+		for _, c := range must(alice.node.Contacts(t.Context())) {
+			if c.State != linnet.Approved || c.Presence != linnet.Online {
+				t.Errorf("%s: %v, %v", c.User, c.State, c.Presence)
+			}
+		}
 		var packets, bytes atomic.Int64
 		alice.host.Tap(func(p netsim.Packet) {
 			packets.Add(1)

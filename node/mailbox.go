@@ -16,7 +16,7 @@ import (
 // A postbox is a station's part in mail for those who are away.
 type postbox struct {
 	client *directory.MailClient
-	asked  map[directory.MailTicket]chan<- directory.MailDone
+	asked  map[directory.MailTicket]func(now time.Time, d directory.MailDone)
 
 	member  *directory.Mailbox // nil: is none
 	waiting []directory.Effect // KeepMail and ForgetMail, in order
@@ -25,7 +25,12 @@ type postbox struct {
 
 func (s *station) startMailbox(self overlay.Identity) {
 	s.mail.client = directory.NewMailClient(directory.MailClientOptions{Self: self, Overlay: s.overlay, Trust: s.trust})
-	s.mail.asked = make(map[directory.MailTicket]chan<- directory.MailDone)
+	s.mail.asked = make(map[directory.MailTicket]func(time.Time, directory.MailDone))
+}
+
+// ask remembers who waits for what the client was asked.
+func (p *postbox) ask(ticket directory.MailTicket, then func(now time.Time, d directory.MailDone)) {
+	p.asked[ticket] = then
 }
 
 // mailReceived hands commands of mail to the supernode's half.
@@ -49,8 +54,9 @@ func (s *station) mailEffect(now time.Time, e directory.Effect) {
 	case directory.Unanswered:
 		s.overlay.Doubt(now, e.Node)
 	case directory.MailDone:
-		s.mail.asked[e.Ticket] <- e // has room for one
+		then := s.mail.asked[e.Ticket]
 		delete(s.mail.asked, e.Ticket)
+		then(now, e)
 	}
 }
 
@@ -176,7 +182,7 @@ func (n *Node) askMail(ctx context.Context, ask func(now time.Time, c *directory
 		if s.self.User.IsNode() {
 			return linnet.Errorf(linnet.CodeUsage, "only people have mail")
 		}
-		s.mail.asked[ask(now, s.mail.client)] = done
+		s.mail.ask(ask(now, s.mail.client), func(_ time.Time, d directory.MailDone) { done <- d }) // has room for one
 		return nil
 	})
 	if err != nil {

@@ -57,6 +57,10 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 		}
 	case overlay.ForwardUp:
 		s.forwarded(now, e.Message)
+	case overlay.Gone:
+		if s.people.machine != nil {
+			s.people.machine.Gone(now, e.Nodes)
+		}
 	case overlay.Unrouted:
 		s.noWay(now, e.Target)
 	case overlay.RoleChanged:
@@ -105,6 +109,9 @@ func (s *station) attached(now time.Time) {
 		return
 	}
 	s.online = online
+	if s.people.machine != nil {
+		s.people.machine.Attached(now, online)
+	}
 	if online {
 		s.trouble = ""
 		s.node.hub.tell(linnet.Event{Kind: linnet.EventOnline})

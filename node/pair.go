@@ -38,7 +38,7 @@ const pairAlive = time.Second
 
 // pairWith begins to look for paths to a device.
 func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserName) *pair {
-	p := &pair{peer: node, user: user, contact: s.contacts[user], relays: make(map[linnet.NodeID]relay.Ready), hosts: make(map[linnet.NodeID]overlay.Host)}
+	p := &pair{peer: node, user: user, contact: s.onList(user), relays: make(map[linnet.NodeID]relay.Ready), hosts: make(map[linnet.NodeID]overlay.Host)}
 	p.way = traverse.New(now, traverse.Options{Own: s.candidates(p), NAT: s.natFor(p), Hops: s.hops})
 	p.seen = now
 	s.pairs[node] = p

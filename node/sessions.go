@@ -220,10 +220,14 @@ func (s *station) received(now time.Time, e session.Received) {
 	if s.self.User.IsNode() {
 		return // nobody calls an operator's machine
 	}
+	cert := s.sessions.Certificate(e.From)
+	if cert != nil && s.contactState(cert.User) == linnet.Blocked {
+		return // in a session from before that
+	}
 	if s.pairReceived(now, e) {
 		return
 	}
-	if cert := s.sessions.Certificate(e.From); cert != nil {
+	if cert != nil {
 		s.calls.Received(now, s.callPeer(e.From, cert.User), e.Early, e.Message)
 	}
 }

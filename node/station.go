@@ -61,7 +61,7 @@ type station struct {
 	places   places
 
 	// Other people.
-	contacts     map[linnet.UserName]bool
+	people       people
 	lookups      map[directory.Lookup]func(now time.Time, l linnet.Listing, err error)
 	certificates map[linnet.NodeID]*suite.Certificate // of devices that look-ups have shown lately
 
@@ -125,14 +125,11 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	s.addrs = n.ownAddrs()
 	n.link.SetClassic(n.classic())
 	s.board = newSwitchboard(n.link)
-	if err := s.loadContacts(ctx); err != nil {
-		return nil, err
-	}
 	s.sessions = session.New(session.Options{
 		Suite: crypto, Network: d.Network, Node: s.id, Keys: keys, Certificate: id.Certificate,
-		OpenCertificate: d.OpenCertificate, ShortTags: n.classic(),
+		OpenCertificate: s.greets(d.OpenCertificate), ShortTags: n.classic(),
 		ForgetCertificates: cert.User.IsNode(), // nobody calls an operator's machine, and it serves many
-		Early:              func(c *suite.Certificate) bool { return s.contacts[c.User] },
+		Early:              func(c *suite.Certificate) bool { return s.onList(c.User) },
 	})
 	self := overlay.Identity{Node: s.id, Certificate: id.Certificate, Keys: keys}
 	s.identity = self
@@ -157,6 +154,9 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	})
 	if err := s.overlay.Start(now); err != nil {
 		s.log.Warn("overlay", "err", err)
+	}
+	if err := s.startPresence(ctx, now, crypto, random); err != nil {
+		return nil, err
 	}
 	if err := s.startDirectory(ctx, now, self, random); err != nil {
 		return nil, err
@@ -207,18 +207,6 @@ func (n *Node) ownAddrs() []netip.AddrPort {
 	return own
 }
 
-func (s *station) loadContacts(ctx context.Context) error {
-	list, err := s.node.store.Contacts(ctx)
-	if err != nil {
-		return err
-	}
-	s.contacts = make(map[linnet.UserName]bool, len(list))
-	for _, c := range list {
-		s.contacts[c.User] = true
-	}
-	return nil
-}
-
 // deadline is when the first of the machines wants its Tick.
 func (s *station) deadline() time.Time {
 	d := s.sweep
@@ -256,6 +244,9 @@ func (s *station) machines(yield func(machine) bool) {
 	if s.mail.member != nil && !yield(s.mail.member) {
 		return
 	}
+	if s.people.machine != nil && !yield(s.people.machine) {
+		return
+	}
 	for _, p := range s.pairs {
 		if !yield(p.way) {
 			return
@@ -287,6 +278,9 @@ func (s *station) settleOnce(now time.Time) (busy bool) {
 	busy = each(now, s.mail.client.Take(), s.mailEffect) || busy
 	if s.mail.member != nil {
 		busy = each(now, s.mail.member.Take(), s.mailMemberEffect) || busy
+	}
+	if s.people.machine != nil {
+		busy = all(now, s.people.machine.Take(), s.presenceEffects) || busy
 	}
 	busy = each(now, s.relays.Take(), s.relayEffect) || busy
 	busy = all(now, s.calls.Take(), s.callEffects) || busy
@@ -324,12 +318,18 @@ func (s *station) renew(now time.Time, signed []byte) error {
 	s.sessions.SetCertificate(signed)
 	s.directory.Renew(now, self)
 	s.mail.client.Renew(self)
+	if s.people.machine != nil {
+		s.people.machine.Renew(now, self)
+	}
 	return s.overlay.Renew(now, self)
 }
 
 // withdraw begins to leave: calls end, and the directory hears that the device
 // is offline, which closes the channel.
 func (s *station) withdraw(now time.Time) <-chan struct{} {
+	if s.people.machine != nil {
+		s.people.machine.Leave(now)
+	}
 	for _, c := range s.calls.Calls() {
 		if c.State != linnet.CallEnded {
 			s.hangUp(now, c.ID)

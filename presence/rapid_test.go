@@ -121,7 +121,8 @@ func anything(t *testing.T, rt *rapid.T, blocks bool) {
 				ok = y == linnet.Asking || y == linnet.Blocked ||
 					y == linnet.NoContact && (removed[pair{b.user, a.user}] || blocked[pair{b.user, a.user}] || len(of(b.user)) > 1)
 			case linnet.Asking:
-				ok = y == linnet.Asked || (y == linnet.Declined || y == linnet.NoContact) && len(of(a.user)) > 1 || y == linnet.Blocked || y == linnet.Approved && blocked[pair{a.user, b.user}]
+				ok = y == linnet.Asked || (y == linnet.Declined || y == linnet.NoContact) && len(of(a.user)) > 1 || y == linnet.Blocked || y == linnet.Approved && blocked[pair{a.user, b.user}] ||
+					blocked[pair{b.user, a.user}]
 			case linnet.Declined:
 				ok = y == linnet.NoContact || y == linnet.Blocked || blocked[pair{b.user, a.user}]
 			}

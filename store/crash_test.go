@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/presence"
 )
 
 const crashHome = "LINNET_TEST_CRASH_HOME"
@@ -65,7 +66,8 @@ func writeForever(home string) error {
 		if err := s.PutCall(ctx, c); err != nil {
 			return err
 		}
-		if err := s.PutContact(ctx, linnet.Contact{User: linnet.UserName(fmt.Sprintf("user%d", n)), Added: at(n)}); err != nil {
+		person := presence.KeptPerson{User: linnet.UserName(fmt.Sprintf("user%d", n)), Added: at(n), State: linnet.Asked}
+		if err := s.SavePresence(ctx, "alice", presence.Save{Self: fmt.Append(nil, n), People: []presence.KeptPerson{person}}); err != nil {
 			return err
 		}
 		put := MailChange{Put: mailOf(n)}
@@ -119,13 +121,20 @@ func TestKill(t *testing.T) {
 
 		s := openTest(t, home)
 		ok(t, s.Check(t.Context()))
+		kept, people := must(s.Presence(t.Context(), "alice"))(t), make(map[linnet.UserName]bool)
+		for _, p := range kept.People {
+			people[p.User] = true
+		}
+		if len(acked) > 0 && !people[linnet.UserName("user"+string(kept.Self))] {
+			t.Fatalf("half of a Save: person %s is not there", kept.Self)
+		}
 		for _, n := range acked {
 			c := must(s.Call(t.Context(), callOf(n)))(t)
 			if c == nil || c.Outcome != linnet.OutcomeCompleted {
 				t.Fatalf("call %d was acknowledged and is %+v", n, c)
 			}
-			if !must(s.IsContact(t.Context(), linnet.UserName(fmt.Sprintf("user%d", n))))(t) {
-				t.Fatalf("contact %d was acknowledged and is gone", n)
+			if !people[linnet.UserName(fmt.Sprintf("user%d", n))] {
+				t.Fatalf("person %d was acknowledged and is gone", n)
 			}
 		}
 		for i, n := range acked {

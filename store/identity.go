@@ -48,11 +48,15 @@ func (s *Store) SetIdentity(ctx context.Context, id Identity) error {
 	})
 }
 
-// ForgetIdentity erases the identity, the keys included.
+// ForgetIdentity erases the identity and all keys of this device. Its user's people stay.
 func (s *Store) ForgetIdentity(ctx context.Context) error {
 	return s.write(ctx, "identity", func(tx *sqlite.Tx) error {
-		_, err := tx.Exec("DELETE FROM identity")
-		return err
+		for _, table := range []string{"identity", "presence", "prekeys"} {
+			if _, err := tx.Exec("DELETE FROM " + table); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

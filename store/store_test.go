@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/presence"
 	"github.com/linnet-p2p/linnet/store/sqlite"
 )
 
@@ -138,23 +139,41 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestContacts(t *testing.T) {
+func TestPresence(t *testing.T) {
 	home := t.TempDir()
 	s := openTest(t, home)
-	ok(t, s.PutContact(t.Context(), linnet.Contact{User: "carol", Added: at(1)}))
-	ok(t, s.PutContact(t.Context(), linnet.Contact{User: "bob", Name: "Bob", Added: at(2)}))
-	ok(t, s.PutContact(t.Context(), linnet.Contact{User: "bob", Name: "Bobby", Added: at(3)}))
-	ok(t, s.PutContact(t.Context(), linnet.Contact{User: "dave", Added: at(4)}))
-	ok(t, s.RemoveContact(t.Context(), "dave"))
-	s = reopen(t, s, home)
-	want := []linnet.Contact{{User: "bob", Name: "Bobby", Added: at(2)}, {User: "carol", Added: at(1)}}
-	if got := must(s.Contacts(t.Context()))(t); !reflect.DeepEqual(got, want) {
-		t.Errorf("contacts: %+v, want %+v", got, want)
+	if k := must(s.Presence(t.Context(), "alice"))(t); !reflect.DeepEqual(k, presence.Kept{}) {
+		t.Errorf("a new store has %+v", k)
 	}
-	for user, want := range map[linnet.UserName]bool{"bob": true, "dave": false, "eve": false} {
-		if got := must(s.IsContact(t.Context(), user))(t); got != want {
-			t.Errorf("IsContact(%s) = %v", user, got)
-		}
+	bob := presence.KeptPerson{User: "bob", Name: "Bob", Added: at(2), State: linnet.Asked, Relation: []byte("relation")}
+	carol := presence.KeptPerson{User: "carol", Added: at(1), State: linnet.Blocked, Relation: []byte("blocked")}
+	old, young := presence.Prekey{Public: []byte("old"), Private: []byte("secret of the old"), Made: at(1)}, presence.Prekey{Public: []byte("young"), Private: []byte("secret"), Made: at(2)}
+	for _, save := range []presence.Save{
+		{Self: []byte("first")},
+		{Self: []byte("self"), People: []presence.KeptPerson{carol, bob, {User: "dave", Added: at(4)}}},
+		{Prekey: &old}, {Prekey: &young},
+	} {
+		ok(t, s.SavePresence(t.Context(), "alice", save))
+	}
+	bob.State, bob.Name, young.Published = linnet.Approved, "Bobby", at(3)
+	ok(t, s.SavePresence(t.Context(), "alice", presence.Save{People: []presence.KeptPerson{bob}, Forget: []linnet.UserName{"dave"}, Prekey: &young, Erase: [][]byte{old.Public}}))
+	ok(t, s.SavePresence(t.Context(), "eve", presence.Save{Self: []byte("hers"), People: []presence.KeptPerson{{User: "bob", State: linnet.Blocked}}}))
+	s = reopen(t, s, home)
+	want := presence.Kept{Self: []byte("self"), People: []presence.KeptPerson{bob, carol}, Prekeys: []presence.Prekey{young}}
+	if got := must(s.Presence(t.Context(), "alice"))(t); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	ok(t, s.SetIdentity(t.Context(), Identity{User: "alice", Device: "laptop", Keys: []byte("keys")}))
+	ok(t, s.ForgetIdentity(t.Context()))
+	want.Self, want.Prekeys = nil, nil
+	if got := must(s.Presence(t.Context(), "alice"))(t); !reflect.DeepEqual(got, want) {
+		t.Errorf("signed out, and there is %+v", got)
+	}
+	s.Close()
+	b, err := os.ReadFile(filepath.Join(home, "linnet.db"))
+	ok(t, err)
+	if strings.Contains(string(b), "secret of the old") {
+		t.Error("an erased prekey is still in the file")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/presence"
 )
 
 // A store that an older linnet left is upgraded with everything in it. Each
@@ -36,6 +37,19 @@ func TestUpgrade(t *testing.T) {
 				t.Errorf("records: %v", got)
 			}
 		}},
+		{"v4.sql", func(t *testing.T, s *Store) {
+			id := must(s.Identity(t.Context()))(t)
+			if id == nil || id.User != "alice" {
+				t.Errorf("identity: %+v", id)
+			}
+			// Contacts of one side's list are to be asked; who has no state that ever was is nobody.
+			want := []presence.KeptPerson{
+				{User: "bob", Name: "Bobby", Added: at(1), State: linnet.Asked}, {User: "carol", Added: at(2), State: linnet.Asked},
+			}
+			if got := must(s.Presence(t.Context(), "alice"))(t).People; !reflect.DeepEqual(got, want) {
+				t.Errorf("people: %+v", got)
+			}
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.file, func(t *testing.T) {
@@ -51,7 +65,7 @@ func TestUpgrade(t *testing.T) {
 			s := openTest(t, home)
 			tt.check(t, s)
 			// What the old schema did not have works as well.
-			ok(t, s.PutContact(t.Context(), linnet.Contact{User: "bob", Added: at(1)}))
+			ok(t, s.SavePresence(t.Context(), "eve", presence.Save{Self: []byte("self"), People: []presence.KeptPerson{{User: "bob"}}}))
 			ok(t, s.ChangeMail(t.Context(), MailChange{Put: Mail{[16]byte{1}, []byte("head"), []byte("mail")}}))
 			s = reopen(t, s, home)
 			tt.check(t, s)

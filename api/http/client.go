@@ -95,6 +95,26 @@ func (c *Client) AddContact(ctx context.Context, contact linnet.Contact) error {
 	return c.do(ctx, "PUT", "/v1/contacts/"+string(contact.User), contact, nil)
 }
 
+// AnswerContact implements linnet.Client.
+func (c *Client) AnswerContact(ctx context.Context, user linnet.UserName, yes bool) error {
+	return c.do(ctx, "POST", "/v1/contacts/"+string(user)+"/answer", answerRequest{yes}, nil)
+}
+
+// BlockContact implements linnet.Client.
+func (c *Client) BlockContact(ctx context.Context, user linnet.UserName, on bool) error {
+	return c.do(ctx, "PUT", "/v1/contacts/"+string(user)+"/block", onRequest{on}, nil)
+}
+
+// Presence implements linnet.Client.
+func (c *Client) Presence(ctx context.Context) (m linnet.Mine, err error) {
+	return m, c.do(ctx, "GET", "/v1/presence", nil, &m)
+}
+
+// SetPresence implements linnet.Client.
+func (c *Client) SetPresence(ctx context.Context, m linnet.Mine) error {
+	return c.do(ctx, "PUT", "/v1/presence", m, nil)
+}
+
 // RemoveContact implements linnet.Client.
 func (c *Client) RemoveContact(ctx context.Context, user linnet.UserName) error {
 	return c.do(ctx, "DELETE", "/v1/contacts/"+string(user), nil, nil)

@@ -42,9 +42,19 @@ func (f *fake) Lookup(_ context.Context, u linnet.UserName) (linnet.Listing, err
 	return linnet.Listing{User: u, Online: true}, f.note("lookup", u)
 }
 func (f *fake) Contacts(context.Context) ([]linnet.Contact, error) {
-	return []linnet.Contact{{User: "bob", Name: "Bobby"}}, f.note("contacts")
+	return []linnet.Contact{{User: "bob", Name: "Bobby", State: linnet.Approved, Presence: linnet.DoNotDisturb}}, f.note("contacts")
 }
 func (f *fake) AddContact(_ context.Context, c linnet.Contact) error { return f.note("add", c) }
+func (f *fake) AnswerContact(_ context.Context, u linnet.UserName, yes bool) error {
+	return f.note("answer", u, yes)
+}
+func (f *fake) BlockContact(_ context.Context, u linnet.UserName, on bool) error {
+	return f.note("block", u, on)
+}
+func (f *fake) Presence(context.Context) (linnet.Mine, error) {
+	return linnet.Mine{Presence: linnet.Away, Mood: "out"}, f.note("presence")
+}
+func (f *fake) SetPresence(_ context.Context, m linnet.Mine) error { return f.note("set presence", m) }
 func (f *fake) RemoveContact(_ context.Context, u linnet.UserName) error {
 	return f.note("remove", u)
 }
@@ -124,11 +134,16 @@ func TestEverythingArrives(t *testing.T) {
 	}
 	contacts, err := c.Contacts(ctx)
 	ok(err)
-	if len(contacts) != 1 || contacts[0].Name != "Bobby" {
+	if len(contacts) != 1 || contacts[0].Name != "Bobby" || contacts[0].State != linnet.Approved || contacts[0].Presence != linnet.DoNotDisturb {
 		t.Errorf("contacts %+v", contacts)
 	}
 	ok(c.AddContact(ctx, linnet.Contact{User: "bob", Name: "Bobby"}))
+	ok(c.AnswerContact(ctx, "bob", true))
+	ok(c.BlockContact(ctx, "bob", true))
 	ok(c.RemoveContact(ctx, "bob"))
+	mine, err := c.Presence(ctx)
+	ok(err)
+	ok(c.SetPresence(ctx, mine))
 	called, err := c.Call(ctx, "bob", media)
 	ok(err)
 	if called != id {
@@ -145,7 +160,8 @@ func TestEverythingArrives(t *testing.T) {
 	}
 
 	want := []any{"status", "join", "linnet:birds", "page", "an offer", "register", cred, "login", cred, "logout", "lookup", linnet.UserName("bob"),
-		"contacts", "add", linnet.Contact{User: "bob", Name: "Bobby"}, "remove", linnet.UserName("bob"),
+		"contacts", "add", linnet.Contact{User: "bob", Name: "Bobby"}, "answer", linnet.UserName("bob"), true, "block", linnet.UserName("bob"), true,
+		"remove", linnet.UserName("bob"), "presence", "set presence", linnet.Mine{Presence: linnet.Away, Mood: "out"},
 		"call", linnet.UserName("bob"), media, "answer", id, media, "hangup", id, "hold", id, true, "tone", id, "#", "history", 3}
 	if !reflect.DeepEqual(f.asked, want) {
 		t.Errorf("the node was asked\n%v, want\n%v", f.asked, want)

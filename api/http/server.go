@@ -11,7 +11,11 @@
 //	GET    /v1/users/{user}               linnet.Listing
 //	GET    /v1/contacts                   []linnet.Contact
 //	PUT    /v1/contacts/{user}            linnet.Contact
+//	POST   /v1/contacts/{user}/answer     {"yes"}
+//	PUT    /v1/contacts/{user}/block      {"on"}
 //	DELETE /v1/contacts/{user}
+//	GET    /v1/presence                   linnet.Mine
+//	PUT    /v1/presence                   linnet.Mine
 //	GET    /v1/calls?limit=N              []linnet.CallRecord
 //	POST   /v1/calls                      {"user", ...linnet.CallMedia} -> {"call"}
 //	POST   /v1/calls/{call}/answer        linnet.CallMedia
@@ -84,6 +88,10 @@ type linkReply struct {
 	Link string `json:"link"`
 }
 
+type answerRequest struct {
+	Yes bool `json:"yes"`
+}
+
 type toneRequest struct {
 	Tone string `json:"tone"`
 }
@@ -137,11 +145,21 @@ func register(mux routes, c linnet.Client) {
 
 	handle("GET /v1/contacts", func(r *http.Request) (any, error) { return c.Contacts(r.Context()) })
 	handle("PUT /v1/contacts/{user}", func(r *http.Request) (any, error) {
-		contact, err := read[linnet.Contact](r)
-		if err == nil {
-			contact.User, err = userIn(r)
-		}
-		return nil, first(err, func() error { return c.AddContact(r.Context(), contact) })
+		return onUser(r, func(user linnet.UserName, contact linnet.Contact) error {
+			contact.User = user
+			return c.AddContact(r.Context(), contact)
+		})
+	})
+	handle("POST /v1/contacts/{user}/answer", func(r *http.Request) (any, error) {
+		return onUser(r, func(user linnet.UserName, q answerRequest) error { return c.AnswerContact(r.Context(), user, q.Yes) })
+	})
+	handle("PUT /v1/contacts/{user}/block", func(r *http.Request) (any, error) {
+		return onUser(r, func(user linnet.UserName, q onRequest) error { return c.BlockContact(r.Context(), user, q.On) })
+	})
+	handle("GET /v1/presence", func(r *http.Request) (any, error) { return c.Presence(r.Context()) })
+	handle("PUT /v1/presence", func(r *http.Request) (any, error) {
+		mine, err := read[linnet.Mine](r)
+		return nil, first(err, func() error { return c.SetPresence(r.Context(), mine) })
 	})
 	handle("DELETE /v1/contacts/{user}", func(r *http.Request) (any, error) {
 		user, err := userIn(r)
@@ -217,6 +235,16 @@ func onCall[T any](r *http.Request, do func(linnet.CallID, T) error) (any, error
 	}
 	arg, err := read[T](r)
 	return nil, first(err, func() error { return do(id, arg) })
+}
+
+// onUser runs a request about the user that the path names.
+func onUser[T any](r *http.Request, do func(linnet.UserName, T) error) (any, error) {
+	user, err := userIn(r)
+	if err != nil {
+		return nil, err
+	}
+	arg, err := read[T](r)
+	return nil, first(err, func() error { return do(user, arg) })
 }
 
 func userIn(r *http.Request) (linnet.UserName, error) {

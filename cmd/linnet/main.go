@@ -40,7 +40,8 @@ type commands struct {
 	Answer    answerCmd    `cmd:"" help:"Take the call that rings."`
 	Hangup    hangupCmd    `cmd:"" help:"End, cancel or reject a call."`
 	Lookup    lookupCmd    `cmd:"" help:"Ask the directory for a user."`
-	Contacts  contactsCmd  `cmd:"" help:"People you know: with them, calls can go directly."`
+	Contacts  contactsCmd  `cmd:"" help:"People you know: list, add, accept, decline, block, unblock, remove."`
+	Presence  presenceCmd  `cmd:"" help:"Whether you want to be called: online, away, dnd, invisible; alone: how it stands."`
 	History   historyCmd   `cmd:"" help:"Past calls."`
 	Status    statusCmd    `cmd:"" help:"How this node stands."`
 	Volunteer volunteerCmd `cmd:"" help:"Let this machine serve as a supernode while the network needs one: on, off; alone: how that stands."`

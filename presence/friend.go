@@ -38,7 +38,7 @@ const (
 	noticeRate  = 1 // a second, of one device
 	noticeBurst = 10
 
-	watchEvery   = 10 * time.Minute // what is told of a device is true for 13 minutes at most: see overlay
+	watchEvery   = 11 * time.Minute // with the 150 s that its supernode waits, and keep-alives, a crash is noticed within 14.5
 	greetTries   = 3
 	greetWait    = 5 * time.Second
 	looked       = 15 * time.Second // a look-up is good for so long

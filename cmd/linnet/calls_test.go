@@ -66,7 +66,7 @@ func TestContactsAndHistoryInJSON(t *testing.T) {
 	alice.do("contacts", "remove", "carol").succeeds()
 	var list []linnet.Contact
 	unmarshal(t, alice.do("contacts", "--json").succeeds(), &list)
-	if len(list) != 1 || list[0].User != "bob" || list[0].Name != "Bobby" {
+	if len(list) != 1 || list[0].User != "bob" || list[0].Name != "Bobby" || list[0].State != linnet.Asked {
 		t.Errorf("contacts: %+v", list)
 	}
 	if got := alice.do("history", "--json").succeeds().stdout.String(); strings.TrimSpace(got) != "[]" {

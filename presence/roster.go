@@ -40,7 +40,8 @@ func (m *Machine) State(user linnet.UserName) linnet.ContactState {
 }
 
 // Ask puts somebody on the list, and asks them for the same; who asked already is
-// accepted by it. Asking again asks again.
+// accepted by it. Asking again asks again; of one who is asked or a contact it may
+// change the name.
 func (m *Machine) Ask(now time.Time, user linnet.UserName, name, text string) error {
 	if user == m.o.User {
 		return linnet.Errorf(linnet.CodeUsage, "%s is you", user)
@@ -61,11 +62,12 @@ func (m *Machine) Ask(now time.Time, user linnet.UserName, name, text string) er
 	case p.stance() == stanceBlock:
 		return &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("%s is blocked", user), Hint: "`linnet contacts unblock` first"}
 	}
-	if name != "" {
+	renamed := name != "" && name != p.name
+	if name != "" || p.state == linnet.Approved {
 		p.name = name
 	}
-	if p.state == linnet.Approved {
-		m.save(Save{People: []KeptPerson{p.kept()}})
+	if p.state == linnet.Approved || p.state == linnet.Asked && renamed && text == "" {
+		m.save(Save{People: []KeptPerson{p.kept()}}) // only the name is another
 		return nil
 	}
 	if p.stance() == stanceNone {

@@ -30,6 +30,17 @@ type Client interface {
 	// Lookup asks the directory for a user's devices.
 	Lookup(ctx context.Context, user UserName) (Listing, error)
 
+	// Card is the own card of the white pages. PublishCard puts one there, and
+	// WithdrawCard takes it away: both are kept on disk and done again until the
+	// network knows, and return when it does, or with the state so far.
+	Card(ctx context.Context) (CardStatus, error)
+	PublishCard(ctx context.Context, c Card) (CardStatus, error)
+	WithdrawCard(ctx context.Context) (CardStatus, error)
+	// Search finds the users whose names or cards have all these words, or words
+	// that begin so: 50 a page, the first of which is 1. Of each page the
+	// supernodes count one search, of 30 an hour.
+	Search(ctx context.Context, words string, page int) (SearchPage, error)
+
 	// Contacts lists who is one, asks to be one, was asked or is blocked.
 	Contacts(ctx context.Context) ([]Contact, error)
 	// AddContact puts somebody on the list, under c.Name, and asks them with c.Message

@@ -30,6 +30,10 @@ func (s shelf) Effect(now time.Time, e overlay.Effect) {
 		s.n.Disk["record "+e.Node.String()] = e.Record
 	case directory.Forget:
 		delete(s.n.Disk, "record "+e.Node.String())
+	case directory.PersistCard:
+		s.n.Disk["card "+string(e.User)] = e.Card
+	case directory.ForgetCard:
+		delete(s.n.Disk, "card "+string(e.User))
 	case directory.ReadRecords:
 		var records [][]byte
 		for _, node := range e.Nodes {
@@ -67,16 +71,21 @@ type network struct {
 	*overlaytest.World
 	shelves map[*overlaytest.Node]shelf
 	devices map[*overlaytest.Node]device
+	pagers  map[*overlaytest.Node]pager
+	perSlot int // cards that supernodes list in a slot; 0: as they do
 }
 
 func newNetwork(t testing.TB, seed uint64) *network {
-	return &network{overlaytest.New(t, seed), make(map[*overlaytest.Node]shelf), make(map[*overlaytest.Node]device)}
+	return &network{
+		World: overlaytest.New(t, seed), shelves: make(map[*overlaytest.Node]shelf), devices: make(map[*overlaytest.Node]device),
+		pagers: make(map[*overlaytest.Node]pager),
+	}
 }
 
 func (w *network) supernode() *overlaytest.Node {
 	n := w.Add(linnet.NodeName(fmt.Sprintf("s%d", len(w.Nodes))), linnet.Supernode)
 	n.Parts = func(n *overlaytest.Node) []overlaytest.Part {
-		s := shelf{directory.NewSupernode(directory.SupernodeOptions{Self: n.Identity, Trust: w.Trust, Seats: n.Machine}), n}
+		s := shelf{directory.NewSupernode(directory.SupernodeOptions{Self: n.Identity, Trust: w.Trust, Seats: n.Machine, PerSlot: w.perSlot}), n}
 		w.shelves[n] = s
 		return []overlaytest.Part{s}
 	}
@@ -88,13 +97,12 @@ func (w *network) supernode() *overlaytest.Node {
 func (w *network) start(n *overlaytest.Node) {
 	n.Start()
 	if s, ok := w.shelves[n]; ok {
-		var records [][]byte
+		on := make(map[string][][]byte)
 		for _, key := range slices.Sorted(maps.Keys(n.Disk)) {
-			if strings.HasPrefix(key, "record ") {
-				records = append(records, n.Disk[key])
-			}
+			kind, _, _ := strings.Cut(key, " ")
+			on[kind] = append(on[kind], n.Disk[key])
 		}
-		s.Start(w.Now, records)
+		s.Start(w.Now, on["record"], on["card"])
 		n.Pump()
 	}
 }
@@ -114,7 +122,7 @@ func (w *network) user(name linnet.UserName) *overlaytest.Node {
 			Self: n.Identity, Trust: w.Trust, Overlay: n.Machine, Rand: rand.New(rand.NewPCG(w.Rand.Uint64(), 3)),
 		}), n}
 		w.devices[n] = d
-		return []overlaytest.Part{d}
+		return []overlaytest.Part{d, w.pager(n)}
 	}
 	n.Start()
 	return n

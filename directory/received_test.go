@@ -75,7 +75,7 @@ func TestBounds(t *testing.T) {
 	s := directory.NewSupernode(directory.SupernodeOptions{
 		Self: sn.Identity, Trust: w.Trust, Seats: seats, Records: 10, Busy: 8,
 	})
-	s.Start(w.Now, nil)
+	s.Start(w.Now, nil, nil)
 	for i := range 40 {
 		id := w.Identity(linnet.UserName(fmt.Sprint("crowd", i)), "device")
 		r := testRecord(w, id, 1)

@@ -124,7 +124,14 @@ func (s *Supernode) lookUp(now time.Time, user linnet.UserName, a asker, fresh b
 }
 
 func (s *Supernode) begin(now time.Time, l *lookup) {
-	l.members = slices.Clone(s.o.Seats.Members(l.slot))
+	l.members = s.nearest(l.slot)
+	s.after(now, searchFor2s, func(now time.Time) { s.finish(now, l) })
+	s.ask(now, l, 1)
+}
+
+// nearest are the members of a slot, the nearest first.
+func (s *Supernode) nearest(slot overlay.Slot) []linnet.NodeID {
+	members := slices.Clone(s.o.Seats.Members(slot))
 	distance := func(node linnet.NodeID) time.Duration {
 		if node == s.o.Self.Node {
 			return 0
@@ -134,9 +141,8 @@ func (s *Supernode) begin(now time.Time, l *lookup) {
 		}
 		return time.Hour
 	}
-	slices.SortStableFunc(l.members, func(a, b linnet.NodeID) int { return int(distance(a) - distance(b)) })
-	s.after(now, searchFor2s, func(now time.Time) { s.finish(now, l) })
-	s.ask(now, l, 1)
+	slices.SortStableFunc(members, func(a, b linnet.NodeID) int { return int(distance(a) - distance(b)) })
+	return members
 }
 
 // ask asks the next n members.

@@ -17,6 +17,7 @@ type Seats interface {
 	IsClient(linnet.NodeID) bool
 	RTT(linnet.NodeID) time.Duration // zero: not known
 	Entry() []byte                   // this supernode's own, signed
+	Sheds(time.Time, overlay.Service) bool
 }
 
 // SupernodeOptions configures a Supernode. Self, Trust and Seats are needed.
@@ -28,6 +29,8 @@ type SupernodeOptions struct {
 	Open   opener           // nil means OpenRecord
 
 	Records  int     // on the shelf: 100,000
+	Cards    int     // of the white pages: 50,000
+	PerSlot  int     // of them, found in one slot: 8192
 	Busy     int     // searches, writes, reads or answers in memory at once: 4096 of each
 	Requests float64 // a second, of one node that is attached: 5
 	Burst    float64 // and at once: 60
@@ -40,14 +43,14 @@ type Supernode struct {
 	o       SupernodeOptions
 	store   *store
 	members map[overlay.Slot][]linnet.NodeID // of the slots with records, as they were last
-	moves   []move                           // records on their way to new members
-	moving  bool
-	writes  int // under way
+	moves   mover[linnet.NodeID]             // records on their way to new members
+	writes  int                              // under way
 	lookups map[linnet.UserName]*lookup
 	done    []*lookup // in lookups, which may be given again; the earliest first
 	rates   rates
 	reads   uint64
 	reading map[uint64]func(now time.Time, records [][]byte)
+	pages   *pages
 }
 
 // NewSupernode makes a Supernode; Start begins.
@@ -61,7 +64,7 @@ func NewSupernode(o SupernodeOptions) *Supernode {
 	for _, x := range []struct {
 		v     *int
 		value int
-	}{{&o.Records, 100_000}, {&o.Busy, 4096}} {
+	}{{&o.Records, 100_000}, {&o.Cards, 50_000}, {&o.PerSlot, 8192}, {&o.Busy, 4096}} {
 		if *x.v <= 0 {
 			*x.v = x.value
 		}
@@ -74,11 +77,14 @@ func NewSupernode(o SupernodeOptions) *Supernode {
 			*x.v = x.value
 		}
 	}
-	return &Supernode{
+	s := &Supernode{
 		o: o, store: newStore(o.Records, o.Trust.Keep()), members: make(map[overlay.Slot][]linnet.NodeID),
 		lookups: make(map[linnet.UserName]*lookup), rates: make(rates),
 		reading: make(map[uint64]func(time.Time, [][]byte)),
 	}
+	s.moves = mover[linnet.NodeID]{s: s, most: 4 * o.Records, give: s.handOver}
+	s.pages = newPages(s)
+	return s
 }
 
 const (
@@ -86,8 +92,9 @@ const (
 	rateSweep  = 10 * time.Second
 )
 
-// Start begins with the records that were on disk. What is past its time is forgotten at once.
-func (s *Supernode) Start(now time.Time, records [][]byte) {
+// Start begins with the records and cards that were on disk. What is past its
+// time is forgotten at once.
+func (s *Supernode) Start(now time.Time, records, cards [][]byte) {
 	for _, b := range records {
 		if r, err := s.o.Open(b, now); err == nil {
 			s.put(now, r)
@@ -95,13 +102,23 @@ func (s *Supernode) Start(now time.Time, records [][]byte) {
 			s.emit(Forget{node})
 		}
 	}
-	s.out = slices.DeleteFunc(s.out, func(e Effect) bool { _, ok := e.(Persist); return ok }) // it is there
+	s.pages.start(now, cards)
+	s.out = slices.DeleteFunc(s.out, func(e Effect) bool { // it is there
+		switch e.(type) {
+		case Persist, PersistCard:
+			return true
+		}
+		return false
+	})
 	s.after(now, sweepEvery, s.sweep)
 	s.after(now, rateSweep, s.sweepRates)
 }
 
 // Records is how many devices have a record here.
 func (s *Supernode) Records() int { return len(s.store.nodes) }
+
+// Cards is how many users have a card here, or changed or withdrew it lately.
+func (s *Supernode) Cards() int { return len(s.pages.store.users) }
 
 // Received takes a command of a session: id is the one to answer under. It
 // says whether the command was one of this package.
@@ -112,7 +129,7 @@ func (s *Supernode) Received(now time.Time, from linnet.NodeID, id uint16, msg m
 	case *message.Search:
 		s.receivedSearch(now, from, id, msg)
 	default:
-		return false
+		return s.pages.received(now, from, id, msg)
 	}
 	return true
 }
@@ -137,7 +154,7 @@ func (s *Supernode) receivedStore(now time.Time, from linnet.NodeID, id uint16, 
 		return
 	}
 	if !member {
-		s.write(now, from, id, r)
+		s.writeRecord(now, from, id, r)
 		return
 	}
 	if sequence, ok := s.put(now, r); ok {
@@ -183,6 +200,34 @@ func (s *Supernode) put(now time.Time, r *Record) (sequence uint64, ok bool) {
 	return 0, false
 }
 
+func (s *Supernode) writeRecord(now time.Time, from linnet.NodeID, id uint16, r *Record) {
+	delete(s.lookups, r.User) // what is remembered of the user is old now
+	if !s.write(now, &write{
+		message: &message.StoreRecord{Record: r.raw, Unknown: 1, Member: true},
+		own: func(now time.Time) (receipt, bool) {
+			sequence, ok := s.put(now, r)
+			return receipt{newest: sequence}, ok
+		},
+		heard: func(reply message.Message) (receipt, bool) {
+			stored, ok := reply.(*message.Stored)
+			if !ok {
+				return receipt{}, false
+			}
+			return receipt{newest: stored.Sequence}, true
+		},
+		newest: r.Sequence,
+		done: func(_ time.Time, w *write) {
+			if w.failed {
+				s.refuse(from, id, message.FailureUnavailable, "too few members of the slot answer")
+				return
+			}
+			s.emit(overlay.Respond{To: from, ID: id, Message: &message.Stored{Sequence: w.newest, Copies: uint32(w.copies)}})
+		},
+	}, []overlay.Slot{s.o.SlotOf(r.User)}, nil) {
+		s.refuse(from, id, message.FailureTooMany, "busy")
+	}
+}
+
 // read gets records from disk, and says false if too many are awaited already.
 func (s *Supernode) read(nodes []linnet.NodeID, done func(now time.Time, records [][]byte)) bool {
 	if len(s.reading) >= s.o.Busy {
@@ -211,6 +256,7 @@ func (s *Supernode) sweep(now time.Time) {
 			delete(s.members, slot)
 		}
 	}
+	s.pages.sweep(now)
 	s.after(now, sweepEvery, s.sweep)
 }
 
@@ -226,5 +272,6 @@ func (s *Supernode) allow(now time.Time, node linnet.NodeID) bool {
 func (s *Supernode) sweepRates(now time.Time) {
 	s.rates.sweep(now, s.o.Requests)
 	s.forgetLookups(now)
+	s.pages.sweepRates(now)
 	s.after(now, rateSweep, s.sweepRates)
 }

@@ -15,76 +15,135 @@ const (
 	writeTries = 4
 )
 
-// A write brings a client's record to all members of its slot. It is answered
-// when a majority has it, or when that can no longer be.
+// A write brings a client's record or card to all members of its slots. It ends
+// when a majority of each has it, or when that can no longer be.
 type write struct {
-	record   *Record
-	slot     overlay.Slot
-	from     linnet.NodeID
-	id       uint16
-	majority int
-	copies   int
-	waiting  int
-	newest   uint64
-	answered bool
+	message message.Message                             // for a member
+	own     func(now time.Time) (r receipt, ok bool)    // this member's answer to it
+	heard   func(reply message.Message) (receipt, bool) // another one's
+	done    func(now time.Time, w *write)               // told once
+
+	slots   []writeSlot
+	failed  bool           // too few members of a slot answer, or have room where an earlier version may lie
+	copies  int            // in the slot that has the fewest
+	newest  uint64         // sequence or edition that any member has
+	newer   []byte         // what some member has, if it is newer
+	crowded []overlay.Slot // in which most have no room: it will not be found there
 }
 
-func (s *Supernode) write(now time.Time, from linnet.NodeID, id uint16, r *Record) {
+type writeSlot struct {
+	slot     overlay.Slot
+	former   bool // an earlier version may lie there
+	members  []linnet.NodeID
+	majority int
+	copies   int
+	full     int // members that have no room for it there
+	waiting  int // members that did not answer the first time yet
+}
+
+// A receipt is what a member says of what it was given.
+type receipt struct {
+	newest uint64         // sequence or edition of what it holds now
+	newer  []byte         // that, if it is newer
+	full   []overlay.Slot // in which it has no room
+}
+
+// write begins to write, and says whether there was room for one more.
+func (s *Supernode) write(now time.Time, w *write, live, former []overlay.Slot) bool {
 	if s.writes >= s.o.Busy {
-		s.refuse(from, id, message.FailureTooMany, "busy")
-		return
+		return false
 	}
 	s.writes++
-	delete(s.lookups, r.User) // what is remembered of the user is old now
-	slot := s.o.SlotOf(r.User)
-	members := s.o.Seats.Members(slot)
-	w := &write{record: r, slot: slot, from: from, id: id, majority: len(members)/2 + 1, newest: r.Sequence}
-	for _, node := range members {
-		if node == s.o.Self.Node {
-			if sequence, ok := s.put(now, r); ok {
-				w.copies++
-				w.newest = max(w.newest, sequence)
+	var nodes []linnet.NodeID // of all slots, each once
+	for i, slot := range slices.Concat(live, former) {
+		members := s.o.Seats.Members(slot)
+		w.slots = append(w.slots, writeSlot{
+			slot: slot, former: i >= len(live), members: members, majority: len(members)/2 + 1, waiting: len(members),
+		})
+		for _, node := range members {
+			if !slices.Contains(nodes, node) {
+				nodes = append(nodes, node)
 			}
+		}
+	}
+	for _, node := range nodes {
+		if node == s.o.Self.Node {
+			r, ok := w.own(now)
+			w.answered(node, r, ok, true)
 			continue
 		}
-		w.waiting++
 		s.writeTo(now, w, node, 1)
 	}
-	s.settle(w)
+	s.settle(now, w)
+	return true
 }
 
 func (s *Supernode) writeTo(now time.Time, w *write, node linnet.NodeID, try int) {
-	store := &message.StoreRecord{Record: w.record.raw, Unknown: 1, Member: true}
-	s.request(now, node, store, memberWait, func(now time.Time, reply message.Message) {
-		if try == 1 {
-			w.waiting--
-		}
-		if stored, ok := reply.(*message.Stored); ok {
-			w.copies++
-			w.newest = max(w.newest, stored.Sequence)
-		} else if try < writeTries {
+	s.request(now, node, w.message, memberWait, func(now time.Time, reply message.Message) {
+		r, ok := w.heard(reply)
+		w.answered(node, r, ok, try == 1)
+		if !ok && try < writeTries {
 			s.after(now, writeAgain, func(now time.Time) {
-				if slices.Contains(s.o.Seats.Members(w.slot), node) {
+				if slices.ContainsFunc(w.slots, func(x writeSlot) bool { return slices.Contains(s.o.Seats.Members(x.slot), node) }) {
 					s.writeTo(now, w, node, try+1)
 				}
 			})
 		}
-		s.settle(w)
+		s.settle(now, w)
 	})
 }
 
-// settle answers the client as soon as the answer is certain.
-func (s *Supernode) settle(w *write) {
-	switch {
-	case w.answered:
-		return
-	case w.copies >= w.majority:
-		s.emit(overlay.Respond{To: w.from, ID: w.id, Message: &message.Stored{Sequence: w.newest, Copies: uint32(w.copies)}})
-	case w.waiting == 0:
-		s.refuse(w.from, w.id, message.FailureUnavailable, "too few members of the slot answer")
-	default:
+// answered notes a member's answer in the slots that it is a member of.
+func (w *write) answered(node linnet.NodeID, r receipt, ok, first bool) {
+	for i := range w.slots {
+		x := &w.slots[i]
+		if !slices.Contains(x.members, node) {
+			continue
+		}
+		if first {
+			x.waiting--
+		}
+		switch {
+		case !ok:
+		case slices.Contains(r.full, x.slot):
+			x.full++
+		default:
+			x.copies++
+		}
+	}
+	if ok && r.newest >= w.newest {
+		w.newest = r.newest
+		if len(r.newer) > 0 {
+			w.newer = r.newer
+		}
+	}
+}
+
+// settle ends a write as soon as its end is certain. It fails for want of room
+// if there is none in any slot, or in a former one: there an older version is
+// found until most have the new one.
+func (s *Supernode) settle(now time.Time, w *write) {
+	if w.done == nil {
 		return
 	}
-	w.answered = true
+	w.copies, w.crowded, w.failed = 0, nil, false
+	for _, x := range w.slots {
+		switch {
+		case x.copies >= x.majority:
+			if w.copies == 0 || x.copies < w.copies {
+				w.copies = x.copies
+			}
+		case x.waiting > 0:
+			return
+		case x.full > 0 && !x.former:
+			w.crowded = append(w.crowded, x.slot)
+		default:
+			w.failed = true
+		}
+	}
+	w.failed = w.failed || w.copies == 0
+	done := w.done
+	w.done = nil
 	s.writes--
+	done(now, w)
 }

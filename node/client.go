@@ -66,17 +66,14 @@ func (n *Node) Lookup(ctx context.Context, user linnet.UserName) (linnet.Listing
 	if err != nil {
 		return linnet.Listing{}, err
 	}
-	select {
-	case a := <-answers:
-		if a.err == nil && len(a.listing.Devices) == 0 {
-			a.err = &linnet.Error{Code: linnet.CodeNotFound, Text: fmt.Sprintf("nobody called %s was seen within %d hours", user, n.network.get().Policy.Records), Hint: "check the spelling"}
-		}
-		return a.listing, a.err
-	case <-ctx.Done():
-		return linnet.Listing{}, ctx.Err()
-	case <-n.life.Done():
-		return linnet.Listing{}, errStopped
+	a, err := await(ctx, n, answers)
+	if err != nil {
+		return linnet.Listing{}, err
 	}
+	if a.err == nil && len(a.listing.Devices) == 0 {
+		a.err = &linnet.Error{Code: linnet.CodeNotFound, Text: fmt.Sprintf("nobody called %s was seen within %d hours", user, n.network.get().Policy.Records), Hint: "check the spelling"}
+	}
+	return a.listing, a.err
 }
 
 // Call implements linnet.Client.

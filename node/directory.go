@@ -46,7 +46,7 @@ const (
 	minRecords       = 100_000
 )
 
-// startSupernode begins with the records and the mail that this machine kept
+// startSupernode begins with the records, cards and mail that this machine kept
 // when it served before.
 func (s *station) startSupernode(ctx context.Context, now time.Time) error {
 	records, err := s.node.store.Records(ctx)
@@ -57,6 +57,10 @@ func (s *station) startSupernode(ctx context.Context, now time.Time) error {
 	for i, r := range records {
 		signed[i] = r.Bytes
 	}
+	cards, err := s.node.store.Cards(ctx)
+	if err != nil {
+		return err
+	}
 	heads, err := s.node.store.MailHeads(ctx)
 	if err != nil {
 		return err
@@ -65,7 +69,7 @@ func (s *station) startSupernode(ctx context.Context, now time.Time) error {
 		Self: s.identity, Trust: s.trust, Seats: s.overlay, SlotOf: s.node.slotOf(),
 		Records: max(minRecords, recordsPerClient*s.node.opts.Clients),
 	})
-	s.member.Start(now, signed)
+	s.member.Start(now, signed, cards)
 	s.mail.member = directory.NewMailbox(directory.MailboxOptions{Self: s.identity, Trust: s.trust, Seats: s.overlay, SlotOf: s.node.slotOf()})
 	s.mail.member.Start(now, heads)
 	return nil
@@ -84,14 +88,19 @@ func (s *station) stopSupernode(now time.Time) {
 
 // directoryReceived hands commands of the directory to the supernode's half.
 func (s *station) directoryReceived(now time.Time, e session.Received) bool {
-	if _, ok := e.Message.(*message.Search); ok {
+	switch m := e.Message.(type) {
+	case *message.Search:
 		s.searches++
+	case *message.SearchCards:
+		if !m.Member { // they are asked eight times each
+			s.searches++
+		}
 	}
 	if s.member != nil {
 		return s.member.Received(now, e.From, e.ID, e.Message)
 	}
 	switch e.Message.(type) {
-	case *message.StoreRecord, *message.Search:
+	case *message.StoreRecord, *message.Search, *message.StoreCard, *message.SearchCards, *message.AskCards:
 		s.respond(now, e.From, e.ID, &message.Failure{Code: message.FailureUnavailable, Text: "this node keeps no directory"})
 		return true
 	}

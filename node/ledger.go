@@ -11,7 +11,7 @@ import (
 	"github.com/linnet-p2p/linnet/store"
 )
 
-// A ledger puts the records that a supernode keeps on disk, outside the loop.
+// A ledger puts the records and cards that a supernode keeps on disk, outside the loop.
 // What a machine wanted after a Persist waits until it is there; what comes
 // together shares a transaction.
 type ledger struct {
@@ -23,7 +23,7 @@ type ledger struct {
 func (s *station) memberEffects(now time.Time, effects []directory.Effect) {
 	durable := slices.ContainsFunc(effects, func(e directory.Effect) bool {
 		switch e.(type) {
-		case directory.Persist, directory.Forget:
+		case directory.Persist, directory.Forget, directory.PersistCard, directory.ForgetCard:
 			return true
 		}
 		return false
@@ -53,7 +53,7 @@ func (s *station) write() {
 			}
 			if err != nil {
 				// Nothing is promised that is not on disk: whoever waits asks somebody else.
-				s.node.warn("records cannot be kept: %v", err)
+				s.node.warn("records and cards cannot be kept: %v", err)
 				batch = slices.DeleteFunc(batch, func(e directory.Effect) bool { _, reads := e.(directory.ReadRecords); return !reads })
 			}
 			if s.member != member {
@@ -82,13 +82,17 @@ func (s *station) readRecords(e directory.ReadRecords) {
 }
 
 func (s *station) persist(batch []directory.Effect) error {
-	last := make(map[linnet.NodeID][]byte) // nil: to be forgotten
+	last, cards := make(map[linnet.NodeID][]byte), make(map[linnet.UserName][]byte) // nil: to be forgotten
 	for _, e := range batch {
 		switch e := e.(type) {
 		case directory.Persist:
 			last[e.Node] = e.Record
 		case directory.Forget:
 			last[e.Node] = nil
+		case directory.PersistCard:
+			cards[e.User] = e.Card
+		case directory.ForgetCard:
+			cards[e.User] = nil
 		}
 	}
 	var put []store.Record
@@ -100,6 +104,14 @@ func (s *station) persist(batch []directory.Effect) error {
 			put = append(put, store.Record{Node: node, Time: time.Now(), Bytes: record})
 		}
 	}
+	changes := make([]store.Card, 0, len(cards))
+	for user, card := range cards {
+		changes = append(changes, store.Card{User: user, Bytes: card})
+	}
 	ctx := context.Background()
-	return errors.Join(s.node.store.ForgetRecords(ctx, forget...), s.node.store.PutRecords(ctx, put...))
+	err := errors.Join(s.node.store.ForgetRecords(ctx, forget...), s.node.store.PutRecords(ctx, put...))
+	if len(changes) > 0 {
+		err = errors.Join(err, s.node.store.ChangeCards(ctx, changes...))
+	}
+	return err
 }

@@ -127,3 +127,15 @@ func (n *Node) do(ctx context.Context, f func(now time.Time)) error {
 		return ctx.Err()
 	}
 }
+
+// await waits for an answer of the loop.
+func await[T any](ctx context.Context, n *Node, answer <-chan T) (v T, err error) {
+	select {
+	case v = <-answer:
+		return v, nil
+	case <-ctx.Done():
+		return v, ctx.Err()
+	case <-n.life.Done():
+		return v, errStopped
+	}
+}

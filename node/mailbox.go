@@ -188,14 +188,11 @@ func (n *Node) askMail(ctx context.Context, ask func(now time.Time, c *directory
 	if err != nil {
 		return directory.MailDone{}, err
 	}
-	select {
-	case d := <-done:
-		return d, mailError(d.Err)
-	case <-ctx.Done():
-		return directory.MailDone{}, ctx.Err()
-	case <-n.life.Done():
-		return directory.MailDone{}, errStopped
+	d, err := await(ctx, n, done)
+	if err != nil {
+		return d, err
 	}
+	return d, mailError(d.Err)
 }
 
 // mailError puts the errors of mail into words for people.

@@ -105,6 +105,7 @@ func (s *station) hold(node linnet.NodeID) {
 func (s *station) attached(now time.Time) {
 	online := len(s.overlay.Attachments()) > 0
 	s.directory.AttachmentsChanged(now)
+	s.cards.client.AttachmentsChanged(now)
 	if online == s.online {
 		return
 	}

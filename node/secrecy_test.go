@@ -505,7 +505,7 @@ func TestLyingSupernode(t *testing.T) {
 						gullible := s.trust
 						gullible.Verify = func([]byte, suite.Purpose, []byte, []byte) error { return nil }
 						s.member = directory.NewSupernode(directory.SupernodeOptions{Self: self, Trust: gullible, Seats: alone{s.overlay, s.id}})
-						s.member.Start(at, lie(old, now))
+						s.member.Start(at, lie(old, now), nil)
 					})
 				}
 				finds := func() bool {

@@ -69,6 +69,7 @@ type station struct {
 	volunteer volunteering
 	ledger    ledger
 	mail      postbox
+	cards     pages
 	relaying  relaying
 	searches  uint64 // of the directory that were asked here
 
@@ -162,6 +163,9 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		return nil, err
 	}
 	s.startMailbox(self)
+	if err := s.startPages(ctx, now, self, random); err != nil {
+		return nil, err
+	}
 	if n.opts.Role&linnet.Supernode != 0 {
 		if err := s.startSupernode(ctx, now); err != nil {
 			return nil, err
@@ -233,7 +237,7 @@ type machine interface {
 
 // machines are all of them (an iter.Seq).
 func (s *station) machines(yield func(machine) bool) {
-	for _, m := range []machine{s.sessions, s.overlay, s.directory, s.mail.client, s.calls, s.relays, &s.relaying} {
+	for _, m := range []machine{s.sessions, s.overlay, s.directory, s.mail.client, s.cards.client, s.calls, s.relays, &s.relaying} {
 		if !yield(m) {
 			return
 		}
@@ -282,6 +286,7 @@ func (s *station) settleOnce(now time.Time) (busy bool) {
 	if s.people.machine != nil {
 		busy = all(now, s.people.machine.Take(), s.presenceEffects) || busy
 	}
+	busy = each(now, s.cards.client.Take(), s.cardEffect) || busy
 	busy = each(now, s.relays.Take(), s.relayEffect) || busy
 	busy = all(now, s.calls.Take(), s.callEffects) || busy
 	for _, p := range s.pairs {
@@ -321,6 +326,7 @@ func (s *station) renew(now time.Time, signed []byte) error {
 	if s.people.machine != nil {
 		s.people.machine.Renew(now, self)
 	}
+	s.cards.client.Renew(self)
 	return s.overlay.Renew(now, self)
 }
 

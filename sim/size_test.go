@@ -56,7 +56,7 @@ func BenchmarkAttached(b *testing.B) {
 			b.Fatal(err)
 		}
 		d := directory.NewSupernode(directory.SupernodeOptions{Self: self, Trust: trust, Seats: m, Records: clients})
-		d.Start(epoch, nil)
+		d.Start(epoch, nil, nil)
 		before, size, began := heap(), 0, time.Now()
 		for i := range uint32(clients) {
 			now := epoch.Add(time.Duration(i) * time.Millisecond)

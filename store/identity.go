@@ -48,10 +48,11 @@ func (s *Store) SetIdentity(ctx context.Context, id Identity) error {
 	})
 }
 
-// ForgetIdentity erases the identity and all keys of this device. Its user's people stay.
+// ForgetIdentity erases the identity and all keys of this device, and what its user
+// wanted to say in the white pages. His people stay.
 func (s *Store) ForgetIdentity(ctx context.Context) error {
 	return s.write(ctx, "identity", func(tx *sqlite.Tx) error {
-		for _, table := range []string{"identity", "presence", "prekeys"} {
+		for _, table := range []string{"identity", "own_card", "presence", "prekeys"} {
 			if _, err := tx.Exec("DELETE FROM " + table); err != nil {
 				return err
 			}

@@ -67,6 +67,8 @@ func TestUpgrade(t *testing.T) {
 			// What the old schema did not have works as well.
 			ok(t, s.SavePresence(t.Context(), "eve", presence.Save{Self: []byte("self"), People: []presence.KeptPerson{{User: "bob"}}}))
 			ok(t, s.ChangeMail(t.Context(), MailChange{Put: Mail{[16]byte{1}, []byte("head"), []byte("mail")}}))
+			ok(t, s.ChangeCards(t.Context(), Card{"bob", []byte("card")}))
+			ok(t, s.SetOwnCard(t.Context(), "alice", []byte("wish")))
 			s = reopen(t, s, home)
 			tt.check(t, s)
 			if heads := must(s.MailHeads(t.Context()))(t); len(heads) != 1 {

@@ -78,6 +78,7 @@ const (
 	ForEntry       Purpose = "linnet/1 supernode entry"
 	ForRecord      Purpose = "linnet/1 device record"
 	ForAbsence     Purpose = "linnet/1 absence of a record"
+	ForCard        Purpose = "linnet/1 card"
 	ForMail        Purpose = "linnet/1 mail"
 	ForMailOrder   Purpose = "linnet/1 mail order"
 	ForMailPass    Purpose = "linnet/1 mail pass"

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 
 	"github.com/linnet-p2p/linnet"
@@ -83,6 +84,26 @@ func (c *Client) Volunteer(ctx context.Context, on bool) error {
 // Lookup implements linnet.Client.
 func (c *Client) Lookup(ctx context.Context, user linnet.UserName) (l linnet.Listing, err error) {
 	return l, c.do(ctx, "GET", "/v1/users/"+string(user), nil, &l)
+}
+
+// Card implements linnet.Client.
+func (c *Client) Card(ctx context.Context) (s linnet.CardStatus, err error) {
+	return s, c.do(ctx, "GET", "/v1/card", nil, &s)
+}
+
+// PublishCard implements linnet.Client.
+func (c *Client) PublishCard(ctx context.Context, card linnet.Card) (s linnet.CardStatus, err error) {
+	return s, c.do(ctx, "PUT", "/v1/card", card, &s)
+}
+
+// WithdrawCard implements linnet.Client.
+func (c *Client) WithdrawCard(ctx context.Context) (s linnet.CardStatus, err error) {
+	return s, c.do(ctx, "DELETE", "/v1/card", nil, &s)
+}
+
+// Search implements linnet.Client.
+func (c *Client) Search(ctx context.Context, words string, page int) (p linnet.SearchPage, err error) {
+	return p, c.do(ctx, "GET", fmt.Sprintf("/v1/search?words=%s&page=%d", url.QueryEscape(words), page), nil, &p)
 }
 
 // Contacts implements linnet.Client.

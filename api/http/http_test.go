@@ -41,6 +41,18 @@ func (f *fake) Logout(context.Context) error                           { return 
 func (f *fake) Lookup(_ context.Context, u linnet.UserName) (linnet.Listing, error) {
 	return linnet.Listing{User: u, Online: true}, f.note("lookup", u)
 }
+func (f *fake) Card(context.Context) (linnet.CardStatus, error) {
+	return linnet.CardStatus{Card: &linnet.Card{City: "Bern"}, Known: true}, f.note("card")
+}
+func (f *fake) PublishCard(_ context.Context, c linnet.Card) (linnet.CardStatus, error) {
+	return linnet.CardStatus{Card: &c}, f.note("publish", c)
+}
+func (f *fake) WithdrawCard(context.Context) (linnet.CardStatus, error) {
+	return linnet.CardStatus{Known: true}, f.note("withdraw")
+}
+func (f *fake) Search(_ context.Context, words string, page int) (linnet.SearchPage, error) {
+	return linnet.SearchPage{Words: words, Page: page, Hits: []linnet.Hit{{User: "bob"}}}, f.note("search", words, page)
+}
 func (f *fake) Contacts(context.Context) ([]linnet.Contact, error) {
 	return []linnet.Contact{{User: "bob", Name: "Bobby", State: linnet.Approved, Presence: linnet.DoNotDisturb}}, f.note("contacts")
 }
@@ -132,6 +144,26 @@ func TestEverythingArrives(t *testing.T) {
 	if l.User != "bob" || !l.Online {
 		t.Errorf("listing %+v", l)
 	}
+	card, err := c.Card(ctx)
+	ok(err)
+	if card.Card == nil || card.Card.City != "Bern" || !card.Known {
+		t.Errorf("card %+v", card)
+	}
+	card, err = c.PublishCard(ctx, linnet.Card{Name: "Zoë & Co.", About: "50% off"})
+	ok(err)
+	if card.Card == nil || card.Card.Name != "Zoë & Co." {
+		t.Errorf("card %+v", card)
+	}
+	card, err = c.WithdrawCard(ctx)
+	ok(err)
+	if card.Card != nil || !card.Known {
+		t.Errorf("card %+v", card)
+	}
+	page, err := c.Search(ctx, "zoë & 50% a+b", 2)
+	ok(err)
+	if page.Words != "zoë & 50% a+b" || page.Page != 2 || page.Hits[0].User != "bob" || page.Hits[0].Card != nil {
+		t.Errorf("page %+v", page)
+	}
 	contacts, err := c.Contacts(ctx)
 	ok(err)
 	if len(contacts) != 1 || contacts[0].Name != "Bobby" || contacts[0].State != linnet.Approved || contacts[0].Presence != linnet.DoNotDisturb {
@@ -160,6 +192,7 @@ func TestEverythingArrives(t *testing.T) {
 	}
 
 	want := []any{"status", "join", "linnet:birds", "page", "an offer", "register", cred, "login", cred, "logout", "lookup", linnet.UserName("bob"),
+		"card", "publish", linnet.Card{Name: "Zoë & Co.", About: "50% off"}, "withdraw", "search", "zoë & 50% a+b", 2,
 		"contacts", "add", linnet.Contact{User: "bob", Name: "Bobby"}, "answer", linnet.UserName("bob"), true, "block", linnet.UserName("bob"), true,
 		"remove", linnet.UserName("bob"), "presence", "set presence", linnet.Mine{Presence: linnet.Away, Mood: "out"},
 		"call", linnet.UserName("bob"), media, "answer", id, media, "hangup", id, "hold", id, true, "tone", id, "#", "history", 3}

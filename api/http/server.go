@@ -9,6 +9,10 @@
 //	POST   /v1/logout
 //	PUT    /v1/volunteer                  {"on"}
 //	GET    /v1/users/{user}               linnet.Listing
+//	GET    /v1/card                       linnet.CardStatus
+//	PUT    /v1/card                       linnet.Card -> linnet.CardStatus
+//	DELETE /v1/card                       linnet.CardStatus
+//	GET    /v1/search?words=W&page=N      linnet.SearchPage
 //	GET    /v1/contacts                   []linnet.Contact
 //	PUT    /v1/contacts/{user}            linnet.Contact
 //	POST   /v1/contacts/{user}/answer     {"yes"}
@@ -143,6 +147,23 @@ func register(mux routes, c linnet.Client) {
 		return c.Lookup(r.Context(), user)
 	})
 
+	handle("GET /v1/card", func(r *http.Request) (any, error) { return c.Card(r.Context()) })
+	handle("PUT /v1/card", func(r *http.Request) (any, error) {
+		card, err := read[linnet.Card](r)
+		if err != nil {
+			return nil, err
+		}
+		return c.PublishCard(r.Context(), card)
+	})
+	handle("DELETE /v1/card", func(r *http.Request) (any, error) { return c.WithdrawCard(r.Context()) })
+	handle("GET /v1/search", func(r *http.Request) (any, error) {
+		page, err := number(r, "page")
+		if err != nil {
+			return nil, err
+		}
+		return c.Search(r.Context(), r.FormValue("words"), page)
+	})
+
 	handle("GET /v1/contacts", func(r *http.Request) (any, error) { return c.Contacts(r.Context()) })
 	handle("PUT /v1/contacts/{user}", func(r *http.Request) (any, error) {
 		return onUser(r, func(user linnet.UserName, contact linnet.Contact) error {
@@ -167,9 +188,9 @@ func register(mux routes, c linnet.Client) {
 	})
 
 	handle("GET /v1/calls", func(r *http.Request) (any, error) {
-		limit, err := strconv.Atoi(r.FormValue("limit"))
-		if err != nil || limit < 1 {
-			return nil, linnet.Errorf(linnet.CodeUsage, "limit %q is not a number above 0", r.FormValue("limit"))
+		limit, err := number(r, "limit")
+		if err != nil {
+			return nil, err
 		}
 		return c.History(r.Context(), limit)
 	})
@@ -253,6 +274,15 @@ func userIn(r *http.Request) (linnet.UserName, error) {
 		return "", &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
 	}
 	return user, nil
+}
+
+// number is a parameter that has to be above 0.
+func number(r *http.Request, name string) (int, error) {
+	n, err := strconv.Atoi(r.FormValue(name))
+	if err != nil || n < 1 {
+		return 0, linnet.Errorf(linnet.CodeUsage, "%s %q is not a number above 0", name, r.FormValue(name))
+	}
+	return n, nil
 }
 
 // read takes the request's JSON body; an empty one is the zero value.

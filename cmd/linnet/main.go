@@ -40,6 +40,8 @@ type commands struct {
 	Answer    answerCmd    `cmd:"" help:"Take the call that rings."`
 	Hangup    hangupCmd    `cmd:"" help:"End, cancel or reject a call."`
 	Lookup    lookupCmd    `cmd:"" help:"Ask the directory for a user."`
+	Search    searchCmd    `cmd:"" help:"Find people by words of their cards in the white pages, or by their user names."`
+	Card      cardCmd      `cmd:"" help:"Your card in the white pages: show, set, withdraw."`
 	Contacts  contactsCmd  `cmd:"" help:"People you know: list, add, accept, decline, block, unblock, remove."`
 	Presence  presenceCmd  `cmd:"" help:"Whether you want to be called: online, away, dnd, invisible; alone: how it stands."`
 	History   historyCmd   `cmd:"" help:"Past calls."`

@@ -69,4 +69,5 @@ const (
 	FailureClock       = 10 // the request's time is too far from the server's
 	FailureRevoked     = 11
 	FailureKey         = 12 // sealed to a key of another day: ask for a newer descriptor
+	FailureTooSoon     = 13 // what is allowed for an hour is used up
 )

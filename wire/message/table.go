@@ -118,6 +118,12 @@ var Table = []Spec{
 	{0x4126, "ask prekeys", Request, Session, (*AskPrekeys)(nil)},
 	{0x4127, "prekeys", Reply, Session, (*Prekeys)(nil)},
 
+	{0x4130, "store card", Request, Session, (*StoreCard)(nil)},
+	{0x4131, "card stored", Reply, Session, (*CardStored)(nil)},
+	{0x4132, "search cards", Request, Session, (*SearchCards)(nil)},
+	{0x4133, "ask cards", Request, Session, (*AskCards)(nil)},
+	{0x4134, "cards", Reply, Session, (*Cards)(nil)},
+
 	{0x4201, "call request", OneWay, Session, (*CallRequest)(nil)},
 	{0x4202, "call ringing", OneWay, Session, (*CallRinging)(nil)},
 	{0x4203, "call answer", OneWay, Session, (*CallAnswer)(nil)},

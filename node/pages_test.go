@@ -176,7 +176,7 @@ func TestSearchPages(t *testing.T) {
 // plantCard puts a card on a supernode's shelf, without a device of its user.
 func (w *world) plantCard(m *computer, user linnet.UserName, text linnet.Card) {
 	w.t.Helper()
-	authority := must(loadAuthority(w.login.opts.Home))
+	authority := must(LoadAuthority(w.login.opts.Home))
 	keys := must(suite.Modern().NewKeys())
 	certificate, _, err := authority.IssueCertificate(user, "device", keys.Public(), 1, time.Now())
 	if err != nil {

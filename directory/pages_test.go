@@ -172,7 +172,7 @@ func (w *network) put(user linnet.UserName, card linnet.Card) {
 
 func TestWithdrawAndChange(t *testing.T) {
 	w := newNetwork(t, 32)
-	w.supernodes(2) // days of more would take long
+	w.supernodes(1) // days of more would take long
 	alice, bob := w.attached("alice"), w.attached("bob")
 	w.set(alice, &maria)
 	found := func(text string, want bool) {
@@ -219,7 +219,7 @@ func TestWithdrawAndChange(t *testing.T) {
 // What one device of a user says, the others say from then on.
 func TestDevicesAgree(t *testing.T) {
 	w := newNetwork(t, 33)
-	w.supernodes(5)
+	w.supernodes(2)
 	bob, laptop := w.attached("bob"), w.attached("alice")
 	phone := w.Add("alice", linnet.Ordinary)
 	phone.Identity = w.Identity("alice", "phone")

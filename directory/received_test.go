@@ -3,6 +3,7 @@ package directory_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 func testAddrs(n *overlaytest.Node) []netip.AddrPort { return []netip.AddrPort{n.Addr} }
 
-// FuzzReceived hands both machines any commands of anybody, asked for or not.
+// FuzzReceived hands the machines any commands of anybody, asked for or not.
 func FuzzReceived(f *testing.F) {
 	w := newNetwork(f, 41)
 	sn := w.supernodes(3)[0]
@@ -23,11 +24,17 @@ func FuzzReceived(f *testing.F) {
 	record := sn.Disk["record "+alice.ID().String()]
 	absence := directory.Absence{User: "bob", Slot: overlay.SlotOf("bob"), Time: w.Now, Entry: sn.Machine.Entry()}
 	absent, _ := absence.Sign(sn.Identity.Keys)
+	card := signCard(f, alice.Identity, directory.Card{User: "alice", Edition: 7, Time: w.Now, Text: maria})
 	for _, m := range []message.Message{
 		&message.StoreRecord{Record: record}, &message.StoreRecord{Record: record, Member: true}, &message.Stored{Sequence: 1<<64 - 1, Copies: 1 << 31},
 		&message.Search{Terms: []message.Term{{Text: "bob", Field: message.FieldUser}}, Member: true},
 		&message.SearchResult{Hits: []message.Hit{{Record: record, User: "bob"}}, Absent: [][]byte{absent, absent}},
 		&message.Failure{Code: message.FailureTooMany},
+		&message.StoreCard{Card: card}, &message.StoreCard{Card: card, Member: true}, &message.CardStored{Edition: 1<<64 - 1, Full: []uint32{1 << 31}, Newer: card},
+		&message.SearchCards{Text: "maria"}, &message.SearchCards{Text: "maria", Part: 7, Rank: 1 << 31, After: "bob", Member: true},
+		&message.AskCards{Users: []message.KnownCard{{User: "alice"}, {User: "bob", Edition: 1<<64 - 1}}},
+		&message.AskCards{Users: []message.KnownCard{{User: "alice"}}, Text: "maria", Member: true},
+		&message.Cards{Cards: [][]byte{card, card, nil}, More: true, Partial: true, Rank: 1 << 31, Last: "alice"},
 	} {
 		for who := range uint8(4) {
 			f.Add(who, message.Append(nil, message.Command{ID: 1, Body: m}))
@@ -38,7 +45,10 @@ func FuzzReceived(f *testing.F) {
 		if int(who) < len(w.Nodes) {
 			from = w.Nodes[who].ID()
 		}
-		s, d := w.shelves[sn], w.devices[alice]
+		s, d, p := w.shelves[sn], w.devices[alice], w.pagers[alice]
+		p.Search(w.Now, "maria", directory.Place{})
+		p.Set(w.Now, &maria)
+		p.Tick(w.Now)
 		d.Lookup(w.Now, "bob", true)
 		d.Publish(w.Now, directory.Status{})
 		d.Tick(w.Now)
@@ -49,11 +59,12 @@ func FuzzReceived(f *testing.F) {
 				continue
 			}
 			s.Received(w.Now, from, c.ID, c.Body)
-			for _, e := range append(s.Take(), d.Take()...) {
+			for _, e := range slices.Concat(s.Take(), d.Take(), p.Take()) {
 				switch e := e.(type) {
 				case overlay.Request: // whatever was asked, this is the answer
 					s.Replied(w.Now, e.Token, e.To, c.Body)
 					d.Replied(w.Now, e.Token, e.To, c.Body)
+					p.Replied(w.Now, e.Token, e.To, c.Body)
 				case directory.ReadRecords:
 					s.Read(w.Now, e.Token, [][]byte{record, b})
 				}
@@ -61,8 +72,10 @@ func FuzzReceived(f *testing.F) {
 		}
 		s.Tick(w.Now.Add(time.Minute))
 		d.Tick(w.Now.Add(time.Minute))
+		p.Tick(w.Now.Add(time.Minute))
 		s.Take()
 		d.Take()
+		p.Take()
 	})
 }
 
@@ -73,7 +86,7 @@ func TestBounds(t *testing.T) {
 	other := w.Identity("node:other", "device")
 	seats := crowded{sn.Machine, other.Node}
 	s := directory.NewSupernode(directory.SupernodeOptions{
-		Self: sn.Identity, Trust: w.Trust, Seats: seats, Records: 10, Busy: 8,
+		Self: sn.Identity, Trust: w.Trust, Seats: seats, Records: 10, Busy: 8, Cards: 9, PerSlot: 7,
 	})
 	s.Start(w.Now, nil, nil)
 	for i := range 40 {
@@ -85,12 +98,17 @@ func TestBounds(t *testing.T) {
 		}
 		s.Received(w.Now, id.Node, 1, &message.StoreRecord{Record: b})
 		s.Received(w.Now, other.Node, 1, &message.StoreRecord{Record: b, Member: true})
+		card := signCard(t, id, directory.Card{User: linnet.UserName(fmt.Sprint("crowd", i)), Edition: 1, Time: w.Now, Text: maria})
+		s.Received(w.Now, id.Node, 1, &message.StoreCard{Card: card})
+		s.Received(w.Now, other.Node, 1, &message.StoreCard{Card: card, Member: true})
+		s.Received(w.Now, id.Node, 1, &message.SearchCards{Text: fmt.Sprint("maria", i)})
+		s.Received(w.Now, id.Node, 1, &message.AskCards{Users: []message.KnownCard{{User: "alice"}}})
 		for j := range 10 {
 			s.Received(w.Now, id.Node, 1, &message.Search{Terms: []message.Term{{Text: fmt.Sprint("nobody", j, "x", i), Field: message.FieldUser}}})
 		}
 	}
 	sizes := s.Sizes()
-	for table, limit := range map[string]int{"records": 10, "writes": 8, "lookups": 8, "rates": 8, "reading": 0} {
+	for table, limit := range map[string]int{"records": 10, "writes": 8, "lookups": 8, "rates": 8, "cards": 9, "searches": 8, "stores": 8, "asks": 8, "reading": 0} {
 		if sizes[table] != limit {
 			t.Errorf("%s: %d, limit %d", table, sizes[table], limit)
 		}
@@ -102,7 +120,7 @@ func TestBounds(t *testing.T) {
 		s.Take()
 	}
 	sizes = s.Sizes()
-	for _, table := range []string{"writes", "lookups", "rates", "pending", "done"} {
+	for _, table := range []string{"writes", "lookups", "rates", "finds", "cached", "card moves", "pending", "done"} {
 		if sizes[table] != 0 {
 			t.Errorf("%s: %d are left", table, sizes[table])
 		}

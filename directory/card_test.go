@@ -54,7 +54,7 @@ func TestCard(t *testing.T) {
 		"nothing":             nil,
 		"cut off":             b[:len(b)-1],
 		"altered":             bytes.Replace(bytes.Clone(b), []byte("choir"), []byte("Choir"), 1),
-		"too old":             changed(func(c *directory.Card) { c.Time = w.Now.Add(-directory.KeepFor - time.Second) }),
+		"too old":             changed(func(c *directory.Card) { c.Time = w.Now.Add(-directory.CardKeepFor - time.Second) }),
 		"from the future":     changed(func(c *directory.Card) { c.Time = w.Now.Add(11 * time.Minute) }),
 		"edition of 3 years":  changed(func(c *directory.Card) { c.Edition += 3 * 366 * 24 * 3600 * 1000 }),
 		"another user's":      changed(func(c *directory.Card) { c.User = "alice" }),

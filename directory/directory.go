@@ -1,6 +1,7 @@
 // Package directory is what the slots of the overlay hold, as state machines:
-// where each device of a user can be reached (Client, Supernode), and mail for
-// those who are away (MailClient, Mailbox).
+// where each device of a user can be reached (Client, Supernode), cards of the
+// white pages (CardClient, Supernode), and mail for those who are away
+// (MailClient, Mailbox).
 //
 // It opens no socket, starts no goroutine and reads no clock, and it does not
 // know which supernodes there are: package overlay tells it. Like a
@@ -10,6 +11,7 @@
 //	device ──Client──▶ own supernode ──Supernode──▶ members of the user's slot
 //	        StoreRecord               StoreRecord{Member}   (all of them; "stored" is a majority)
 //	        Search                    Search{Member}        (one, then more if it has no good answer)
+//	        StoreCard, SearchCards    the same, with Member (in the slots of the card's words)
 //
 // # Trust
 //
@@ -21,8 +23,8 @@
 //
 // # Bytes
 //
-// The messages are those of wire/message/directory.go and mailbox.go; Record,
-// Absence, Item and MailOrder say what they are made of.
+// The messages are those of wire/message/directory.go, card.go and mailbox.go;
+// Record, Absence, Card, Item and MailOrder say what they are made of.
 package directory
 
 import (

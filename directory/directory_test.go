@@ -518,23 +518,27 @@ func TestOnlyOwnRecordsOfClients(t *testing.T) {
 		{"a search for anything", alice.ID(), &message.Search{Terms: []message.Term{{Text: "Paris", Field: 99}}}, message.FailureInvalid},
 		{"no record", bob.ID(), &message.StoreRecord{Record: []byte("A")}, message.FailureInvalid},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := w.shelves[sn]
-			s.Take()
-			if !s.Received(w.Now, tt.from, 7, tt.msg) {
-				t.Fatal("not a command of this package")
-			}
-			for _, e := range s.Take() {
-				if r, ok := e.(overlay.Respond); ok {
-					if f, ok := r.Message.(*message.Failure); !ok || f.Code != tt.code || r.ID != 7 {
-						t.Errorf("answer %+v, want failure %d", r.Message, tt.code)
-					}
-					return
-				}
-			}
-			t.Error("no answer")
-		})
+		t.Run(tt.name, func(t *testing.T) { w.refuses(t, sn, tt.from, tt.msg, tt.code) })
 	}
+}
+
+// refuses hands a supernode a command that it has to answer with a failure.
+func (w *network) refuses(t *testing.T, sn *overlaytest.Node, from linnet.NodeID, msg message.Message, code uint32) {
+	t.Helper()
+	s := w.shelves[sn]
+	s.Take()
+	if !s.Received(w.Now, from, 7, msg) {
+		t.Fatal("not a command of this package")
+	}
+	for _, e := range s.Take() {
+		if r, ok := e.(overlay.Respond); ok {
+			if f, ok := r.Message.(*message.Failure); !ok || f.Code != code || r.ID != 7 {
+				t.Errorf("answer %+v, want failure %d", r.Message, code)
+			}
+			return
+		}
+	}
+	t.Error("no answer")
 }
 
 // An answer is durable before it is given.

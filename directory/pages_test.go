@@ -447,22 +447,7 @@ func TestOnlyOwnCardsOfClients(t *testing.T) {
 		{"cards of no name", bob.ID(), &message.AskCards{Users: []message.KnownCard{{User: "X Y"}}}, message.FailureInvalid},
 		{"cards of many", bob.ID(), &message.AskCards{Users: many}, message.FailureInvalid},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := w.shelves[sn]
-			s.Take()
-			if !s.Received(w.Now, tt.from, 7, tt.msg) {
-				t.Fatal("not a command of this package")
-			}
-			for _, e := range s.Take() {
-				if r, ok := e.(overlay.Respond); ok {
-					if f, ok := r.Message.(*message.Failure); !ok || f.Code != tt.code || r.ID != 7 {
-						t.Errorf("answer %+v, want failure %d", r.Message, tt.code)
-					}
-					return
-				}
-			}
-			t.Error("no answer")
-		})
+		t.Run(tt.name, func(t *testing.T) { w.refuses(t, sn, tt.from, tt.msg, tt.code) })
 	}
 }
 

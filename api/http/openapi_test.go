@@ -34,6 +34,10 @@ var operations = map[string]operation{
 	"POST /v1/logout":                 {"Sign this device out.", nil, nil, "all"},
 	"PUT /v1/volunteer":               {"Let this machine serve as a supernode while the network needs it, or not.", onRequest{}, nil, "all"},
 	"GET /v1/users/{user}":            {"Ask the directory for a user.", nil, linnet.Listing{}, "all"},
+	"GET /v1/card":                    {"The own card of the white pages, and whether the network has it.", nil, linnet.CardStatus{}, "all"},
+	"PUT /v1/card":                    {"Publish a card, instead of the last one.", linnet.Card{}, linnet.CardStatus{}, "all"},
+	"DELETE /v1/card":                 {"Withdraw the card.", nil, linnet.CardStatus{}, "all"},
+	"GET /v1/search":                  {"Find people by words of their cards or user names; page is 1 for the first 50.", nil, linnet.SearchPage{}, "all"},
 	"GET /v1/contacts":                {"Who is a contact, asks to be one, was asked or is blocked.", nil, []linnet.Contact{}, "all"},
 	"PUT /v1/contacts/{user}":         {"Ask somebody to be a contact, with message; of one who is, change the name.", linnet.Contact{}, nil, "all"},
 	"DELETE /v1/contacts/{user}":      {"Take somebody off the list; they are told.", nil, nil, "all"},
@@ -122,6 +126,11 @@ func (s *schemas) document() object {
 		}
 		if pattern == "GET /v1/calls" {
 			parameters = append(parameters, object{"name": "limit", "in": "query", "required": true, "schema": object{"type": "integer", "minimum": 1}})
+		}
+		if pattern == "GET /v1/search" {
+			parameters = append(parameters,
+				object{"name": "words", "in": "query", "required": true, "schema": object{"type": "string"}},
+				object{"name": "page", "in": "query", "required": true, "schema": object{"type": "integer", "minimum": 1}})
 		}
 		if parameters != nil {
 			op["parameters"] = parameters

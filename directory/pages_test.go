@@ -1,8 +1,10 @@
 package directory_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -267,6 +269,10 @@ func TestDevicesAgree(t *testing.T) {
 // A published card is found by each of its words, and a withdrawn one is not,
 // whatever minority of each slot dies, is away meanwhile, comes back or is new.
 func TestPagesOutliveAMinority(t *testing.T) {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue && os.Getenv("LINNET_LONG") == "" {
+		f.Value.Set("20") // each is a network and minutes of its life
+		defer f.Value.Set(f.DefValue)
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newNetwork(t, rapid.Uint64().Draw(rt, "seed"))
 		nodes := w.supernodes(rapid.IntRange(3, 13).Draw(rt, "supernodes"))

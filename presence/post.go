@@ -18,7 +18,6 @@ type errand struct {
 	version uint64 // of the statement; of own devices: Since
 	step    errandStep
 	tries   int
-	again   time.Time // not before
 
 	prekeys []*directory.Prekey
 	letters map[LetterID]linnet.NodeID // on their way straight to devices

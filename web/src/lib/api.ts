@@ -77,7 +77,9 @@ export const api = {
   logout: () => ask('POST', '/v1/logout'),
   volunteer: (on: boolean) => ask('PUT', '/v1/volunteer', { on }),
   lookup: (name: string) => ask<Listing>('GET', `/v1/users/${user(name)}`),
-  contacts: () => ask<Contact[]>('GET', '/v1/contacts'),
+  // The page shows who is on the list; who asks, or is blocked, it has no place for yet.
+  contacts: async () =>
+    (await ask<Contact[]>('GET', '/v1/contacts')).filter((c) => c.state === 'asked' || c.state === 'approved'),
   putContact: (c: Contact) => ask('PUT', `/v1/contacts/${user(c.user)}`, c),
   removeContact: (name: string) => ask('DELETE', `/v1/contacts/${user(name)}`),
   history: () => ask<CallRecord[]>('GET', '/v1/calls?limit=500'),

@@ -87,6 +87,7 @@ export interface Contact {
   user: string
   name?: string
   added?: string
+  state?: 'none' | 'asked' | 'asking' | 'approved' | 'blocked' | 'declined'
 }
 
 export interface Listing {

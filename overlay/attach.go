@@ -103,13 +103,13 @@ func (a *attaching) missing() int {
 	return n
 }
 
-// probed ends a probe. What is no longer used is no longer kept: there are
-// be a million of these in a simulation.
+// probed ends a probe.
 func (a *attaching) probed(addr netip.AddrPort) {
 	delete(a.probes, addr)
 	a.tidy()
 }
 
+// tidy keeps no table that is not used: a simulation has a million of these.
 func (a *attaching) tidy() {
 	if len(a.probes) == 0 && !a.seeking {
 		a.probes = nil

@@ -9,7 +9,7 @@
 //
 // # The states of a Pair
 //
-//	           relay up, and 450 ms over           direct path up
+//	           relay up, and 300 ms over           direct path up
 //	Searching ────────────────────────▶ Relayed ◀─────────────────▶ Direct
 //	    │  ▲                               │        direct path down   ▲
 //	    │  └──────────── relay down ───────┘                           │
@@ -48,7 +48,7 @@ const (
 	maxRelays     = 4
 	maxPaths      = 2 * MaxCandidates // up at a time: a peer may come from addresses that it did not name
 
-	patience    = 450 * time.Millisecond // for a direct path, before the relay is used
+	patience    = 300 * time.Millisecond // for a direct path, before the relay is used
 	warmEvery   = 10 * time.Second       // a relay that stands by
 	againAfter  = 30 * time.Second       // the next burst of probes while there is no direct path
 	againAtMost = 5 * time.Minute
@@ -66,7 +66,7 @@ var burst = [...]time.Duration{0, 50, 100, 150, 250, 350, 500, 700, 1000, 1400, 
 // where it is not known how many it takes (Hops): those that open our own NATs, of which
 // there may be several, and not all the way to the peer's. Some of these take an
 // early packet for one to themselves, which costs its port, and with it the peer's mapping.
-var near = [...]int{2, 3, 5}
+var near = [...]int{2, 4}
 
 // Hops is the number of hops with which a packet passes the NATs before this node, and
 // hardly more, by the routers on the way out (netx.Routers): the first one with a public

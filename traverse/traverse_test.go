@@ -163,21 +163,21 @@ func TestChoice(t *testing.T) {
 		state State
 	}{
 		{"direct answers at once", map[session.Path]link{relay: {rtt: 60 * ms}, public: {rtt: 40 * ms}}, time.Second,
-			[]string{"  190 ms use direct-udp"}, Direct},
-		{"relay first, but there is time", map[session.Path]link{relay: {rtt: 20 * ms}, public: {rtt: 280 * ms}}, time.Second,
-			[]string{"  430 ms use direct-udp"}, Direct},
+			[]string{"  140 ms use direct-udp"}, Direct},
+		{"relay first, but there is time", map[session.Path]link{relay: {rtt: 20 * ms}, public: {rtt: 190 * ms}}, time.Second,
+			[]string{"  290 ms use direct-udp"}, Direct},
 		{"no direct path", map[session.Path]link{relay: {rtt: 20 * ms}}, time.Minute,
-			[]string{"  450 ms use relay-udp"}, Relayed},
+			[]string{"  300 ms use relay-udp"}, Relayed},
 		{"direct later", map[session.Path]link{relay: {rtt: 20 * ms}, public: {from: 900 * ms, rtt: 40 * ms}}, time.Minute,
-			[]string{"  450 ms use relay-udp", " 1040 ms use direct-udp"}, Direct},
+			[]string{"  300 ms use relay-udp", " 1040 ms use direct-udp"}, Direct},
 		{"direct much later", map[session.Path]link{relay: {rtt: 20 * ms}, public: {from: time.Minute, rtt: 40 * ms}}, 3 * time.Minute,
-			[]string{"  450 ms use relay-udp", "90190 ms use direct-udp"}, Direct},
+			[]string{"  300 ms use relay-udp", "90140 ms use direct-udp"}, Direct},
 		{"direct dies", map[session.Path]link{relay: {rtt: 20 * ms}, public: {until: 10 * time.Second, rtt: 40 * ms}}, time.Minute,
-			[]string{"  190 ms use direct-udp", "11000 ms use relay-udp"}, Relayed},
+			[]string{"  140 ms use direct-udp", "11000 ms use relay-udp"}, Relayed},
 		{"a direct path that is nearer", map[session.Path]link{public: {rtt: 30 * ms}, lan: {from: 170 * ms, rtt: 2 * ms}}, time.Minute,
-			[]string{"  180 ms use direct-udp", "  252 ms use direct-udp"}, Direct},
+			[]string{"  130 ms use direct-udp", "  252 ms use direct-udp"}, Direct},
 		{"one that is hardly nearer", map[session.Path]link{public: {rtt: 30 * ms}, lan: {from: 170 * ms, rtt: 27 * ms}}, time.Minute,
-			[]string{"  180 ms use direct-udp"}, Direct},
+			[]string{"  130 ms use direct-udp"}, Direct},
 		{"one on the same network, whose routers hold nothing up", map[session.Path]link{public: {rtt: 30 * ms}, lan: {rtt: 2 * ms}}, time.Minute,
 			[]string{"    2 ms use direct-udp"}, Direct},
 		{"nothing works", nil, time.Hour, nil, Searching},
@@ -309,7 +309,7 @@ func TestMovedByItself(t *testing.T) {
 		t.Errorf("it is %v", f.State())
 	}
 	f.run(t, time.Minute)
-	want := []string{"  160 ms use direct-udp", "60510 ms use direct-udp"}
+	want := []string{"  110 ms use direct-udp", "60510 ms use direct-udp"}
 	if !reflect.DeepEqual(f.story, want) {
 		t.Errorf("the story is %q, want %q", f.story, want)
 	}
@@ -321,7 +321,7 @@ func TestAddressChange(t *testing.T) {
 	f.run(t, time.Minute)
 	clear(f.probes)
 	f.Own(f.now, Unknown, candidates("203.0.113.77:1"))
-	f.run(t, 200*time.Millisecond)
+	f.run(t, 140*time.Millisecond)
 	if f.probes[public] != 1 || f.probes[direct("198.51.100.2:5000")] != 1 {
 		t.Errorf("probes after a change of address: %v", f.probes)
 	}

@@ -69,6 +69,8 @@ func TestDrainOfAClientThatStays(t *testing.T) {
 	n := newProcessNetwork(t, 3)
 	alice := n.person(t, "alice", inOwnProcess)
 	eventually(t, "alice has two supernodes", func() bool { return len(alice.status().Supernodes) == 2 })
+	n.server.interrupt() // with echo123: the client that a supernode counts is alice
+	n.server.succeeds()
 	i := n.supernodeOf(alice, func(linnet.Attachment) bool { return true })
 	at, super := n.watched[i].String(), n.supernodes[i]
 	if status, body := get(t, at, "/readyz"); status != http.StatusOK {
@@ -88,8 +90,11 @@ func TestDrainOfAClientThatStays(t *testing.T) {
 	if status, body := get(t, at, "/healthz"); status != http.StatusOK {
 		t.Errorf("healthz while it drains: %d %s", status, body)
 	}
-	if _, body := get(t, at, "/metrics"); !strings.Contains(body, "\nlinnet_ready 0\n") || !strings.Contains(body, "\nlinnet_clients 1\n") {
-		t.Errorf("metrics while it drains: %s", body)
+	_, body := get(t, at, "/metrics")
+	for _, line := range []string{"linnet_ready 0", "linnet_clients 1"} {
+		if !strings.Contains(body, "\n"+line+"\n") {
+			t.Errorf("the metrics while it drains lack %q; supernode: %s", line, &super.stderr)
+		}
 	}
 	super.interrupt()
 	super.wait()

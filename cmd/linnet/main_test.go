@@ -70,7 +70,13 @@ func inOwnProcess(t testing.TB, args ...string) *terminal {
 		t.Fatal(err)
 	}
 	x.interrupt = func() { cmd.Process.Signal(syscall.SIGINT) }
-	x.freeze = func() { cmd.Process.Signal(syscall.SIGSTOP) }
+	x.freeze = func() {
+		cmd.Process.Signal(syscall.SIGSTOP)
+		var status syscall.WaitStatus // until the last thread stands still
+		if _, err := syscall.Wait4(cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+			t.Errorf("linnet %s cannot be frozen: %v, status %#x", strings.Join(args, " "), err, status)
+		}
+	}
 	x.kill = func() {
 		cmd.Process.Kill()
 		<-x.done

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -19,7 +18,7 @@ const demoSupernodes = 3
 
 // startNetwork makes a network and starts all of it but alice and bob.
 func (d *demo) startNetwork(suiteName string) error {
-	addrs, err := loopbackAddrs(1 + demoSupernodes)
+	addrs, err := loopbackAddrs(d.ctx, 1+demoSupernodes)
 	if err != nil {
 		return err
 	}
@@ -48,15 +47,14 @@ func (d *demo) startNetwork(suiteName string) error {
 var loopback = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 
 // loopbackAddrs finds addresses whose ports are free; the descriptor fixes them.
-func loopbackAddrs(n int) ([]netip.AddrPort, error) {
-	var addrs []netip.AddrPort
-	for range n {
-		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(loopback))
-		if err != nil {
-			return nil, fmt.Errorf("look for a free port: %w", err)
-		}
-		defer l.Close()
-		addrs = append(addrs, l.Addr().(*net.TCPAddr).AddrPort())
+func loopbackAddrs(ctx context.Context, n int) ([]netip.AddrPort, error) {
+	port, err := freePorts(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	addrs := make([]netip.AddrPort, n)
+	for i := range addrs {
+		addrs[i] = netip.AddrPortFrom(loopback.Addr(), port+uint16(i))
 	}
 	return addrs, nil
 }

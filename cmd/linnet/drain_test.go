@@ -33,7 +33,7 @@ func get(t testing.TB, addr, path string) (status int, body string) {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1, suite.RegistrationOpen)
-	port := freePorts(t, 2)
+	port := portsInARow(t, 2)
 	at := "127.0.0.1:" + port
 	server := inProcess(t, "login-server", "--home", n.loginServerHome())
 	server.says("Login server on")

@@ -30,7 +30,7 @@ func newProcessNetwork(t testing.TB, supernodes int) *processNetwork {
 	t.Helper()
 	n := &processNetwork{testNetwork: newNetwork(t, supernodes, suite.RegistrationOpen), supernodes: make([]*terminal, supernodes)}
 	var err error
-	if n.watched, err = loopbackAddrs(supernodes); err != nil {
+	if n.watched, err = loopbackAddrs(t.Context(), supernodes); err != nil {
 		t.Fatal(err)
 	}
 	n.startServer()

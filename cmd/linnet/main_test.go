@@ -192,10 +192,10 @@ func eventually(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// freePorts is the first of so many free ports in a row.
-func freePorts(t testing.TB, n int) string {
+// portsInARow is the first of so many free ports, as a flag takes it.
+func portsInARow(t testing.TB, n int) string {
 	t.Helper()
-	port, err := (&networkCreateCmd{Supernodes: n - 1}).anyPort(t.Context())
+	port, err := freePorts(t.Context(), n)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,52 +143,10 @@ func (c *networkCreateCmd) port(ctx context.Context) (uint16, error) {
 		}
 		return c.Port, nil
 	}
-	if c.free(ctx, loginPort) {
+	if free(ctx, loginPort, 1+c.Supernodes) {
 		return loginPort, nil
 	}
-	return c.anyPort(ctx)
-}
-
-// anyPort finds ports in a row that the system does not use.
-func (c *networkCreateCmd) anyPort(ctx context.Context) (uint16, error) {
-	for range 100 {
-		l, err := net.Listen("tcp", ":0")
-		if err != nil {
-			return 0, fmt.Errorf("look for a free port: %w", err)
-		}
-		port := uint16(l.Addr().(*net.TCPAddr).Port)
-		l.Close()
-		if c.free(ctx, port) {
-			return port, nil
-		}
-	}
-	return 0, linnet.Errorf(linnet.CodeInUse, "not enough free ports were found")
-}
-
-// free says whether the ports from first on can be used.
-func (c *networkCreateCmd) free(ctx context.Context, first uint16) bool {
-	for i := range c.Supernodes + 1 {
-		port := int(first) + i
-		if port > math.MaxUint16 || !free(ctx, uint16(port)) {
-			return false
-		}
-	}
-	return true
-}
-
-func free(ctx context.Context, port uint16) bool {
-	at := netip.AddrPortFrom(netip.IPv6Unspecified(), port)
-	udp, err := netx.System{}.ListenUDP(ctx, at)
-	if err != nil {
-		return false
-	}
-	defer udp.Close()
-	tcp, err := netx.System{}.ListenTCP(ctx, at)
-	if err != nil {
-		return false
-	}
-	tcp.Close()
-	return true
+	return freePorts(ctx, 1+c.Supernodes)
 }
 
 // loginServerHome is below the home of a network.

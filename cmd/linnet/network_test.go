@@ -26,7 +26,7 @@ type testNetwork struct {
 // newNetwork makes a network; nothing runs yet.
 func newNetwork(t testing.TB, supernodes int, registration suite.Registration) *testNetwork {
 	t.Helper()
-	addrs, err := loopbackAddrs(1 + supernodes)
+	addrs, err := loopbackAddrs(t.Context(), 1+supernodes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func (n *testNetwork) inviteText(expires time.Time) string {
 // The whole path of an operator and a new user, by the commands of docs/operating.md.
 func TestNetworkOfOnesOwn(t *testing.T) {
 	home, alice := t.TempDir(), t.TempDir()
-	made := do(t, "network", "create", "birds", "--home", home, "--address", "127.0.0.1", "--port", freePorts(t, 3), "--supernodes", "2", "--no-run", "--json").succeeds()
+	made := do(t, "network", "create", "birds", "--home", home, "--address", "127.0.0.1", "--port", portsInARow(t, 3), "--supernodes", "2", "--no-run", "--json").succeeds()
 	var answer struct{ Invite string }
 	unmarshal(t, made, &answer)
 	if _, err := suite.ParseInvite(answer.Invite); err != nil {
@@ -237,11 +237,11 @@ func TestNetworkOfOnesOwn(t *testing.T) {
 // A classic network is made with a warning.
 func TestClassicNetwork(t *testing.T) {
 	t.Parallel()
-	made := do(t, "network", "create", "museum", "--suite", "classic", "--home", t.TempDir(), "--address", "127.0.0.1", "--port", freePorts(t, 2), "--no-run").succeeds()
+	made := do(t, "network", "create", "museum", "--suite", "classic", "--home", t.TempDir(), "--address", "127.0.0.1", "--port", portsInARow(t, 2), "--no-run").succeeds()
 	if !strings.Contains(made.stderr.String(), "WARNING: a classic network is for study and protects nobody.") {
 		t.Errorf("no warning: %s", &made.stderr)
 	}
-	made = do(t, "network", "create", "birds", "--home", t.TempDir(), "--address", "127.0.0.1", "--port", freePorts(t, 2), "--no-run").succeeds()
+	made = do(t, "network", "create", "birds", "--home", t.TempDir(), "--address", "127.0.0.1", "--port", portsInARow(t, 2), "--no-run").succeeds()
 	if strings.Contains(made.stderr.String(), "WARNING") {
 		t.Errorf("a warning of a modern network: %s", &made.stderr)
 	}
@@ -254,7 +254,7 @@ func TestTicket(t *testing.T) {
 	var answer struct{ Ticket string }
 	unmarshal(t, do(t, "network", "ticket", "eagle", "--home", n.home, "--json").succeeds(), &answer)
 	eagle := t.TempDir()
-	addrs, err := loopbackAddrs(1)
+	addrs, err := loopbackAddrs(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ type Figures struct {
 
 // Figures counts. It waits for the loop, so that it also tells whether that runs.
 func (n *Node) Figures(ctx context.Context) (Figures, error) {
-	f := Figures{Link: n.link.Counters()}
+	f := Figures{Link: n.Counters()}
 	err := n.do(ctx, func(now time.Time) {
 		s := n.station
 		if s == nil {
@@ -49,6 +49,9 @@ func (n *Node) Figures(ctx context.Context) (Figures, error) {
 	})
 	return f, err
 }
+
+// Counters are those of the node's link.
+func (n *Node) Counters() link.Counters { return n.link.Counters() }
 
 // Counters are those of the login server's link.
 func (s *LoginServer) Counters() link.Counters { return s.link.Counters() }

@@ -174,6 +174,33 @@ func watchSupernode(n *node.Node) watched {
 	}
 }
 
+var errNotAttached = errors.New("not attached to a supernode")
+
+// watchNode tells whoever lets a node run unattended how it is.
+func watchNode(n *node.Node) watched {
+	return watched{
+		ready: func(ctx context.Context) error {
+			s, err := n.Status(ctx)
+			if err == nil && !s.Online {
+				err = errNotAttached
+			}
+			return err
+		},
+		collect: func(ctx context.Context) ([]prometheus.Metric, error) {
+			s, err := n.Status(ctx)
+			if err != nil {
+				return nil, err
+			}
+			var m metrics
+			m.gauge("ready", "1 while the node is attached to a supernode.", truth(s.Online))
+			m.gauge("attachments", "Supernodes that the node is attached to.", len(s.Supernodes))
+			m.gauge("calls", "Calls in progress.", len(s.Calls))
+			m.link(n.Counters())
+			return m, nil
+		},
+	}
+}
+
 // watchLoginServer tells operators how a login server is.
 func watchLoginServer(s *node.LoginServer) watched {
 	return watched{

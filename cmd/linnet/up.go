@@ -21,6 +21,7 @@ type socketFlags struct {
 
 type upCmd struct {
 	socketFlags
+	metricsFlags
 	Join        string `help:"Join the network of this invite; remembered." placeholder:"INVITE"`
 	PortMapping string `enum:"on,off" default:"on" help:"Ask the router to let contacts in at one port (PCP, NAT-PMP, UPnP): on or off."`
 	AutoAnswer  bool   `help:"Take every call at once, with --play and --record."`
@@ -47,11 +48,11 @@ func (c *upCmd) Run(p *program) error {
 		}
 		opts.AutoAnswer = &m
 	}
-	return p.serve(c.socketFlags, opts, c.pageFlags)
+	return p.serve(c.socketFlags, c.metricsFlags, opts, c.pageFlags)
 }
 
 // serve runs a node, its local socket and its page until Ctrl-C.
-func (p *program) serve(flags socketFlags, opts node.Options, page pageFlags) error {
+func (p *program) serve(flags socketFlags, metrics metricsFlags, opts node.Options, page pageFlags) error {
 	network, closeCapture, err := flags.network()
 	if err != nil {
 		return err
@@ -70,6 +71,7 @@ func (p *program) serve(flags socketFlags, opts node.Options, page pageFlags) er
 	group.Go(func() error { return n.Run(ctx) })
 	group.Go(func() error { return http.Serve(ctx, p.socket(), n, site) })
 	group.Go(func() error { return site.Run(ctx) })
+	group.Go(func() error { return metrics.serve(ctx, watchNode(n)) })
 	p.showPage(site, "Your page", p.home(), page.open())
 	group.Go(func() error { p.narrate(ctx, n); return nil })
 	return ignoreCancel(group.Wait())

@@ -134,10 +134,14 @@ func (s *cardStore) sweep(now time.Time) (gone []linnet.UserName) {
 		e = e.Next()
 		if now.Sub(h.Time) > withdrawnFor || !h.strayed.IsZero() && now.Sub(h.strayed) > strayFor {
 			gone = append(gone, h.User)
-			s.order.Remove(h.at)
-			delete(s.users, h.User)
-			s.unlist(h)
+			s.remove(h)
 		}
 	}
 	return gone
+}
+
+func (s *cardStore) remove(h *heldCard) {
+	s.order.Remove(h.at)
+	delete(s.users, h.User)
+	s.unlist(h)
 }

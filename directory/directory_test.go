@@ -568,6 +568,36 @@ func TestPersistComesBeforeStored(t *testing.T) {
 	t.Error("no answer")
 }
 
+// What the disk did not take is not claimed to be stored when it comes again,
+// and what was there before is not lost by it.
+func TestUnkept(t *testing.T) {
+	w := newNetwork(t, 24)
+	sn := w.supernodes(1)[0]
+	bob := w.online("bob")
+	before := sn.Disk["record "+bob.ID().String()]
+	r := directory.Record{Certificate: bob.Identity.Certificate, Location: bob.Machine.Location(), Sequence: uint64(w.Now.UnixMilli()) + 1, Time: w.Now}
+	b, err := r.Sign(bob.Identity.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := w.shelves[sn]
+	for range 2 { // tries, of which the disk takes none
+		s.Received(w.Now, bob.ID(), 1, &message.StoreRecord{Record: b})
+		effects := s.Take()
+		if !slices.ContainsFunc(effects, func(e directory.Effect) bool { p, ok := e.(directory.Persist); return ok && bytes.Equal(p.Record, b) }) {
+			t.Fatalf("not to be stored: %+v", effects)
+		}
+		s.Unkept(w.Now, []linnet.NodeID{bob.ID()}, [][]byte{before})
+		if effects := s.Take(); len(effects) != 0 || s.Records() != 1 {
+			t.Fatalf("%d records, and wants %+v", s.Records(), effects)
+		}
+	}
+	s.Unkept(w.Now, []linnet.NodeID{bob.ID()}, nil)
+	if s.Records() != 0 {
+		t.Error("claims what is not on disk")
+	}
+}
+
 // A member that could not be reached for a moment gets the record all the same.
 func TestWriteIsTriedAgain(t *testing.T) {
 	w := newNetwork(t, 26)

@@ -207,6 +207,23 @@ func (s *pages) put(now time.Time, c *Card) (r receipt, ok bool) {
 	return receipt{}, false
 }
 
+// unkept is told that what PersistCard and ForgetCard said of these users is not
+// on disk, and what is.
+func (s *pages) unkept(now time.Time, users []linnet.UserName, cards [][]byte) {
+	for _, user := range users {
+		if h := s.store.users[user]; h != nil {
+			s.store.remove(h)
+		}
+	}
+	wanted := len(s.out)
+	for _, b := range cards {
+		if c, err := OpenCard(s.o.Trust, b, now); err == nil {
+			s.put(now, c)
+		}
+	}
+	s.out = s.out[:wanted] // it is there
+}
+
 // place notes whether this node is a member of any slot of a card.
 func (s *pages) place(now time.Time, h *heldCard) {
 	serves := func(slot overlay.Slot) bool { return slices.Contains(s.members[slot], s.o.Self.Node) }

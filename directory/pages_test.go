@@ -1,6 +1,7 @@
 package directory_test
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -491,5 +492,35 @@ func TestCrowdedIndex(t *testing.T) {
 	w.set(alice, nil)
 	if got, _ := w.search(bob, "jimenez"); len(got) != 0 {
 		t.Errorf("found %v", got)
+	}
+}
+
+// What the disk did not take of a card is not claimed to be stored when it comes
+// again, and what was there before is not lost by it.
+func TestUnkeptCards(t *testing.T) {
+	w := newNetwork(t, 25)
+	sn := w.supernodes(1)[0]
+	bob := w.attached("bob")
+	w.set(bob, &linnet.Card{Name: "Bob"})
+	w.known(bob)
+	before := sn.Disk["card bob"]
+	s := w.shelves[sn]
+	card := signCard(t, bob.Identity, directory.Card{User: "bob", Edition: uint64(w.Now.UnixMilli()) + 1, Time: w.Now, Text: linnet.Card{Name: "Robert"}})
+	for range 2 { // tries, of which the disk takes none
+		s.Received(w.Now, bob.ID(), 1, &message.StoreCard{Card: card})
+		if effects := s.Take(); !slices.ContainsFunc(effects, func(e directory.Effect) bool {
+			p, ok := e.(directory.PersistCard)
+			return ok && bytes.Equal(p.Card, card)
+		}) {
+			t.Fatalf("not to be stored: %+v", effects)
+		}
+		s.UnkeptCards(w.Now, []linnet.UserName{"bob"}, [][]byte{before})
+		if effects := s.Take(); len(effects) != 0 || s.Cards() != 1 {
+			t.Fatalf("%d cards, and wants %+v", s.Cards(), effects)
+		}
+	}
+	s.UnkeptCards(w.Now, []linnet.UserName{"bob"}, nil)
+	if s.Cards() != 0 {
+		t.Error("claims what is not on disk")
 	}
 }

@@ -247,6 +247,30 @@ func (s *Supernode) Read(now time.Time, token uint64, records [][]byte) {
 	}
 }
 
+// Unkept is told that Persist or Forget of these devices failed, and what is on
+// disk of them: that is what this member has. What it does not have is stored when
+// it comes again.
+func (s *Supernode) Unkept(now time.Time, nodes []linnet.NodeID, records [][]byte) {
+	for _, node := range nodes {
+		if h := s.store.nodes[node]; h != nil {
+			delete(s.lookups, h.user)
+			s.store.remove(h)
+		}
+	}
+	wanted := len(s.out)
+	for _, b := range records {
+		if r, err := OpenRecord(s.o.Trust, b, now); err == nil {
+			s.put(now, r)
+		}
+	}
+	s.out = s.out[:wanted] // it is there, and for changes the disk has to come round first
+}
+
+// UnkeptCards is the same for PersistCard and ForgetCard.
+func (s *Supernode) UnkeptCards(now time.Time, users []linnet.UserName, cards [][]byte) {
+	s.pages.unkept(now, users, cards)
+}
+
 func (s *Supernode) sweep(now time.Time) {
 	for _, node := range s.store.sweep(now) {
 		s.emit(Forget{node})

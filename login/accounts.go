@@ -43,6 +43,9 @@ func OpenAccounts(ctx context.Context, path string) (*Accounts, error) {
 // Close closes the database.
 func (a *Accounts) Close() error { return a.db.Close() }
 
+// Writable says what the disk has against writing, if it had something against it last.
+func (a *Accounts) Writable(ctx context.Context) error { return a.db.Writable(ctx) }
+
 const saltSize = 16
 
 // lock is what an account keeps of its password.

@@ -8,7 +8,9 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/store"
+	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 // A ledger puts the records and cards that a supernode keeps on disk, outside the loop.
@@ -44,20 +46,31 @@ func (s *station) memberEffects(now time.Time, effects []directory.Effect) {
 func (s *station) write() {
 	batch, member := s.ledger.waiting, s.member
 	s.ledger.waiting, s.ledger.writing = nil, true
-	s.node.beside(func(context.Context) {
+	s.node.beside(func(ctx context.Context) {
 		err := s.persist(batch)
+		var records, cards [][]byte // on disk, of those that it was about
+		unkept := changedIn(batch)
+		if err != nil {
+			var unread [2]error
+			records, unread[0] = s.node.store.RecordsOf(ctx, unkept.nodes...)
+			cards, unread[1] = s.node.store.CardsOf(ctx, unkept.users...)
+			if err := errors.Join(unread[:]...); err != nil && ctx.Err() == nil {
+				s.log.Warn("records and cards cannot be read", "err", err)
+			}
+		}
 		s.node.must(func(now time.Time) {
 			s.ledger.writing = false
 			if s.node.station != s {
 				return
 			}
-			if err != nil {
-				// Nothing is promised that is not on disk: whoever waits asks somebody else.
-				s.node.warn("records and cards cannot be kept: %v", err)
-				batch = slices.DeleteFunc(batch, func(e directory.Effect) bool { _, reads := e.(directory.ReadRecords); return !reads })
-			}
 			if s.member != member {
 				batch = nil
+			} else if err != nil {
+				s.node.warnDisk(now, "records and cards cannot be kept", err)
+				batch = slices.DeleteFunc(batch, promise)
+				again := changedIn(s.ledger.waiting) // their end comes
+				member.Unkept(now, slices.DeleteFunc(unkept.nodes, func(n linnet.NodeID) bool { return slices.Contains(again.nodes, n) }), records)
+				member.UnkeptCards(now, slices.DeleteFunc(unkept.users, func(u linnet.UserName) bool { return slices.Contains(again.users, u) }), cards)
 			}
 			for _, e := range batch {
 				s.memberEffect(now, e)
@@ -79,6 +92,46 @@ func (s *station) readRecords(e directory.ReadRecords) {
 		}
 		s.node.must(func(now time.Time) { member.Read(now, e.Token, records) })
 	})
+}
+
+// changed is whose records and cards are to be kept or forgotten.
+type changed struct {
+	nodes []linnet.NodeID
+	users []linnet.UserName
+}
+
+func changedIn(effects []directory.Effect) (c changed) {
+	for _, e := range effects {
+		switch e := e.(type) {
+		case directory.Persist:
+			c.nodes = append(c.nodes, e.Node)
+		case directory.Forget:
+			c.nodes = append(c.nodes, e.Node)
+		case directory.PersistCard:
+			c.users = append(c.users, e.User)
+		case directory.ForgetCard:
+			c.users = append(c.users, e.User)
+		}
+	}
+	return c
+}
+
+// promise says that an effect is not true unless those before it are on disk.
+// Without it, whoever waits asks somebody else.
+func promise(e directory.Effect) bool {
+	switch e := e.(type) {
+	case overlay.Respond:
+		switch e.Message.(type) {
+		case *message.Stored, *message.CardStored:
+			return true
+		}
+	case overlay.Request: // of a write that counts this supernode's own copy already
+		switch e.Message.(type) {
+		case *message.StoreRecord, *message.StoreCard:
+			return true
+		}
+	}
+	return false
 }
 
 func (s *station) persist(batch []directory.Effect) error {

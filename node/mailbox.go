@@ -107,7 +107,7 @@ func (s *station) writeMail() {
 				batch = nil // whoever waits asks somebody else
 			}
 			if err != nil {
-				s.node.warn("mail for others cannot be kept: %v", err)
+				s.node.warnDisk(now, "mail for others cannot be kept", err)
 			}
 			for _, e := range batch {
 				if e, ok := e.(directory.KeepMail); ok {

@@ -82,6 +82,7 @@ type Node struct {
 	relaying   atomic.Pointer[relay.Server] // the station's, for the link's goroutines
 	volunteers atomic.Bool                  // a user's machine serves as a supernode
 	draining   atomic.Bool                  // told to stop
+	diskWarned map[string]time.Time         // of trouble with the disk, the last time; belongs to the loop
 	account    sync.Mutex                   // one change of the account at a time
 }
 
@@ -109,6 +110,8 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		moved:   make(chan struct{}, 1),
 		ready:   make(chan struct{}),
 		network: network{known: make(chan struct{})},
+
+		diskWarned: make(map[string]time.Time),
 	}
 	n.life, n.stop = context.WithCancel(context.Background())
 	if err := n.open(ctx); err != nil {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/linnet-p2p/linnet"
 )
@@ -11,6 +12,18 @@ func (n *Node) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	n.log.Warn(text)
 	n.hub.tell(linnet.Event{Kind: linnet.EventWarning, Text: text})
+}
+
+// warnPause is how long the same trouble with the disk is not told again.
+const warnPause = time.Minute
+
+// warnDisk is warn for what every write may meet as long as a disk is full.
+func (n *Node) warnDisk(now time.Time, what string, err error) {
+	if now.Sub(n.diskWarned[what]) < warnPause {
+		return
+	}
+	n.diskWarned[what] = now
+	n.warn("%s: %v", what, err)
 }
 
 // warnCall is warn about trouble that a call goes on with, such as a full disk

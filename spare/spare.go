@@ -1,6 +1,6 @@
-// Package spare reads what a machine can spare for others: how busy its
-// processor is, and whether it runs on battery or on a line that is paid by the
-// byte. It decides nothing.
+// Package spare reads what a machine can spare: how busy its processor is,
+// whether it runs on battery or on a line that is paid by the byte, and the room
+// on its disk. It decides nothing.
 package spare
 
 import (
@@ -10,6 +10,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"github.com/shirou/gopsutil/v4/cpu"
+	"github.com/shirou/gopsutil/v4/disk"
 )
 
 // A State is how a machine stands.
@@ -34,6 +35,16 @@ func Read(ctx context.Context) (State, error) {
 		return State{}, fmt.Errorf("spare: processor: %w", err)
 	}
 	return State{CPU: int(used[0] + 0.5), Battery: battery, Metered: metered(ctx)}, nil
+}
+
+// Room is how many bytes this program may still write to the disk that a
+// directory is on.
+func Room(ctx context.Context, dir string) (uint64, error) {
+	usage, err := disk.UsageWithContext(ctx, dir)
+	if err != nil {
+		return 0, fmt.Errorf("spare: disk: %w", err)
+	}
+	return usage.Free, nil
 }
 
 // The values of NMMetered that mean yes

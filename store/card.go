@@ -25,6 +25,21 @@ func (s *Store) Cards(ctx context.Context) ([][]byte, error) {
 	return cards, nil
 }
 
+// CardsOf returns the cards kept of some users.
+func (s *Store) CardsOf(ctx context.Context, users ...linnet.UserName) (cards [][]byte, err error) {
+	for _, user := range users {
+		b, err := sqlite.One(ctx, s.db, sqlite.Column[[]byte], "SELECT bytes FROM cards WHERE user_name = $1", string(user))
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return cards, fmt.Errorf("store: card of %s: %w", user, err)
+		}
+		cards = append(cards, b)
+	}
+	return cards, nil
+}
+
 // ChangeCards keeps cards, each instead of the user's last one, or forgets them.
 func (s *Store) ChangeCards(ctx context.Context, cards ...Card) error {
 	return s.write(ctx, "cards", func(tx *sqlite.Tx) error {

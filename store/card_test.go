@@ -19,6 +19,9 @@ func TestCards(t *testing.T) {
 	if got, want := must(s.Cards(t.Context()))(t), [][]byte{[]byte("a1"), []byte("b2")}; !reflect.DeepEqual(got, want) {
 		t.Errorf("cards %q, want %q", got, want)
 	}
+	if got, want := must(s.CardsOf(t.Context(), "bob", "carol"))(t), [][]byte{[]byte("b2")}; !reflect.DeepEqual(got, want) {
+		t.Errorf("cards of bob and carol %q, want %q", got, want)
+	}
 	if b := must(s.OwnCard(t.Context(), "alice"))(t); string(b) != "second" {
 		t.Errorf("own card %q", b)
 	}

@@ -87,6 +87,9 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
+// Writable says what the disk has against writing, if it had something against it last.
+func (s *Store) Writable(ctx context.Context) error { return s.db.Writable(ctx) }
+
 // Times are kept as milliseconds since 1970; the zero time as 0.
 
 func millis(t time.Time) int64 {

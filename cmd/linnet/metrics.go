@@ -143,6 +143,9 @@ func watchSupernode(n *node.Node) watched {
 			if err == nil && !f.Serving {
 				err = errNotServing
 			}
+			if err == nil {
+				err = n.CheckDisk(ctx)
+			}
 			return err
 		},
 		collect: func(ctx context.Context) ([]prometheus.Metric, error) {
@@ -204,7 +207,7 @@ func watchNode(n *node.Node) watched {
 // watchLoginServer tells operators how a login server is.
 func watchLoginServer(s *node.LoginServer) watched {
 	return watched{
-		ready: func(ctx context.Context) error { return ctx.Err() },
+		ready: s.CheckDisk,
 		collect: func(context.Context) ([]prometheus.Metric, error) {
 			var m metrics
 			m.link(s.Counters())

@@ -156,6 +156,18 @@ func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	return db.writer.write(ctx, fn)
 }
 
+// Writable says what the disk has against writing: what the last write met, which
+// is tried again then with a page of nothing.
+func (db *DB) Writable(ctx context.Context) error {
+	if db.writer.trouble.Load() == nil {
+		return nil
+	}
+	return db.Write(ctx, func(tx *Tx) error {
+		_, err := tx.Exec("PRAGMA user_version = 0") // nobody reads it
+		return err
+	})
+}
+
 // A Row is what a scan function reads columns from.
 type Row interface {
 	Scan(dst ...any) error

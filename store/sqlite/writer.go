@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
+
+	"github.com/linnet-p2p/linnet"
 )
 
 // maxBatch bounds how many writes wait for one commit.
@@ -71,6 +74,8 @@ type writer struct {
 	stop chan struct{}
 	done chan struct{}
 	tx   *Tx // touched by run alone
+
+	trouble atomic.Pointer[linnet.Error] // with the disk, of the last write
 }
 
 func startWriter(conn *sql.Conn) *writer {
@@ -104,7 +109,11 @@ func (w *writer) write(ctx context.Context, fn func(*Tx) error) error {
 	}
 	// Begun is soon ended; to leave now would leave the caller in doubt.
 	<-j.done
-	return Explain(j.err)
+	err := Explain(j.err)
+	if e, ok := errors.AsType[*linnet.Error](err); err == nil || ok && e.Code == linnet.CodeDisk {
+		w.trouble.Store(e)
+	}
+	return err
 }
 
 func (w *writer) run() {

@@ -23,6 +23,9 @@ type Client interface {
 	// Logout withdraws the device record and forgets the account on this device.
 	Logout(ctx context.Context) error
 
+	// Examine looks for what keeps this node from working. It takes some seconds.
+	Examine(ctx context.Context) ([]Finding, error)
+
 	// Volunteer says whether this machine may serve others as a supernode while the
 	// network needs it, and the machine has room for that. Status tells how it stands.
 	Volunteer(ctx context.Context, on bool) error
@@ -123,6 +126,25 @@ type Status struct {
 	Calls       []CallInfo    `json:"calls"`
 	Home        string        `json:"home"`
 }
+
+// A Finding is what one look at a node gave.
+type Finding struct {
+	About string  `json:"about"`
+	State Verdict `json:"state"`
+	Text  string  `json:"text"`
+	Do    string  `json:"do,omitempty"` // where something is wrong
+}
+
+// A Verdict says how bad a Finding is.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictGood    Verdict = "good"
+	VerdictWarning Verdict = "warning" // it works, but worse than it could, or not for long
+	VerdictBad     Verdict = "bad"
+	VerdictUnknown Verdict = "unknown" // it could not be looked at
+)
 
 // NAT is what a node found out about the way between itself and the rest of the
 // network. What it does not know is null: no version guesses.

@@ -101,6 +101,25 @@ func (c *Client) now() time.Time {
 	return c.Now()
 }
 
+// CheckClock asks a login server whether it takes the time of this machine. An
+// error of linnet.CodeClock says by how much it is wrong.
+func (c *Client) CheckClock(ctx context.Context) error {
+	s, err := suite.Named(c.Descriptor.Suite)
+	if err != nil {
+		return err
+	}
+	keys, err := s.NewKeys()
+	if err != nil {
+		return err
+	}
+	// It asks for nothing: that is refused, and after the time was looked at.
+	_, err = c.ask(ctx, s, keys, message.LoginBody{Device: "clock"})
+	if code := linnet.CodeOf(err); code == linnet.CodeClock || code == linnet.CodeNoNetwork {
+		return err
+	}
+	return nil
+}
+
 // ask asks one login server after the other. The first that answers decides.
 func (c *Client) ask(ctx context.Context, s suite.Suite, keys suite.Keys, body message.LoginBody) (*Grant, error) {
 	public := keys.Public()

@@ -90,6 +90,9 @@ func (s *Store) Check(ctx context.Context) error {
 // Writable says what the disk has against writing, if it had something against it last.
 func (s *Store) Writable(ctx context.Context) error { return s.db.Writable(ctx) }
 
+// TryWriting writes something that nobody reads.
+func (s *Store) TryWriting(ctx context.Context) error { return s.db.TryWriting(ctx) }
+
 // Times are kept as milliseconds since 1970; the zero time as 0.
 
 func millis(t time.Time) int64 {

@@ -76,6 +76,11 @@ func (c *Client) Logout(ctx context.Context) error {
 	return c.do(ctx, "POST", "/v1/logout", nil, nil)
 }
 
+// Examine implements linnet.Client.
+func (c *Client) Examine(ctx context.Context) (l []linnet.Finding, err error) {
+	return l, c.do(ctx, "GET", "/v1/findings", nil, &l)
+}
+
 // Volunteer implements linnet.Client.
 func (c *Client) Volunteer(ctx context.Context, on bool) error {
 	return c.do(ctx, "PUT", "/v1/volunteer", onRequest{on}, nil)

@@ -77,6 +77,9 @@ func (f *fake) Answer(_ context.Context, id linnet.CallID, m linnet.CallMedia) e
 	return f.note("answer", id, m)
 }
 func (f *fake) HangUp(_ context.Context, id linnet.CallID) error { return f.note("hangup", id) }
+func (f *fake) Examine(context.Context) ([]linnet.Finding, error) {
+	return []linnet.Finding{{About: "clock", State: linnet.VerdictGood}}, f.note("examine")
+}
 func (f *fake) Volunteer(_ context.Context, on bool) error       { return f.note("volunteer", on) }
 func (f *fake) Hold(_ context.Context, id linnet.CallID, on bool) error {
 	return f.note("hold", id, on)

@@ -7,6 +7,7 @@
 //	POST   /v1/network                    {"invite"}
 //	POST   /v1/register, /v1/login        linnet.Credentials
 //	POST   /v1/logout
+//	GET    /v1/findings                   []linnet.Finding, some seconds later
 //	PUT    /v1/volunteer                  {"on"}
 //	GET    /v1/users/{user}               linnet.Listing
 //	GET    /v1/card                       linnet.CardStatus
@@ -135,6 +136,7 @@ func register(mux routes, c linnet.Client) {
 		return nil, first(err, func() error { return c.Login(r.Context(), cred) })
 	})
 	handle("POST /v1/logout", func(r *http.Request) (any, error) { return nil, c.Logout(r.Context()) })
+	handle("GET /v1/findings", func(r *http.Request) (any, error) { return c.Examine(r.Context()) })
 	handle("PUT /v1/volunteer", func(r *http.Request) (any, error) {
 		q, err := read[onRequest](r)
 		return nil, first(err, func() error { return c.Volunteer(r.Context(), q.On) })

@@ -162,6 +162,11 @@ func (db *DB) Writable(ctx context.Context) error {
 	if db.writer.trouble.Load() == nil {
 		return nil
 	}
+	return db.TryWriting(ctx)
+}
+
+// TryWriting writes a page of nothing.
+func (db *DB) TryWriting(ctx context.Context) error {
 	return db.Write(ctx, func(tx *Tx) error {
 		_, err := tx.Exec("PRAGMA user_version = 0") // nobody reads it
 		return err

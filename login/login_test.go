@@ -7,6 +7,7 @@ import (
 	random "math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -290,6 +291,9 @@ func TestWrongClock(t *testing.T) {
 	} {
 		c := n.client()
 		c.Now = func() time.Time { return n.now().Add(tt.skew) }
+		if err := c.CheckClock(t.Context()); (err == nil) != (tt.want == "") || err != nil && (linnet.CodeOf(err) != linnet.CodeClock || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("check of a clock off by %v: %v, want %q", tt.skew, err, tt.want)
+		}
 		_, err := c.Login(t.Context(), who("alice", "secret"), newKeys(t))
 		if tt.want == "" {
 			if err != nil {

@@ -44,6 +44,10 @@ type Client interface {
 	// supernodes count one search, of 30 an hour.
 	Search(ctx context.Context, words string, page int) (SearchPage, error)
 
+	// Ping measures the way to a device of a user who is online; it begins to look for
+	// a better one, as a call does, and does not ring. It takes a moment to answer.
+	Ping(ctx context.Context, user UserName) (Pong, error)
+
 	// Contacts lists who is one, asks to be one, was asked or is blocked.
 	Contacts(ctx context.Context) ([]Contact, error)
 	// AddContact puts somebody on the list, under c.Name, and asks them with c.Message
@@ -125,6 +129,16 @@ type Status struct {
 	Certificate time.Time     `json:"certificate_expires,omitzero"`
 	Calls       []CallInfo    `json:"calls"`
 	Home        string        `json:"home"`
+}
+
+// A Pong is a device's answer to Ping.
+type Pong struct {
+	User  UserName `json:"user"`
+	Node  NodeID   `json:"node"`
+	Path  PathKind `json:"path"`
+	Via   string   `json:"via,omitempty"`  // the relay, when there is one
+	Addr  string   `json:"addr,omitempty"` // the device's, where it is direct
+	RTTMS float64  `json:"rtt_ms"`
 }
 
 // A Finding is what one look at a node gave.

@@ -29,7 +29,8 @@ type pair struct {
 	spares  []uint32                       // sockets of the link
 	hosts   map[linnet.NodeID]overlay.Host // of relays that the other side offered
 	offers  []message.RelayOffer           // theirs, until the session is up
-	seen    time.Time                      // the last sweep that found a call with them
+	seen    time.Time                      // the last sweep that found a call with them, or the last ping
+	pings   overlay.Bucket                 // that they sent
 }
 
 // pairAlive is how long nothing may be heard in a session by which there is a
@@ -154,6 +155,12 @@ func (s *station) pairReceived(now time.Time, e session.Received) bool {
 		if p := s.pairs[e.From]; p != nil {
 			s.remote(now, p, m.NAT, m.Candidates)
 		}
+	case *message.PathPing:
+		if p := s.pairs[e.From]; p != nil {
+			s.pinged(now, p, e)
+		} else {
+			s.respond(now, e.From, e.ID, &message.Failure{Code: message.FailureDenied, Text: "say first how you can be reached"})
+		}
 	default:
 		return false
 	}
@@ -212,6 +219,19 @@ func (s *station) sweepPairs(now time.Time) {
 	s.locate(now)
 	if len(s.pairs) > 0 {
 		s.sweep = now.Add(sweepEvery)
+	}
+}
+
+// pairAnew ends the pairs of a user who became a contact, or is none any more,
+// unless there is a call by them: the next ones follow the other rule.
+func (s *station) pairAnew(now time.Time, user linnet.UserName) {
+	if slices.ContainsFunc(s.calls.Calls(), func(c linnet.CallInfo) bool { return c.Peer == user && c.State != linnet.CallEnded }) {
+		return
+	}
+	for _, p := range s.pairs {
+		if p.user == user && p.contact != s.onList(user) {
+			s.unpair(now, p)
+		}
 	}
 }
 

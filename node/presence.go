@@ -138,6 +138,9 @@ func (s *station) presenceEffect(now time.Time, e presence.Effect, failed error)
 	case presence.CheckMail:
 		s.checkMail(now)
 	case presence.Tell:
+		if c := e.Event.Contact; c != nil {
+			s.pairAnew(now, c.User)
+		}
 		s.node.hub.tell(e.Event)
 	}
 }

@@ -111,6 +111,11 @@ func (c *Client) Search(ctx context.Context, words string, page int) (p linnet.S
 	return p, c.do(ctx, "GET", fmt.Sprintf("/v1/search?words=%s&page=%d", url.QueryEscape(words), page), nil, &p)
 }
 
+// Ping implements linnet.Client.
+func (c *Client) Ping(ctx context.Context, user linnet.UserName) (p linnet.Pong, err error) {
+	return p, c.do(ctx, "POST", "/v1/users/"+string(user)+"/ping", nil, &p)
+}
+
 // Contacts implements linnet.Client.
 func (c *Client) Contacts(ctx context.Context) (l []linnet.Contact, err error) {
 	return l, c.do(ctx, "GET", "/v1/contacts", nil, &l)

@@ -53,6 +53,9 @@ func (f *fake) WithdrawCard(context.Context) (linnet.CardStatus, error) {
 func (f *fake) Search(_ context.Context, words string, page int) (linnet.SearchPage, error) {
 	return linnet.SearchPage{Words: words, Page: page, Hits: []linnet.Hit{{User: "bob"}}}, f.note("search", words, page)
 }
+func (f *fake) Ping(_ context.Context, u linnet.UserName) (linnet.Pong, error) {
+	return linnet.Pong{User: u, Path: linnet.DirectUDP}, f.note("ping", u)
+}
 func (f *fake) Contacts(context.Context) ([]linnet.Contact, error) {
 	return []linnet.Contact{{User: "bob", Name: "Bobby", State: linnet.Approved, Presence: linnet.DoNotDisturb}}, f.note("contacts")
 }
@@ -80,7 +83,7 @@ func (f *fake) HangUp(_ context.Context, id linnet.CallID) error { return f.note
 func (f *fake) Examine(context.Context) ([]linnet.Finding, error) {
 	return []linnet.Finding{{About: "clock", State: linnet.VerdictGood}}, f.note("examine")
 }
-func (f *fake) Volunteer(_ context.Context, on bool) error       { return f.note("volunteer", on) }
+func (f *fake) Volunteer(_ context.Context, on bool) error { return f.note("volunteer", on) }
 func (f *fake) Hold(_ context.Context, id linnet.CallID, on bool) error {
 	return f.note("hold", id, on)
 }
@@ -167,6 +170,16 @@ func TestEverythingArrives(t *testing.T) {
 	if page.Words != "zoë & 50% a+b" || page.Page != 2 || page.Hits[0].User != "bob" || page.Hits[0].Card != nil {
 		t.Errorf("page %+v", page)
 	}
+	findings, err := c.Examine(ctx)
+	ok(err)
+	if len(findings) != 1 || findings[0].State != linnet.VerdictGood {
+		t.Errorf("findings %+v", findings)
+	}
+	pong, err := c.Ping(ctx, "bob")
+	ok(err)
+	if pong.Path != linnet.DirectUDP {
+		t.Errorf("pong %+v", pong)
+	}
 	contacts, err := c.Contacts(ctx)
 	ok(err)
 	if len(contacts) != 1 || contacts[0].Name != "Bobby" || contacts[0].State != linnet.Approved || contacts[0].Presence != linnet.DoNotDisturb {
@@ -194,7 +207,8 @@ func TestEverythingArrives(t *testing.T) {
 		t.Errorf("history %+v", history)
 	}
 
-	want := []any{"status", "join", "linnet:birds", "page", "an offer", "register", cred, "login", cred, "logout", "lookup", linnet.UserName("bob"),
+	want := []any{"status", "join", "linnet:birds", "page", "an offer", "register", cred, "login", cred, "logout",
+		"lookup", linnet.UserName("bob"), "examine", "ping", linnet.UserName("bob"),
 		"card", "publish", linnet.Card{Name: "Zoë & Co.", About: "50% off"}, "withdraw", "search", "zoë & 50% a+b", 2,
 		"contacts", "add", linnet.Contact{User: "bob", Name: "Bobby"}, "answer", linnet.UserName("bob"), true, "block", linnet.UserName("bob"), true,
 		"remove", linnet.UserName("bob"), "presence", "set presence", linnet.Mine{Presence: linnet.Away, Mood: "out"},

@@ -14,6 +14,7 @@
 //	PUT    /v1/card                       linnet.Card -> linnet.CardStatus
 //	DELETE /v1/card                       linnet.CardStatus
 //	GET    /v1/search?words=W&page=N      linnet.SearchPage
+//	POST   /v1/users/{user}/ping          linnet.Pong
 //	GET    /v1/contacts                   []linnet.Contact
 //	PUT    /v1/contacts/{user}            linnet.Contact
 //	POST   /v1/contacts/{user}/answer     {"yes"}
@@ -147,6 +148,13 @@ func register(mux routes, c linnet.Client) {
 			return nil, err
 		}
 		return c.Lookup(r.Context(), user)
+	})
+	handle("POST /v1/users/{user}/ping", func(r *http.Request) (any, error) {
+		user, err := userIn(r)
+		if err != nil {
+			return nil, err
+		}
+		return c.Ping(r.Context(), user)
 	})
 
 	handle("GET /v1/card", func(r *http.Request) (any, error) { return c.Card(r.Context()) })

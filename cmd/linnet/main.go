@@ -48,6 +48,7 @@ type commands struct {
 	Status    statusCmd    `cmd:"" help:"How this node stands."`
 	Volunteer volunteerCmd `cmd:"" help:"Let this machine serve as a supernode while the network needs one: on, off; alone: how that stands."`
 	Netcheck  netcheckCmd  `cmd:"" help:"What stands between this node and the others, and what it means for calls."`
+	Ping      pingCmd      `cmd:"" help:"How packets get to somebody, and how long they take; rings nowhere."`
 	Doctor    doctorCmd    `cmd:"" help:"What keeps this node from working, and what to do: disk, network, clock, certificate, firewall."`
 
 	Network     networkCmd     `cmd:"" help:"Start and run a network of your own."`

@@ -23,6 +23,14 @@ type SessionAnswer struct {
 	Candidates []Candidate `obj:"5/4000,opt"`
 }
 
+// PathPing asks a device that has a session with the sender, and was told by a
+// SessionRequest how to reach it, for a PathPong: to measure the path between
+// them. Nobody hears of it.
+type PathPing struct{}
+
+// PathPong answers PathPing.
+type PathPong struct{}
+
 // RelayOffer is a relay on which the sender holds a reservation. Relay and
 // Session together are the right to its second side.
 type RelayOffer struct {

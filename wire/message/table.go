@@ -138,6 +138,8 @@ var Table = []Spec{
 	{0x4220, "relay release", OneWay, Session, (*RelayRelease)(nil)},
 	{0x4221, "relay vouch", Request, Session, (*RelayVouch)(nil)},
 	{0x4222, "relay vouched", Reply, Session, (*RelayVouched)(nil)},
+	{0x4223, "path ping", Request, Session, (*PathPing)(nil)},
+	{0x4224, "path pong", Reply, Session, (*PathPong)(nil)},
 
 	{0x4301, "login", Request, Stream, (*Login)(nil)},
 	{0x4302, "login reply", Reply, Stream, (*LoginReply)(nil)},

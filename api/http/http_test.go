@@ -208,8 +208,8 @@ func TestEverythingArrives(t *testing.T) {
 	}
 
 	want := []any{"status", "join", "linnet:birds", "page", "an offer", "register", cred, "login", cred, "logout",
-		"lookup", linnet.UserName("bob"), "examine", "ping", linnet.UserName("bob"),
-		"card", "publish", linnet.Card{Name: "Zoë & Co.", About: "50% off"}, "withdraw", "search", "zoë & 50% a+b", 2,
+		"lookup", linnet.UserName("bob"),
+		"card", "publish", linnet.Card{Name: "Zoë & Co.", About: "50% off"}, "withdraw", "search", "zoë & 50% a+b", 2, "examine", "ping", linnet.UserName("bob"),
 		"contacts", "add", linnet.Contact{User: "bob", Name: "Bobby"}, "answer", linnet.UserName("bob"), true, "block", linnet.UserName("bob"), true,
 		"remove", linnet.UserName("bob"), "presence", "set presence", linnet.Mine{Presence: linnet.Away, Mood: "out"},
 		"call", linnet.UserName("bob"), media, "answer", id, media, "hangup", id, "hold", id, true, "tone", id, "#", "history", 3}

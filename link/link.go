@@ -104,6 +104,16 @@ var (
 	ErrTooLong  = errors.New("the command is too long")
 )
 
+// A ListenError says which of the addresses cannot be listened on.
+type ListenError struct {
+	Addr netip.AddrPort
+	Web  bool // one of Options.Web
+	Err  error
+}
+
+func (e *ListenError) Error() string { return fmt.Sprintf("link: listen on %v: %v", e.Addr, e.Err) }
+func (e *ListenError) Unwrap() error { return e.Err }
+
 // A Link is a node's socket and listener. Run serves them.
 type Link struct {
 	o         Options
@@ -165,7 +175,7 @@ func Open(o Options) (*Link, error) {
 		l.nextID = uint16(rand.Uint32())
 	}
 	if err := l.listen(); err != nil {
-		return nil, fmt.Errorf("link: listen on %v: %w", o.Listen, err)
+		return nil, &ListenError{Addr: o.Listen, Err: err}
 	}
 	if err := l.listenWeb(context.Background()); err != nil {
 		l.closeSockets()

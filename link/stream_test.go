@@ -121,8 +121,8 @@ func TestStreamEndsItsRequests(t *testing.T) {
 		if _, err := client2.RequestStream(ctx, stream2, &message.Login{Sealed: []byte{1}}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
 		}
-		if _, err := client2.RequestStream(ctx, stream2, &message.Probe{}); !errors.Is(err, ErrCarrier) {
-			t.Errorf("a probe over a stream: %v", err)
+		if _, err := client2.RequestStream(ctx, stream2, &message.DialTest{}); !errors.Is(err, ErrCarrier) {
+			t.Errorf("a dial test over a stream: %v", err)
 		}
 	})
 }

@@ -31,7 +31,7 @@ func (l *Link) listenWeb(ctx context.Context) error {
 	w := l.o.Web
 	if w.Plain.IsValid() {
 		if err := l.listenStreams(ctx, w.Plain, false); err != nil {
-			return fmt.Errorf("link: listen on %v (for port 80): %w", w.Plain, err)
+			return &ListenError{w.Plain, true, err}
 		}
 	}
 	if !w.TLS.IsValid() {
@@ -46,7 +46,7 @@ func (l *Link) listenWeb(ctx context.Context) error {
 	}
 	l.tls = &tls.Config{Certificates: []tls.Certificate{*w.Certificate}, MinVersion: tls.VersionTLS13}
 	if err := l.listenStreams(ctx, w.TLS, true); err != nil {
-		return fmt.Errorf("link: listen on %v (for port 443): %w", w.TLS, err)
+		return &ListenError{w.TLS, true, err}
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 type LoginServerOptions struct {
 	Home         string
 	Listen       netip.AddrPort // zero: the port that the descriptor names, on all addresses
+	Web          link.Web       // listeners on the ports of the web
 	Net          netx.Network
 	Log          *slog.Logger
 	FirstFrameID uint16
@@ -68,7 +69,7 @@ func OpenLoginServer(ctx context.Context, opts LoginServerOptions) (*LoginServer
 		Log:  opts.Log,
 	})
 	if err == nil {
-		o := link.Options{Net: opts.Net, Listen: opts.Listen, Handler: s, FirstID: opts.FirstFrameID, Log: opts.Log}
+		o := link.Options{Net: opts.Net, Listen: opts.Listen, Web: opts.Web, Handler: s, FirstID: opts.FirstFrameID, Log: opts.Log}
 		if classic {
 			o.Foreign = s.classicLogin
 		}

@@ -214,8 +214,8 @@ func (s *station) unpair(now time.Time, p *pair) {
 }
 
 func (s *station) pathUp(now time.Time, e session.PathUp) {
-	if e.Path.Stream != 0 {
-		s.streams[e.Path.Stream] = e.Peer
+	if e.Path.Kind == linnet.DirectTCP {
+		s.streams.up(now, e.Path.Stream, e.Peer)
 	}
 	if p := s.pairs[e.Peer]; p != nil {
 		p.way.PathUp(now, e.Path, e.RTT)

@@ -178,7 +178,7 @@ const tenth = 100 * time.Millisecond
 
 // announce signs a new entry of this node, puts it into the table and tells everybody.
 func (m *Machine) announce(now time.Time, incarnation uint64) error {
-	e := &Entry{Certificate: m.o.Self.Certificate, Addrs: m.o.Addrs, Roles: m.o.Role, Incarnation: incarnation}
+	e := &Entry{Certificate: m.o.Self.Certificate, Addrs: m.o.Addrs, Roles: m.o.Role, Incarnation: incarnation, Web: m.o.Web, WebName: m.o.WebName}
 	if m.leaving {
 		e.Roles &^= linnet.Supernode
 	}

@@ -15,21 +15,26 @@ import (
 
 type loginServerCmd struct {
 	socketFlags
+	webFlags
 	metricsFlags
 }
 
 func (c *loginServerCmd) Run(p *program) error {
-	return ignoreCancel(p.loginServer(p.ctx, p.home(), c.socketFlags, c.metricsFlags))
+	return ignoreCancel(p.loginServer(p.ctx, p.home(), c.socketFlags, c.webFlags, c.metricsFlags))
 }
 
 // loginServer runs the authority whose home is dir, and echo123 beside it.
-func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags, metrics metricsFlags) error {
+func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags, ports webFlags, metrics metricsFlags) error {
+	web, err := ports.web()
+	if err != nil {
+		return err
+	}
 	network, closeCapture, err := flags.network()
 	if err != nil {
 		return err
 	}
 	defer closeCapture()
-	server, err := node.OpenLoginServer(ctx, node.LoginServerOptions{Home: dir, Listen: flags.Listen, Net: network, Log: p.log})
+	server, err := node.OpenLoginServer(ctx, node.LoginServerOptions{Home: dir, Listen: flags.Listen, Web: web, Net: network, Log: p.log})
 	if err != nil {
 		return err
 	}
@@ -47,6 +52,7 @@ func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags
 
 type supernodeCmd struct {
 	socketFlags
+	webFlags
 	metricsFlags
 	Drain   time.Duration `help:"When it is stopped, how long at most its clients get to move to other supernodes." default:"10s"`
 	Join    string        `help:"Be a new supernode of the network: with a ticket of \"linnet network ticket\"; remembered." placeholder:"TICKET"`
@@ -72,16 +78,21 @@ func (c *supernodeCmd) Run(p *program) error {
 			return err
 		}
 	}
-	return ignoreCancel(p.supernode(p.ctx, c.socketFlags, c.metricsFlags, opts))
+	return ignoreCancel(p.supernode(p.ctx, c.socketFlags, c.webFlags, c.metricsFlags, opts))
 }
 
 // supernode runs a supernode.
-func (p *program) supernode(ctx context.Context, flags socketFlags, metrics metricsFlags, opts node.Options) error {
+func (p *program) supernode(ctx context.Context, flags socketFlags, ports webFlags, metrics metricsFlags, opts node.Options) error {
+	web, err := ports.web()
+	if err != nil {
+		return err
+	}
 	network, closeCapture, err := flags.network()
 	if err != nil {
 		return err
 	}
 	defer closeCapture()
+	opts.Web = web
 	opts.Role, opts.Net, opts.Log, opts.Version = linnet.Supernode|linnet.Relay, network, p.log, version
 	n, err := node.Open(ctx, opts)
 	if err != nil {

@@ -198,13 +198,17 @@ type networkRunCmd struct{}
 
 func (*networkRunCmd) Run(p *program) error {
 	group, ctx := errgroup.WithContext(p.ctx)
-	group.Go(func() error { return p.loginServer(ctx, p.loginServerHome(), socketFlags{}, metricsFlags{}) })
+	group.Go(func() error {
+		return p.loginServer(ctx, p.loginServerHome(), socketFlags{}, webFlags{}, metricsFlags{})
+	})
 	for i := range maxOwnSupernodes {
 		home := node.SupernodePath(p.home(), i)
 		if _, err := os.Stat(home); err != nil {
 			break
 		}
-		group.Go(func() error { return p.supernode(ctx, socketFlags{}, metricsFlags{}, node.Options{Home: home}) })
+		group.Go(func() error {
+			return p.supernode(ctx, socketFlags{}, webFlags{}, metricsFlags{}, node.Options{Home: home})
+		})
 	}
 	return ignoreCancel(group.Wait())
 }

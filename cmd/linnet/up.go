@@ -9,11 +9,13 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/api/http"
 	"github.com/linnet-p2p/linnet/node"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/suite"
 )
 
 // socketFlags are for every command that opens sockets.
 type socketFlags struct {
+	Proxy  string         `help:"Proxy for TCP: http://, https:// or socks5://[NAME:PASSWORD@]HOST[:PORT], or none; default: HTTPS_PROXY or ALL_PROXY, but for what NO_PROXY names." placeholder:"URL"`
 	Listen netip.AddrPort `help:"Local address, one port for UDP and TCP; default: a free one." placeholder:"ADDR:PORT"`
 	Pcap   string         `help:"Write every datagram and TCP segment to this capture file." placeholder:"FILE" type:"path"`
 }
@@ -23,6 +25,7 @@ type upCmd struct {
 	Join       string `help:"Join the network of this invite; remembered." placeholder:"INVITE"`
 	AutoAnswer bool   `help:"Take every call at once, with --play and --record."`
 	pageFlags
+	Ladder     string `help:"How supernodes are looked for: fast (UDP, TCP, port 80, port 443, 300 ms apart), or classic (5 s each, as Skype did)." enum:"fast,classic" default:"fast"`
 	sound
 }
 
@@ -34,6 +37,9 @@ func (c *upCmd) Run(p *program) error {
 			return &linnet.Error{Code: linnet.CodeInvite, Text: err.Error()}
 		}
 		opts.Invite = &invite
+	}
+	if c.Ladder == "classic" {
+		opts.Ladder = overlay.ClassicLadder
 	}
 	if c.AutoAnswer {
 		m, err := c.media()

@@ -2,6 +2,7 @@ package netsim
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -37,6 +38,16 @@ type NATOptions struct {
 	Filtering Dependence
 	Timeout   time.Duration // of a mapping without outbound packets; 0 means 2 minutes
 	Hairpin   bool          // its own hosts may use its outer address
+
+	// Pass is a firewall: whether a packet may leave. nil lets all out.
+	Pass func(tcp bool, to netip.AddrPort) bool
+}
+
+// OnlyTCP lets nothing out but TCP, to the given ports if there are any.
+func OnlyTCP(ports ...uint16) func(bool, netip.AddrPort) bool {
+	return func(tcp bool, to netip.AddrPort) bool {
+		return tcp && (len(ports) == 0 || slices.Contains(ports, to.Port()))
+	}
 }
 
 // PortRestrictedCone is the commonest NAT at home.
@@ -122,6 +133,10 @@ func (n *NAT) wire() *wire { return &n.cable }
 
 // leave takes a packet from inside.
 func (n *NAT) leave(p *packet) {
+	if n.o.Pass != nil && !n.o.Pass(p.proto == tcp, p.dst) {
+		p.drop()
+		return
+	}
 	m := n.mapping(p)
 	if m == nil || !p.dst.Addr().Is4() {
 		p.drop()

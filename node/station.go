@@ -175,10 +175,21 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 
 // advertised is where others reach this node if it is a supernode.
 func (n *Node) advertised() []netip.AddrPort {
-	if n.opts.Advertise.IsValid() {
-		return []netip.AddrPort{n.opts.Advertise}
+	if !n.opts.Advertise.IsValid() {
+		return n.ownAddrs()
 	}
-	return n.ownAddrs()
+	at := []netip.AddrPort{n.opts.Advertise}
+	if listens := n.link.Addr().Addr(); listens != netip.IPv6Unspecified() {
+		return at // on one family, or one address, only
+	}
+	for _, a := range n.ownAddrs() {
+		// The machine's public address of the other family, so that it serves those
+		// who have only that one.
+		if ip := a.Addr(); ip.Is4() != at[0].Addr().Is4() && ip.IsGlobalUnicast() && !ip.IsPrivate() {
+			return append(at, a)
+		}
+	}
+	return at
 }
 
 // ownAddrs are the node's addresses on the host that it runs on.

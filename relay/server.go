@@ -19,7 +19,8 @@ import (
 
 // ServerOptions configures a Server. The zero value relays a thousand calls.
 type ServerOptions struct {
-	Addr netip.AddrPort // where the relay takes packets, as clients are told
+	Addr netip.AddrPort   // where the relay takes packets, as clients are told
+	Also []netip.AddrPort // the same for clients of the other family
 
 	Lifetime     time.Duration // of a reservation without packets or commands; default 60 s
 	Reservations int           // at once; default 1000
@@ -242,8 +243,21 @@ func tooMany() message.Message {
 
 func (s *Server) established(x *side) message.Message {
 	return &message.RelayEstablished{
-		Lifetime: uint32(s.opts.Lifetime / time.Second), Relay: x.of.id, Tag: x.in, Addr: s.opts.Addr,
+		Lifetime: uint32(s.opts.Lifetime / time.Second), Relay: x.of.id, Tag: x.in, Addr: s.addrFor(x),
 	}
+}
+
+// addrFor is the relay's address of the family by which a side came.
+func (s *Server) addrFor(x *side) netip.AddrPort {
+	if at := x.at.Load(); at != nil {
+		is4 := at.origin.Addr.Addr().Is4()
+		for _, a := range s.opts.Also {
+			if s.opts.Addr.Addr().Is4() != is4 && a.Addr().Is4() == is4 {
+				return a
+			}
+		}
+	}
+	return s.opts.Addr
 }
 
 // sideOf finds the side of a reservation that a node holds.

@@ -36,6 +36,7 @@ type LoginServer struct {
 }
 
 type loginRequest struct {
+	via  *link.Link
 	from link.Origin
 	cmd  message.Command
 }
@@ -108,7 +109,7 @@ func (s *LoginServer) serve(ctx context.Context) error {
 			return ctx.Err()
 		case r := <-s.work:
 			if reply := s.server.Handle(ctx, r.from.Addr.Addr(), r.cmd.Body); reply != nil {
-				if err := s.link.Reply(r.from, r.cmd.ID, reply); err != nil {
+				if err := r.via.Reply(r.from, r.cmd.ID, reply); err != nil {
 					s.opts.Log.Debug("login reply", "to", r.from.Addr, "err", err)
 				}
 			}
@@ -117,9 +118,13 @@ func (s *LoginServer) serve(ctx context.Context) error {
 }
 
 // HandleCommand implements link.Handler.
-func (s *LoginServer) HandleCommand(from link.Origin, c message.Command) {
+func (s *LoginServer) HandleCommand(from link.Origin, c message.Command) { s.take(s.link, from, c) }
+
+// take works on what came over a link, which may be that of a supernode in the
+// same process.
+func (s *LoginServer) take(via *link.Link, from link.Origin, c message.Command) {
 	select {
-	case s.work <- loginRequest{from, c}:
+	case s.work <- loginRequest{via, from, c}:
 	default: // the client asks another login server, or again
 	}
 }

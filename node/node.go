@@ -43,6 +43,7 @@ type Options struct {
 	Listen       netip.AddrPort                             // UDP and TCP; zero is a free port on all addresses
 	Advertise    netip.AddrPort                             // where others reach a supernode; zero: Listen, on the host's first address
 	Web          link.Web                                   // listeners on the ports of the web, for a supernode's clients behind firewalls
+	Authority    *LoginServer                               // of the same process and machine, which has the ports of the web but once: it takes logins that come here
 	Ladder       overlay.Ladder                             // the pace of looking for supernodes
 	Role         linnet.Role                                // what it does for others
 	Clients      int                                        // nodes that an operator's supernode lets attach; 0 means 1000
@@ -128,10 +129,14 @@ func (n *Node) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	n.link, err = link.Open(link.Options{
+	o := link.Options{
 		Net: n.opts.Net, Listen: n.opts.Listen, Web: n.opts.Web, Handler: (*receiver)(n), FirstID: n.opts.FirstFrameID, Log: n.log,
 		Forward: n.relayPacket, Trains: n.opts.Role&linnet.Relay != 0,
-	})
+	}
+	if n.opts.Authority != nil && n.classic() {
+		o.Foreign = n.opts.Authority.classicLogin
+	}
+	n.link, err = link.Open(o)
 	if err != nil {
 		return listenError(n.opts.Listen, err)
 	}

@@ -20,11 +20,12 @@ type loginServerCmd struct {
 }
 
 func (c *loginServerCmd) Run(p *program) error {
-	return ignoreCancel(p.loginServer(p.ctx, p.home(), c.socketFlags, c.webFlags, c.metricsFlags))
+	return ignoreCancel(p.loginServer(p.ctx, p.home(), c.socketFlags, c.webFlags, c.metricsFlags, nil))
 }
 
-// loginServer runs the authority whose home is dir, and echo123 beside it.
-func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags, ports webFlags, metrics metricsFlags) error {
+// loginServer runs the authority whose home is dir, and echo123 beside it. opened,
+// if not nil, is told when it listens.
+func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags, ports webFlags, metrics metricsFlags, opened func(*node.LoginServer)) error {
 	web, err := ports.web()
 	if err != nil {
 		return err
@@ -43,6 +44,9 @@ func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags
 		return err
 	}
 	p.tell("Login server on %s, with echo123.", server.Addr())
+	if opened != nil {
+		opened(server)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { return echo.Run(ctx) })

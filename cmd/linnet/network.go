@@ -36,6 +36,7 @@ const (
 )
 
 type networkCreateCmd struct {
+	webFlags
 	Name         string `arg:"" help:"What to call the network."`
 	Address      string `help:"Name or address that others reach this machine by, or one of each family: IPv4,IPv6; default: its own." placeholder:"HOST"`
 	Port         uint16 `help:"Port of the login server, UDP and TCP; supernodes have the next ones. Default: 33033, or free ones if it is taken." placeholder:"N"`
@@ -66,6 +67,9 @@ const maxOwnSupernodes = 20
 func (c *networkCreateCmd) Run(p *program) error {
 	if c.Supernodes < 1 || c.Supernodes > maxOwnSupernodes {
 		return linnet.Errorf(linnet.CodeUsage, "a network starts with 1 to %d supernodes", maxOwnSupernodes)
+	}
+	if _, err := c.web(); err != nil {
+		return err
 	}
 	login, also, err := c.place(p.ctx)
 	if err != nil {
@@ -98,7 +102,7 @@ func (c *networkCreateCmd) Run(p *program) error {
 		p.tell("Start it with: linnet network run --home %s", p.home())
 		return nil
 	}
-	return (&networkRunCmd{}).Run(p)
+	return (&networkRunCmd{c.webFlags}).Run(p)
 }
 
 // place is where others reach the login server, which the descriptor fixes for
@@ -226,21 +230,32 @@ func free(ctx context.Context, port uint16) bool {
 // loginServerHome is below the home of a network.
 func (p *program) loginServerHome() string { return filepath.Join(p.home(), node.LoginServerHome) }
 
-type networkRunCmd struct{}
+type networkRunCmd struct{ webFlags }
 
-func (*networkRunCmd) Run(p *program) error {
+// Run runs everything in one process. The ports of the web are the first
+// supernode's, which hands logins over.
+func (c *networkRunCmd) Run(p *program) error {
 	group, ctx := errgroup.WithContext(p.ctx)
+	opened := make(chan *node.LoginServer, 1)
 	group.Go(func() error {
-		return p.loginServer(ctx, p.loginServerHome(), socketFlags{}, webFlags{}, metricsFlags{})
+		return p.loginServer(ctx, p.loginServerHome(), socketFlags{}, webFlags{}, metricsFlags{}, func(s *node.LoginServer) { opened <- s })
 	})
+	var authority *node.LoginServer
+	select {
+	case authority = <-opened:
+	case <-ctx.Done():
+		return ignoreCancel(group.Wait())
+	}
 	for i := range maxOwnSupernodes {
 		home := node.SupernodePath(p.home(), i)
 		if _, err := os.Stat(home); err != nil {
 			break
 		}
-		group.Go(func() error {
-			return p.supernode(ctx, socketFlags{}, webFlags{}, metricsFlags{}, node.Options{Home: home})
-		})
+		opts, ports := node.Options{Home: home}, webFlags{}
+		if i == 0 {
+			opts.Authority, ports = authority, c.webFlags
+		}
+		group.Go(func() error { return p.supernode(ctx, socketFlags{}, ports, metricsFlags{}, opts) })
 	}
 	return ignoreCancel(group.Wait())
 }

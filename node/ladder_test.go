@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,6 +182,30 @@ func TestClassicLadderOfANode(t *testing.T) {
 		alice.eventually("is on the network", func() bool { return alice.status().Online })
 		if took := time.Since(began); took < 15*time.Second || took > 16*time.Second {
 			t.Errorf("on the network after %v", took)
+		}
+	})
+}
+
+// A phone that leaves the office for a network without a firewall is soon on UDP
+// again, with the same sessions, and finds out what NAT it is behind.
+func TestBackToUDP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{web: true})
+		var open atomic.Bool
+		alice := w.user("alice", w.behind(func(tcp bool, to netip.AddrPort) bool {
+			return open.Load() || netsim.OnlyTCP(443)(tcp, to)
+		}))
+		if got := alice.by(); got != linnet.RungsOf(linnet.RungPort443) {
+			t.Fatalf("attached by the rungs %b", got)
+		}
+		open.Store(true)
+		time.Sleep(10 * time.Minute)
+		s := alice.status()
+		if got := alice.by(); got != linnet.RungsOf(linnet.RungUDP) || s.NAT.Name != "cone" {
+			t.Errorf("attached by the rungs %b, NAT %s", got, s.NAT.Name)
+		}
+		if e, lost := alice.heard.find(func(e linnet.Event) bool { return e.Kind == linnet.EventOffline }); lost {
+			t.Errorf("she was offline meanwhile: %s", e.Text)
 		}
 	})
 }

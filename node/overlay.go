@@ -7,6 +7,7 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -20,6 +21,10 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 		if err := s.connectBy(now, e.Host, e.By); err != nil {
 			s.log.Debug("connect", "to", e.Host.Node.Short(), "err", err)
 			s.overlay.Down(now, e.Host.Node)
+		}
+	case overlay.Better:
+		if len(s.pairs) == 0 { // a call may go by the stream
+			s.probePath(now, e.Node, session.Path{Kind: linnet.DirectUDP, Addr: e.By.Addr})
 		}
 	case overlay.Disconnect:
 		s.sessions.Close(now, e.Node, "")
@@ -39,6 +44,8 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 	case overlay.Attached:
 		s.witness(e.Node, e.You)
 		s.attached(now)
+	case overlay.Seen:
+		s.witness(e.Node, e.You)
 	case overlay.Hold:
 		s.hold(e.Node)
 	case overlay.Detached:
@@ -118,6 +125,12 @@ func (s *station) probeStream(p overlay.Probe) {
 			s.overlay.Probed(now, p, now.Sub(asked), reply)
 		})
 	})
+}
+
+func (s *station) probePath(now time.Time, node linnet.NodeID, p session.Path) {
+	if err := s.sessions.Probe(now, node, p); err != nil {
+		s.log.Debug("better path", "to", node.Short(), "err", err)
+	}
 }
 
 // hold refreshes the mapping to a supernode. A stream needs that less often.

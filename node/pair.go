@@ -219,6 +219,19 @@ func (s *station) pathUp(now time.Time, e session.PathUp) {
 	}
 	if p := s.pairs[e.Peer]; p != nil {
 		p.way.PathUp(now, e.Path, e.RTT)
+	} else if e.Path.Kind == linnet.DirectUDP {
+		s.leaveStream(now, e.Peer, e.Path)
+	}
+}
+
+// leaveStream moves the session with a supernode from a stream to UDP.
+func (s *station) leaveStream(now time.Time, node linnet.NodeID, to session.Path) {
+	routes := s.sessions.Routes(node)
+	if len(routes) == 0 || routes[0].Path.Kind != linnet.DirectTCP || len(s.pairs) > 0 {
+		return
+	}
+	if err := s.sessions.Use(now, node, to); err != nil {
+		s.log.Debug("leave a stream", "to", node.Short(), "err", err)
 	}
 }
 
@@ -240,6 +253,12 @@ func (s *station) moved(now time.Time, e session.Moved) {
 	}
 	if p := s.pairs[e.Peer]; p != nil && len(e.Routes) > 0 {
 		p.way.Moved(now, e.Routes[0].Path)
+	}
+	if len(e.Routes) > 0 && e.Routes[0].Path.Kind.Direct() {
+		s.overlay.Up(now, e.Peer, e.Routes[0].Path.Addr)
+		if e.Routes[0].Path.Kind == linnet.DirectUDP {
+			s.overlay.Moved(now, e.Peer, linnet.RungUDP)
+		}
 	}
 	s.relays.Moved(now, e.Peer)
 }

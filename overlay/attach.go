@@ -67,6 +67,10 @@ type link struct {
 
 	checked uint32          // the last time, in tenths of a second since the machine started
 	told    []linnet.NodeID // the others that it was told of
+
+	you    netip.AddrPort // this node, as it sees it
+	better time.Time      // when to ask by UDP, where a higher rung holds; zero: not yet thought of
+	asked  int            // how often it was
 }
 
 // attaching is an ordinary node's half of attachment.
@@ -83,6 +87,7 @@ type attaching struct {
 	probes  map[Probe]*cachedHost
 	ready   []way       // said yes and are not needed yet
 	rung    linnet.Rung // by which a supernode took this node last
+	better  map[Probe]*link
 }
 
 // A way is a host, and how it answered.
@@ -292,6 +297,10 @@ func (m *Machine) AddrOf(h Host) netip.AddrPort {
 // takes clients, ProbeRefused that it does not and may name others; nil is none.
 func (m *Machine) Probed(now time.Time, p Probe, rtt time.Duration, answer message.Message) {
 	a := &m.attach
+	if l := a.better[p]; l != nil && answer != nil {
+		delete(a.better, p)
+		m.emit(Better{l.host.Node, p})
+	}
 	h := a.probes[p]
 	if h == nil {
 		return
@@ -454,7 +463,7 @@ func (m *Machine) askAttach(now time.Time, l *link) {
 func (m *Machine) served(now time.Time, l *link, you netip.AddrPort) {
 	l.state, l.checked = attached, m.tenths(now)
 	m.attach.rung = l.rung
-	m.seen = you
+	m.seen, l.you = you, you
 	m.planDial(now)
 	m.hosts.add(now, l.host.Host)
 	m.hosts.succeeded(now, l.host.Node)
@@ -517,8 +526,47 @@ func (m *Machine) keepAlive(now time.Time) {
 		default:
 			m.emit(Hold{l.host.Node})
 		}
+		m.seekBetter(now, l)
 	}
 	m.after(now, m.keepAlivePause(), m.keepAlive)
+}
+
+// How often UDP is tried for a supernode that was reached by a stream: a firewall
+// is seldom gone, but a phone that left the office is not to stay on TCP.
+const (
+	betterFirst = time.Minute
+	betterMost  = 30 * time.Minute
+)
+
+// seekBetter asks a supernode by UDP, now and then, where it was reached by a
+// higher rung.
+func (m *Machine) seekBetter(now time.Time, l *link) {
+	if l.state != attached || l.rung == linnet.RungUDP {
+		return
+	}
+	if l.better.IsZero() {
+		l.better = now.Add(betterFirst)
+	}
+	if now.Before(l.better) {
+		return
+	}
+	l.asked++
+	l.better = now.Add(m.jitter(min(betterFirst<<min(l.asked, 10), betterMost)))
+	p := m.probeOf(l.host, linnet.RungUDP)
+	if m.attach.better == nil {
+		m.attach.better = make(map[Probe]*link)
+	}
+	m.attach.better[p] = l
+	m.emit(p)
+	m.after(now, probeWait, func(time.Time) { delete(m.attach.better, p) })
+}
+
+// Moved says by which rung the session with a supernode goes now.
+func (m *Machine) Moved(now time.Time, node linnet.NodeID, r linnet.Rung) {
+	if l := m.attach.find(node); l != nil && l.state == attached && l.rung != r {
+		l.rung, m.attach.rung = r, r
+		m.check(now, l, linnet.NodeID{}) // where does it see this node now?
+	}
 }
 
 // SetKeepAlive tells how long the mapping to a supernode lives, once that is known.
@@ -551,6 +599,10 @@ func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
 			m.drop(now, l) // it is alive and forgot this node: it was restarted
 		case ok:
 			l.doubtful, l.supernodes = false, ack.Supernodes
+			if ack.You.Port() != 0 && ack.You != l.you {
+				m.seen, l.you = ack.You, ack.You
+				m.emit(Seen{l.host.Node, ack.You})
+			}
 			m.hosts.succeeded(now, l.host.Node)
 			m.trim(now)
 			if m.attach.missing() > 0 && int(ack.Supernodes) > len(m.attach.links) {

@@ -40,6 +40,13 @@ type Connect struct {
 	By   Probe
 }
 
+// Better says that a supernode, whose session goes by a stream, answers UDP again:
+// the session can move there. Machine.Moved is told when it has.
+type Better struct {
+	Node linnet.NodeID
+	By   Probe
+}
+
 // Disconnect closes a session that this machine needs no longer.
 type Disconnect struct{ Node linnet.NodeID }
 
@@ -68,6 +75,12 @@ type Respond struct {
 // Attached says that a supernode serves this node; You is the address at which
 // it sees it. Machine.Attachments has all of them.
 type Attached struct {
+	Node linnet.NodeID
+	You  netip.AddrPort
+}
+
+// Seen says that a supernode that serves this node sees it at another address now.
+type Seen struct {
 	Node linnet.NodeID
 	You  netip.AddrPort
 }

@@ -183,6 +183,10 @@ func (m *Machine) announce(now time.Time, incarnation uint64) error {
 		e.Roles &^= linnet.Supernode
 	}
 	b, err := e.Sign(m.o.Self.Keys)
+	if errors.Is(err, ErrEntrySize) {
+		e.WebName = "" // nobody depends on it
+		b, err = e.Sign(m.o.Self.Keys)
+	}
 	if err != nil {
 		return err
 	}

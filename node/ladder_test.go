@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"github.com/linnet-p2p/linnet/netx"
 	"github.com/linnet-p2p/linnet/netx/proxytest"
 	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/suite"
 )
 
 var webPorts = link.Web{Plain: netip.MustParseAddrPort("[::]:80"), TLS: netip.MustParseAddrPort("[::]:443")}
@@ -92,6 +95,52 @@ func TestCallBetweenStreams(t *testing.T) {
 			if path := m.calls()[0].Path; path != linnet.RelayTCP {
 				t.Errorf("%s: the call took %v", m.name, path)
 			}
+		}
+	})
+}
+
+// A classic network's streams on 443 are in disguise, its logins stand beside them.
+func TestClassicNetworkBehind443(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{web: true, suite: suite.ClassicName})
+		alice, bob := w.user("alice", w.behind(netsim.OnlyTCP(443))), w.user("bob", w.atHome())
+		heard := talk(bob, alice)
+		if same := w.compare(heard); same < 1 {
+			t.Errorf("%.2f %% of the packets are those that were played", 100*same)
+		}
+		if path := alice.calls()[0].Path; path != linnet.RelayTCP {
+			t.Errorf("the call took %v", path)
+		}
+	})
+}
+
+// A relay that one side reaches by a stream dies in a call: the other one goes on.
+func TestStreamToARelayDies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{web: true})
+		alice, bob := w.user("alice", w.behind(netsim.OnlyTCP(443))), w.user("bob", w.atHome())
+		id := alice.call("bob", linnet.CallMedia{Play: w.speech()})
+		bob.rings()
+		heard := filepath.Join(w.dir, "heard.ogg")
+		bob.answer(id, linnet.CallMedia{Record: heard})
+		alice.reaches(id, linnet.CallActive)
+		time.Sleep(5 * time.Second)
+		for _, m := range w.supernodes {
+			if slices.ContainsFunc(alice.status().Calls[0].Receipt.Paths, func(p linnet.PathSpan) bool { return p.Via == m.id().String() || p.Via == m.id().Short() }) {
+				m.kill()
+				break
+			}
+		}
+		for _, m := range []*computer{alice, bob} {
+			if r := m.ended(id); r.Outcome != linnet.OutcomeCompleted {
+				t.Errorf("%s: %v", m.name, r.Outcome)
+			}
+		}
+		if paths := alice.calls()[0].Paths; len(paths) < 2 {
+			t.Errorf("the call took %+v, want another relay after the first", paths)
+		}
+		if same := w.compare(heard); same < 0.9 {
+			t.Errorf("%.2f %% of the packets were heard", 100*same)
 		}
 	})
 }

@@ -159,6 +159,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return n.loop(ctx)
 	})
 	group.Go(func() error { return n.join(ctx) })
+	group.Go(func() error { return n.follow(ctx) })
 	err := group.Wait()
 	n.group.Wait()
 	n.page.close()

@@ -23,6 +23,7 @@ type pair struct {
 	relays  map[linnet.NodeID]relay.Ready
 	hosts   map[linnet.NodeID]overlay.Host // of relays that the other side offered
 	offers  []message.RelayOffer           // theirs, until the session is up
+	theirs  []message.Candidate            // as their last session request had them
 	seen    time.Time                      // the last sweep that found a call with them
 }
 
@@ -123,6 +124,9 @@ func (s *station) pairReceived(now time.Time, e session.Received) bool {
 			s.places.learn(m.Caller)
 		}
 		p := s.pairs[e.From]
+		if p != nil && movedAway(p.theirs, m.Candidates, s.sessions.Routes(e.From)) {
+			s.distrust(now, p)
+		}
 		if p == nil {
 			cert := s.sessions.Certificate(e.From)
 			if cert == nil || len(s.pairs) >= maxPairs {
@@ -135,7 +139,7 @@ func (s *station) pairReceived(now time.Time, e session.Received) bool {
 		if err := s.sessions.Send(now, e.From, answer); err != nil {
 			s.log.Debug("session answer", "to", e.From.Short(), "err", err)
 		}
-		p.offers = m.Relays
+		p.offers, p.theirs = m.Relays, m.Candidates
 		if s.sessions.Up(e.From) {
 			s.pairUp(now, p)
 		}
@@ -256,6 +260,9 @@ func (s *station) moved(now time.Time, e session.Moved) {
 	}
 	if len(e.Routes) > 0 && e.Routes[0].Path.Kind.Direct() {
 		s.overlay.Up(now, e.Peer, e.Routes[0].Path.Addr)
+		if s.relaying.server != nil {
+			s.relaying.server.Moved(now, e.Peer, relay.Origin(origin(e.Routes[0].Path)))
+		}
 		if e.Routes[0].Path.Kind == linnet.DirectUDP {
 			s.overlay.Moved(now, e.Peer, linnet.RungUDP)
 		}

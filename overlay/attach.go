@@ -561,6 +561,21 @@ func (m *Machine) seekBetter(now time.Time, l *link) {
 	m.after(now, probeWait, func(time.Time) { delete(m.attach.better, p) })
 }
 
+// NetworkChanged says that this node has other addresses now: what held before may
+// be gone, and what did not may be there.
+func (m *Machine) NetworkChanged(now time.Time) {
+	a := &m.attach
+	a.rung, a.short, a.series = linnet.RungUDP, 0, 0
+	for _, l := range slices.Clone(a.links) {
+		l.asked, l.better = 0, now
+		m.check(now, l, linnet.NodeID{})
+		m.seekBetter(now, l)
+	}
+	if !a.seeking {
+		m.seek(now)
+	}
+}
+
 // Moved says by which rung the session with a supernode goes now.
 func (m *Machine) Moved(now time.Time, node linnet.NodeID, r linnet.Rung) {
 	if l := m.attach.find(node); l != nil && l.state == attached && l.rung != r {

@@ -306,6 +306,19 @@ func (s *Server) pin(t int64, x *side, at Origin, tag uint32) {
 	}
 }
 
+// Moved says that the session with a client goes by another address now, which
+// answered a challenge there: its sides move with it. One that is reached by a
+// stream stays, as its client sends there until it asks again.
+func (s *Server) Moved(now time.Time, node linnet.NodeID, to Origin) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.clients[node] {
+		if at := x.at.Load(); at != nil && at.origin.Stream == 0 && to.Stream == 0 {
+			s.pin(int64(now.Sub(s.start)), x, to, x.tag)
+		}
+	}
+}
+
 // HandBack admits nobody any more and tells both sides of every reservation
 // that the relay gives it up. Packets pass until the sides have moved: they
 // leave, or what they no longer use expires.

@@ -211,6 +211,42 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// A side follows its session to another UDP address; one that is reached by a
+// stream, or is away, stays.
+func TestSessionMoves(t *testing.T) {
+	s, a, b := call(t, ServerOptions{})
+	there := udp("203.0.113.9:999")
+	s.Moved(start, alice.Node, Origin{there.Addr, 5})
+	if to, _, ok := forward(s, start, bob.Origin, b.Tag, 0); !ok || to != alice.Origin {
+		t.Errorf("moved to a stream by itself: %v, %v", to, ok)
+	}
+	s.Moved(start, alice.Node, there)
+	if to, out, ok := forward(s, start, bob.Origin, b.Tag, 0); !ok || to != there || out != aliceTag {
+		t.Errorf("Forward = %v, %#x, %v", to, out, ok)
+	}
+	if _, _, ok := forward(s, start, there, a.Tag, 0); !ok {
+		t.Error("takes nothing from the new address")
+	}
+	s.Gone(alice.Node)
+	s.Moved(start, alice.Node, there)
+	if _, _, ok := forward(s, start, bob.Origin, b.Tag, 0); ok {
+		t.Error("who is away is sent something")
+	}
+}
+
+// A client is told the relay's address of its own family.
+func TestAddressesOfBothFamilies(t *testing.T) {
+	four, six := netip.MustParseAddrPort("192.0.2.50:33034"), netip.MustParseAddrPort("[2001:db8::50]:33034")
+	_, a, b := call(t, ServerOptions{Addr: four, Also: []netip.AddrPort{six}})
+	if a.Addr != four || b.Addr != six {
+		t.Errorf("told %v and %v", a.Addr, b.Addr)
+	}
+	_, a, b = call(t, ServerOptions{Addr: four})
+	if a.Addr != four || b.Addr != four {
+		t.Errorf("with one address: told %v and %v", a.Addr, b.Addr)
+	}
+}
+
 func TestExpire(t *testing.T) {
 	s, a, b := call(t, ServerOptions{Lifetime: 30 * time.Second})
 	idle := reserve(t, s, start, carol, 1, 0xc0)

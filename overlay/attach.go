@@ -69,8 +69,7 @@ type link struct {
 	told    []linnet.NodeID // the others that it was told of
 
 	you    netip.AddrPort // this node, as it sees it
-	better time.Time      // when to ask by UDP, where a higher rung holds; zero: not yet thought of
-	asked  int            // how often it was
+	better *better        // where a higher rung than UDP holds
 }
 
 // attaching is an ordinary node's half of attachment.
@@ -81,13 +80,19 @@ type attaching struct {
 	planned bool    // a round begins in a moment
 	keeping bool    // keepAlive will be called
 	short   int     // rounds in a row that did not find enough
-	climb   climb   // this round
+	climb   *climb  // this round; nil: none
 	series  int     // rounds that were in vain since the last time it was told
 	refused int     // probes in this round
 	probes  map[Probe]*cachedHost
 	ready   []way       // said yes and are not needed yet
 	rung    linnet.Rung // by which a supernode took this node last
-	better  map[Probe]*link
+	better  map[Probe]*link // asked by UDP; nil: none
+}
+
+// better is how a supernode that was reached by a stream is asked by UDP.
+type better struct {
+	next  time.Time
+	asked int // how often it was
 }
 
 // A way is a host, and how it answered.
@@ -181,7 +186,7 @@ func (m *Machine) step(now time.Time) {
 	}
 	if a.missing() <= 0 {
 		if !slices.ContainsFunc(a.links, func(l *link) bool { return l.state != attached }) {
-			a.seeking, a.short, a.series = false, 0, 0
+			a.seeking, a.climb, a.short, a.series = false, nil, 0, 0
 		}
 		return
 	}
@@ -323,7 +328,9 @@ func (m *Machine) Probed(now time.Time, p Probe, rtt time.Duration, answer messa
 // heard gives up what was asked by higher rungs than one that holds.
 func (m *Machine) heard(r linnet.Rung) {
 	a := &m.attach
-	a.climb.answered(r)
+	if a.climb != nil { // else it came after the round
+		a.climb.answered(r)
+	}
 	if !m.o.Ladder.Turns {
 		for p := range a.probes {
 			if p.Rung > r {
@@ -544,14 +551,14 @@ func (m *Machine) seekBetter(now time.Time, l *link) {
 	if l.state != attached || l.rung == linnet.RungUDP {
 		return
 	}
-	if l.better.IsZero() {
-		l.better = now.Add(betterFirst)
+	if l.better == nil {
+		l.better = &better{next: now.Add(betterFirst)}
 	}
-	if now.Before(l.better) {
+	if now.Before(l.better.next) {
 		return
 	}
-	l.asked++
-	l.better = now.Add(m.jitter(min(betterFirst<<min(l.asked, 10), betterMost)))
+	l.better.asked++
+	l.better.next = now.Add(m.jitter(min(betterFirst<<min(l.better.asked, 10), betterMost)))
 	p := m.probeOf(l.host, linnet.RungUDP)
 	if m.attach.better == nil {
 		m.attach.better = make(map[Probe]*link)
@@ -567,7 +574,9 @@ func (m *Machine) NetworkChanged(now time.Time) {
 	a := &m.attach
 	a.rung, a.short, a.series = linnet.RungUDP, 0, 0
 	for _, l := range slices.Clone(a.links) {
-		l.asked, l.better = 0, now
+		if l.rung != linnet.RungUDP {
+			l.better = &better{next: now}
+		}
 		m.check(now, l, linnet.NodeID{})
 		m.seekBetter(now, l)
 	}
@@ -579,7 +588,7 @@ func (m *Machine) NetworkChanged(now time.Time) {
 // Moved says by which rung the session with a supernode goes now.
 func (m *Machine) Moved(now time.Time, node linnet.NodeID, r linnet.Rung) {
 	if l := m.attach.find(node); l != nil && l.state == attached && l.rung != r {
-		l.rung, m.attach.rung = r, r
+		l.rung, l.better, m.attach.rung = r, nil, r
 		m.check(now, l, linnet.NodeID{}) // where does it see this node now?
 	}
 }
@@ -744,6 +753,7 @@ func (m *Machine) retry(now time.Time) {
 		}
 		m.emit(Offline{err, wait})
 	}
+	a.climb = nil
 }
 
 // learnEntries adds supernodes that a supernode named to the host cache.

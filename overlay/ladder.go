@@ -41,8 +41,8 @@ type climb struct {
 	known linnet.Rung                // one that held before: those below begin with it, at once
 }
 
-func newClimb(now time.Time, known linnet.Rung) climb {
-	return climb{began: now, heard: linnet.NumRungs, known: known}
+func newClimb(now time.Time, known linnet.Rung) *climb {
+	return &climb{began: now, heard: linnet.NumRungs, known: known}
 }
 
 // begins is when the first host of a rung is asked.

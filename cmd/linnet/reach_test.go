@@ -34,6 +34,9 @@ func TestServeProxy(t *testing.T) {
 // TestReach has people behind real firewalls, each in a network namespace, get
 // on the network and be called. It needs root and ../shared/natlab.
 func TestReach(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a lab takes its time")
+	}
 	natlab, err := filepath.Abs("../../../shared/natlab/natlab")
 	if err == nil {
 		_, err = os.Stat(natlab)

@@ -25,7 +25,7 @@ type upCmd struct {
 	Join       string `help:"Join the network of this invite; remembered." placeholder:"INVITE"`
 	AutoAnswer bool   `help:"Take every call at once, with --play and --record."`
 	pageFlags
-	Ladder     string `help:"How supernodes are looked for: fast (UDP, TCP, port 80, port 443, 300 ms apart), or classic (5 s each, as Skype did)." enum:"fast,classic" default:"fast"`
+	Ladder string `help:"How supernodes are looked for: fast (UDP, TCP, port 80, port 443, 300 ms apart), or classic (5 s each, as Skype did)." enum:"fast,classic" default:"fast"`
 	sound
 }
 

@@ -84,8 +84,8 @@ type attaching struct {
 	series  int     // rounds that were in vain since the last time it was told
 	refused int     // probes in this round
 	probes  map[Probe]*cachedHost
-	ready   []way       // said yes and are not needed yet
-	rung    linnet.Rung // by which a supernode took this node last
+	ready   []way           // said yes and are not needed yet
+	rung    linnet.Rung     // by which a supernode took this node last
 	better  map[Probe]*link // asked by UDP; nil: none
 }
 

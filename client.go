@@ -198,6 +198,7 @@ type Volunteering struct {
 type Attachment struct {
 	Node  NodeID         `json:"node"`
 	Addr  netip.AddrPort `json:"addr"`
+	By    Rung           `json:"by"`
 	RTTMS float64        `json:"rtt_ms"`
 }
 

@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"wire/message"},
 	{"suite"},
 	{"netx", "spare", "store/sqlite", "portmap"},
-	{"netsim"},
+	{"netsim", "netx/proxytest"},
 	{"link"},
 	{"session"},
 	{"overlay/alarm"},

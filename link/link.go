@@ -1,9 +1,10 @@
 // Package link is what a node has on the network: one UDP socket and one TCP
-// listener on the same port number. It frames, hides, acknowledges, resends,
+// listener on the same port number, and where its owner allows two more listeners
+// on the ports of the web. It frames, hides, acknowledges, resends,
 // and puts fragments together; it learns where others see this node, and sends
 // nobody more bytes than he sent before his address is known to be his own.
 //
-// What a command means, which streams are worth having, and everything secret
+// What a command means, which streams are worth keeping, and everything secret
 // are not its business: commands go to a Handler, packets of sessions and media
 // to whoever bound their tag.
 //
@@ -25,6 +26,7 @@ package link
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,6 +68,7 @@ type Options struct {
 	Handler    Handler        // required
 	Net        netx.Network   // nil means the operating system
 	Listen     netip.AddrPort // UDP and TCP; zero means all addresses, port 0 any that is free for both
+	Web        Web            // more listeners
 	FirstID    uint16         // of the first command; 0 means random
 	MaxStreams int            // 0 means 4096
 	Log        *slog.Logger   // nil discards
@@ -85,7 +88,7 @@ type Options struct {
 
 const (
 	maxStreams   = 4096
-	fromOne      = 256  // of them, accepted from one address: nobody takes them all
+	fromOne      = 256  // of them, accepted from one household: nobody takes them all
 	maxDatagram  = 1232 // payload that passes everywhere
 	maxRequests  = 4096 // of our own that wait for an answer
 	portAttempts = 32
@@ -102,11 +105,22 @@ var (
 	ErrTooLong  = errors.New("the command is too long")
 )
 
+// A ListenError says which of the addresses cannot be listened on.
+type ListenError struct {
+	Addr netip.AddrPort
+	Web  bool // one of Options.Web
+	Err  error
+}
+
+func (e *ListenError) Error() string { return fmt.Sprintf("link: listen on %v: %v", e.Addr, e.Err) }
+func (e *ListenError) Unwrap() error { return e.Err }
+
 // A Link is a node's socket and listener. Run serves them.
 type Link struct {
 	o         Options
 	udp       netx.BatchConn
-	tcp       net.Listener
+	tcp       []listener // that of the own port leads
+	tls       *tls.Config
 	addr      netip.AddrPort
 	done      chan struct{} // closed when Run ends
 	count     counters
@@ -131,7 +145,14 @@ type Link struct {
 	answers    *answers
 	fragments  *frame.Reassembly
 	streams    map[uint64]*stream
+	accepted   map[netip.Addr]int // of them, by household
 	lastStream uint64
+}
+
+// A listener takes streams that begin in one way.
+type listener struct {
+	net.Listener
+	door door
 }
 
 // Open opens the sockets. Run has to be called, if only to close them.
@@ -149,13 +170,18 @@ func Open(o Options) (*Link, error) {
 		o: o, done: make(chan struct{}), nextID: o.FirstID, challenge: newChallenger(),
 		peers: newLRU[netip.AddrPort, peer](maxPeers), waiting: make(map[waitKey]*exchange),
 		answers: newAnswers(), fragments: frame.NewReassembly(frame.Limits{}), streams: make(map[uint64]*stream),
+		accepted: make(map[netip.Addr]int),
 	}
 	l.buffers.New = func() any { b := make([]byte, 0, maxBuffer); return &b }
 	if l.nextID == 0 {
 		l.nextID = uint16(rand.Uint32())
 	}
 	if err := l.listen(); err != nil {
-		return nil, fmt.Errorf("link: listen on %v: %w", o.Listen, err)
+		return nil, &ListenError{Addr: o.Listen, Err: err}
+	}
+	if err := l.listenWeb(context.Background()); err != nil {
+		l.closeSockets()
+		return nil, err
 	}
 	l.interfaces, _ = o.Net.Addrs() // without them the first command from each peer is nacked
 	return l, nil
@@ -172,7 +198,7 @@ func (l *Link) listen() (err error) {
 		}
 		l.udp, l.addr = netx.Batched(conn), conn.LocalAddr()
 		l.trains = l.o.Trains && l.udp.Trains()
-		l.tcp, err = l.o.Net.ListenTCP(ctx, netip.AddrPortFrom(l.o.Listen.Addr(), l.addr.Port()))
+		err = l.listenStreams(ctx, netip.AddrPortFrom(l.o.Listen.Addr(), l.addr.Port()), false)
 		if err == nil {
 			return nil
 		}
@@ -182,6 +208,22 @@ func (l *Link) listen() (err error) {
 		}
 	}
 	return err
+}
+
+// listenStreams opens one listener more.
+func (l *Link) listenStreams(ctx context.Context, at netip.AddrPort, inTLS bool) error {
+	tcp, err := l.o.Net.ListenTCP(ctx, at)
+	if err == nil {
+		l.tcp = append(l.tcp, listener{tcp, door{tls: inTLS}})
+	}
+	return err
+}
+
+func (l *Link) closeSockets() {
+	l.udp.Close()
+	for _, tcp := range l.tcp {
+		tcp.Close()
+	}
 }
 
 // SetClassic says whether the network's suite is the classic one: then records
@@ -200,10 +242,12 @@ func (l *Link) Addr() netip.AddrPort { return l.addr }
 // Run serves the sockets until ctx ends, and then returns nil, or until one of
 // them fails. It closes them and all streams; no goroutine outlives it.
 func (l *Link) Run(ctx context.Context) error {
-	failed := make(chan error, 2)
+	failed := make(chan error, 1+len(l.tcp))
 	var wg sync.WaitGroup
 	wg.Go(func() { failed <- l.readUDP() })
-	wg.Go(func() { failed <- l.accept() })
+	for _, tcp := range l.tcp {
+		wg.Go(func() { failed <- l.accept(tcp, tcp.door) })
+	}
 	var err error
 	select {
 	case <-ctx.Done():
@@ -217,8 +261,7 @@ func (l *Link) Run(ctx context.Context) error {
 	}
 	l.mu.Unlock()
 	close(l.done)
-	l.udp.Close()
-	l.tcp.Close()
+	l.closeSockets()
 	l.spares.close()
 	for _, s := range streams {
 		s.close(nil)

@@ -160,7 +160,7 @@ func TestBothSocketsShareThePort(t *testing.T) {
 		}
 		defer taken.Close()
 		l, _ := start(t, Options{Net: h})
-		if tcp := netx.AddrPort(l.tcp.Addr()); tcp.Port() != l.Addr().Port() || tcp.Port() == 49152 {
+		if tcp := netx.AddrPort(l.tcp[0].Addr()); tcp.Port() != l.Addr().Port() || tcp.Port() == 49152 {
 			t.Errorf("UDP listens on %v, TCP on %v", l.Addr(), tcp)
 		}
 		if _, err := Open(Options{Net: h, Listen: netip.AddrPortFrom(netip.Addr{}, 49152), Handler: new(tester)}); err == nil {

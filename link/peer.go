@@ -103,6 +103,15 @@ func (l *Link) Public() netip.Addr {
 	return l.public[1]
 }
 
+// AddrsChanged says that the host has other addresses now. What peers said of
+// the old ones holds no longer: the next command to each gets a nack.
+func (l *Link) AddrsChanged(addrs []netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.interfaces = addrs
+	l.public = [2]netip.Addr{}
+}
+
 // RTT is the smoothed round trip of commands to a UDP address; 0 if none was
 // measured.
 func (l *Link) RTT(addr netip.AddrPort) time.Duration {

@@ -304,7 +304,7 @@ func TestReplyErrors(t *testing.T) {
 			{nobody, &message.Probe{}, ErrCarrier},
 			{nobody, &message.LoginReply{}, ErrCarrier},
 			{Origin{Stream: 7}, &message.LoginReply{}, ErrStream},
-			{Origin{Stream: 7}, &message.ProbeAccepted{}, ErrCarrier},
+			{Origin{Stream: 7}, &message.DialTested{}, ErrCarrier},
 		} {
 			if err := l.Reply(tt.to, 1, tt.m); !errors.Is(err, tt.want) {
 				t.Errorf("reply %T to %v: %v, want %v", tt.m, tt.to, err, tt.want)

@@ -22,8 +22,7 @@ const (
 	openTimeout  = 10 * time.Second // for the other side's opening
 	writeTimeout = 30 * time.Second // for what was queued to move at all
 	flushTimeout = time.Second      // for the rest when a stream closes
-	maxQueue     = 256 << 10        // bytes; a peer who leaves more unread is dropped
-	maxPackets   = maxQueue / 2     // of it, for packets; more are lost, as datagrams are
+	strangerLife = time.Minute      // of a stream that nobody vouches for: a question and its answer
 	maxPending   = 256              // requests of ours on one stream
 	readBuffer   = 4 << 10
 	dialledWord  = 1 // in the opening of who connects; who answers draws one
@@ -35,24 +34,37 @@ var (
 	errSlow    = errors.New("the peer does not read")
 	errOpening = errors.New("no opening in time")
 	errForeign = errors.New("no stream, and over")
+	errRoom    = errors.New("others need the room")
+	errIdle    = errors.New("it led to no session in time")
 )
 
 // A stream is one TCP connection. One goroutine reads, one writes.
 type stream struct {
 	link   *Link
 	id     uint64
-	conn   net.Conn
+	raw    net.Conn // the connection
+	conn   net.Conn // the same, or TLS over it; of the goroutines that read and write
+	door   door
 	remote netip.AddrPort
 	done   chan struct{} // closed by close
 	wake   chan struct{} // something is queued; capacity 1
 
+	vouched bool        // or dialled; guarded by link.mu
+	expiry  *time.Timer // of a stream that is not
+
 	mu      sync.Mutex // all of below
 	opened  bool
 	err     error // why it closed
-	queue   []byte
-	records int // in queue
+	queue   outbox
 	nextID  uint16
 	waiting map[uint16]chan message.Message
+}
+
+// A door is how a stream begins.
+type door struct {
+	dialled bool
+	tls     bool   // inside TLS, or in disguise on classic networks; a listener takes all
+	name    string // of the server, to be seen by who watches; may be empty
 }
 
 // stream finds an open stream.
@@ -62,11 +74,12 @@ func (l *Link) stream(id uint64) *stream {
 	return l.streams[id]
 }
 
-// add registers a connection, if there are fewer than most with its address, and
-// starts serve, which takes it out again.
-func (l *Link) add(conn net.Conn, most int, serve func(*stream)) (*stream, error) {
+// add registers a connection, if there is room, and starts serve, which takes
+// it out again.
+func (l *Link) add(conn net.Conn, d door, serve func(*stream)) (*stream, error) {
 	s := &stream{
-		link: l, conn: conn, remote: netx.AddrPort(conn.RemoteAddr()), done: make(chan struct{}), wake: make(chan struct{}, 1),
+		link: l, raw: conn, conn: conn, door: d, vouched: d.dialled,
+		remote: netx.AddrPort(conn.RemoteAddr()), done: make(chan struct{}), wake: make(chan struct{}, 1),
 		nextID: l.o.FirstID, waiting: make(map[uint16]chan message.Message),
 	}
 	if s.nextID == 0 {
@@ -74,33 +87,95 @@ func (l *Link) add(conn net.Conn, most int, serve func(*stream)) (*stream, error
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	from := household(s.remote.Addr())
 	switch {
 	case l.closed:
 		return nil, ErrClosed
-	case len(l.streams) >= l.o.MaxStreams, l.streamsWith(s.remote.Addr()) >= most:
+	case !d.dialled && l.accepted[from] >= fromOne,
+		len(l.streams) >= l.o.MaxStreams && !l.makeRoom():
 		l.count.drop(DropStreams)
 		return nil, ErrBusy
 	}
 	l.lastStream++
 	s.id = l.lastStream
 	l.streams[s.id] = s
+	if !d.dialled {
+		l.accepted[from]++
+		s.expiry = time.AfterFunc(strangerLife, func() { s.expire(errIdle) })
+	}
 	l.wg.Go(func() { serve(s) })
 	return s, nil
 }
 
-// streamsWith counts the streams with an address; l.mu is held.
-func (l *Link) streamsWith(a netip.Addr) (n int) {
-	for _, s := range l.streams {
-		if s.remote.Addr() == a {
-			n++
-		}
+// remove undoes add.
+func (l *Link) remove(s *stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.streams, s.id)
+	if s.door.dialled {
+		return
 	}
-	return n
+	s.expiry.Stop()
+	from := household(s.remote.Addr())
+	if l.accepted[from]--; l.accepted[from] == 0 {
+		delete(l.accepted, from)
+	}
 }
 
-func (l *Link) accept() error {
+// household is what one person may be expected to have: an IPv4 address, or a
+// /64 of IPv6, whose addresses cost nothing.
+func household(a netip.Addr) netip.Addr {
+	if a.Is6() {
+		if p, err := a.WithZone("").Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return a
+}
+
+// makeRoom ends the stream that has been here for longest of those that nobody
+// vouches for: who fills the table with idle ones keeps nobody out. l.mu is held.
+func (l *Link) makeRoom() bool {
+	var oldest *stream
+	for _, s := range l.streams {
+		if !s.vouched && (oldest == nil || s.id < oldest.id) {
+			oldest = s
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	oldest.vouched = true // it is chosen once
+	oldest.close(errRoom)
+	return true
+}
+
+// expire ends a stream that nobody vouched for.
+func (s *stream) expire(why error) {
+	s.link.mu.Lock()
+	stays := s.vouched
+	s.link.mu.Unlock()
+	if !stays {
+		s.link.count.drop(DropStreams)
+		s.close(why)
+	}
+}
+
+// Vouch says that a stream has a use, as a session over it is one. One that was
+// accepted and that nobody vouches for is closed after a minute, or when there
+// are too many. Who vouches closes it.
+func (l *Link) Vouch(stream uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.streams[stream]; s != nil && !s.vouched {
+		s.vouched = true
+		s.expiry.Stop()
+	}
+}
+
+func (l *Link) accept(tcp net.Listener, d door) error {
 	for {
-		conn, err := l.tcp.Accept()
+		conn, err := tcp.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return err
 		}
@@ -113,7 +188,7 @@ func (l *Link) accept() error {
 			}
 			continue
 		}
-		if _, err := l.add(conn, fromOne, func(s *stream) { s.serve(nil) }); err != nil {
+		if _, err := l.add(conn, d, func(s *stream) { s.serve(nil) }); err != nil {
 			conn.Close()
 		}
 	}
@@ -121,14 +196,24 @@ func (l *Link) accept() error {
 
 // Dial opens a stream. It returns when the other side has shown that it speaks
 // the same.
-func (l *Link) Dial(ctx context.Context, addr netip.AddrPort) (id uint64, err error) {
+func (l *Link) Dial(ctx context.Context, addr netip.AddrPort) (uint64, error) {
+	return l.dial(ctx, addr, door{dialled: true, tls: l.classic.Load() && addr.Port() == portTLS})
+}
+
+// DialTLS opens a stream as on port 443: inside TLS to a server of this name, of
+// which nobody needs to know any, or on a classic network in disguise.
+func (l *Link) DialTLS(ctx context.Context, addr netip.AddrPort, name string) (uint64, error) {
+	return l.dial(ctx, addr, door{dialled: true, tls: true, name: name})
+}
+
+func (l *Link) dial(ctx context.Context, addr netip.AddrPort, d door) (id uint64, err error) {
 	fail := func(err error) (uint64, error) { return 0, fmt.Errorf("link: dial %v: %w", addr, err) }
 	conn, err := l.o.Net.DialTCP(ctx, addr)
 	if err != nil {
 		return fail(err)
 	}
 	opened := make(chan error, 1)
-	s, err := l.add(conn, l.o.MaxStreams, func(s *stream) { s.serve(opened) })
+	s, err := l.add(conn, d, func(s *stream) { s.serve(opened) })
 	if err != nil {
 		conn.Close()
 		return fail(err)
@@ -222,28 +307,25 @@ func (s *stream) commands(plain []byte) error {
 	return s.send(frame.Record{Kind: frame.Commands, Packet: packet, Body: plain})
 }
 
-// send queues a record. A packet is lost where too much waits: of a stranger's
-// that are passed on there may be more than the peer can read, and that is no
-// reason to part from him.
+// send queues a record. Where the peer does not keep up, packets are lost, as
+// they are on any line that is too narrow: what is passed on for others is no reason
+// to part from him. Who leaves commands unread is dropped.
 func (s *stream) send(r frame.Record) error {
 	s.mu.Lock()
 	if s.err != nil {
 		s.mu.Unlock()
 		return ErrStream
 	}
-	if size := len(s.queue) + len(r.Body); r.Kind == frame.InSession && size > maxPackets {
-		s.mu.Unlock()
+	lost, ok := s.queue.put(time.Now(), r)
+	s.mu.Unlock()
+	for range lost {
 		s.link.count.drop(DropSlow)
-		return errSlow
-	} else if size > maxQueue {
-		s.mu.Unlock()
+	}
+	if !ok {
 		s.link.count.drop(DropSlow)
 		s.close(errSlow)
 		return ErrStream
 	}
-	s.queue = r.Append(s.queue)
-	s.records++
-	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -263,9 +345,9 @@ func (s *stream) close(err error) {
 	}
 	close(s.done)
 	if err != nil || !s.opened {
-		s.conn.Close() // else the writer does
+		s.raw.Close() // else the writer does
 	} else {
-		s.conn.SetWriteDeadline(time.Now().Add(flushTimeout))
+		s.raw.SetWriteDeadline(time.Now().Add(flushTimeout))
 	}
 }
 
@@ -274,12 +356,10 @@ func (s *stream) close(err error) {
 func (s *stream) serve(opened chan<- error) {
 	l := s.link
 	defer func() {
-		s.conn.Close()
-		l.mu.Lock()
-		delete(l.streams, s.id)
-		l.mu.Unlock()
+		s.raw.Close()
+		l.remove(s)
 	}()
-	in, out, err := s.open(opened != nil)
+	in, out, err := s.open()
 	if err == nil {
 		s.mu.Lock()
 		if err = s.err; err == nil {
@@ -306,9 +386,10 @@ func (s *stream) serve(opened chan<- error) {
 
 // open exchanges openings. Who was called says nothing before the caller has
 // shown what he speaks, so that a port scanner finds a silent port.
-func (s *stream) open(dialled bool) (in, out *obfuscate.Stream, err error) {
-	s.conn.SetDeadline(time.Now().Add(openTimeout))
-	defer s.conn.SetDeadline(time.Time{})
+func (s *stream) open() (in, out *obfuscate.Stream, err error) {
+	s.raw.SetDeadline(time.Now().Add(openTimeout))
+	defer s.raw.SetDeadline(time.Time{})
+	dialled := s.door.dialled
 	seed, word := obfuscate.DrawSeed(rand.Uint32), uint16(dialledWord)
 	say := func() error {
 		_, err := s.conn.Write(obfuscate.AppendOpening(nil, seed, word))
@@ -328,6 +409,12 @@ func (s *stream) open(dialled bool) (in, out *obfuscate.Stream, err error) {
 	_, err = io.ReadFull(s.conn, theirs[:beginning])
 	if err == nil && !dialled && s.foreign(theirs[:beginning]) {
 		return nil, nil, errForeign
+	}
+	if err == nil && !dialled && s.door.tls && isTLS(theirs[:]) {
+		if err := s.unwrap(theirs[:beginning]); err != nil {
+			return nil, nil, err
+		}
+		_, err = io.ReadFull(s.conn, theirs[:beginning])
 	}
 	if err == nil {
 		_, err = io.ReadFull(s.conn, theirs[beginning:])
@@ -365,10 +452,14 @@ func (s *stream) foreign(begin []byte) bool {
 
 const portTLS = 443
 
-// disguise begins a stream to port 443 of a classic network as SSL would.
+// disguise begins a stream to port 443 as the web does: with TLS, or as clients of
+// classic networks made believe.
 func (s *stream) disguise() error {
-	if !s.link.classic.Load() || s.remote.Port() != portTLS {
+	if !s.door.tls {
 		return nil
+	}
+	if !s.link.classic.Load() {
+		return s.wrap(s.door.name)
 	}
 	if _, err := s.conn.Write(obfuscate.AppendClientHello(nil, [16]byte(random(16)))); err != nil {
 		return err
@@ -467,7 +558,7 @@ func (s *stream) record(r frame.Record) {
 	}
 }
 
-// write sends what is queued, as much as there is at a time.
+// write sends what is queued, a piece at a time.
 func (s *stream) write(hidden *obfuscate.Stream) {
 	defer s.conn.Close()
 	var b []byte
@@ -477,23 +568,28 @@ func (s *stream) write(hidden *obfuscate.Stream) {
 		case <-s.done:
 			last = true
 		}
-		s.mu.Lock()
-		b, s.queue = s.queue, b[:0]
-		records := s.records
-		s.records = 0
-		if s.err == nil { // else close has set one that is nearer
-			s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		for more := true; more; {
+			s.mu.Lock()
+			var records, lost int
+			b, records, lost = s.queue.take(time.Now(), b[:0])
+			more = s.queue.waiting()
+			if s.err == nil { // else close has set one that is nearer
+				s.raw.SetWriteDeadline(time.Now().Add(writeTimeout))
+			}
+			s.mu.Unlock()
+			for range lost {
+				s.link.count.drop(DropSlow)
+			}
+			if len(b) == 0 {
+				continue
+			}
+			hidden.XOR(b)
+			if _, err := s.conn.Write(b); err != nil {
+				s.close(err)
+				return
+			}
+			s.link.count.tcpOut.bytes.Add(uint64(len(b)))
+			s.link.count.tcpOut.packets.Add(uint64(records))
 		}
-		s.mu.Unlock()
-		if len(b) == 0 {
-			continue
-		}
-		hidden.XOR(b)
-		if _, err := s.conn.Write(b); err != nil {
-			s.close(err)
-			return
-		}
-		s.link.count.tcpOut.bytes.Add(uint64(len(b)))
-		s.link.count.tcpOut.packets.Add(uint64(records))
 	}
 }

@@ -35,6 +35,8 @@ type Host struct {
 	conns     map[connKey]*conn
 	lastPort  uint16
 	taps      []func(Packet)
+	watchers  map[int]func()
+	watched   int
 }
 
 var _ netx.Network = (*Host)(nil)
@@ -67,10 +69,57 @@ func (in *Internet) Host(o HostOptions) *Host {
 func (h *Host) String() string { return fmt.Sprintf("%s(%v)", h.name, h.addrs[0]) }
 
 // Addr is the host's first address.
-func (h *Host) Addr() netip.Addr { return h.addrs[0] }
+func (h *Host) Addr() netip.Addr {
+	h.in.mu.Lock()
+	defer h.in.mu.Unlock()
+	return h.addrs[0]
+}
 
 // Addrs are the host's addresses.
-func (h *Host) Addrs() ([]netip.Addr, error) { return slices.Clone(h.addrs), nil }
+func (h *Host) Addrs() ([]netip.Addr, error) {
+	h.in.mu.Lock()
+	defer h.in.mu.Unlock()
+	return slices.Clone(h.addrs), nil
+}
+
+// Watch waits for Move.
+func (h *Host) Watch(ctx context.Context, changed func()) error {
+	h.in.mu.Lock()
+	if h.watchers == nil {
+		h.watchers = make(map[int]func())
+	}
+	h.watched++
+	id := h.watched
+	h.watchers[id] = changed
+	h.in.mu.Unlock()
+	<-ctx.Done()
+	h.in.mu.Lock()
+	defer h.in.mu.Unlock()
+	delete(h.watchers, id)
+	return nil
+}
+
+// Move carries the host to another place, as a phone is: behind a NAT, or into the public
+// realm. It has other addresses there, and its connections are never heard of again.
+func (h *Host) Move(behind *NAT, addrs ...netip.Addr) {
+	h.in.mu.Lock()
+	for _, a := range h.addrs {
+		delete(h.realm.members, a)
+	}
+	h.realm = &h.in.root
+	if behind != nil {
+		h.realm = &behind.inside
+	}
+	h.addrs = h.realm.join(h, slices.Clone(addrs))
+	var tell []func()
+	for _, f := range h.watchers {
+		tell = append(tell, f)
+	}
+	h.in.mu.Unlock()
+	for _, f := range tell {
+		f()
+	}
+}
 
 // Sockets counts the host's open UDP sockets.
 func (h *Host) Sockets() int {

@@ -3,6 +3,7 @@ package netsim
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -42,6 +43,16 @@ type NATOptions struct {
 	// Spoils is what routers do that answer unasked packets themselves: such a packet takes
 	// its pair of endpoints, and a host inside is given another port towards that sender.
 	Spoils bool
+
+	// Pass is a firewall: whether a packet may leave. nil lets all out.
+	Pass func(tcp bool, to netip.AddrPort) bool
+}
+
+// OnlyTCP lets nothing out but TCP, to the given ports if there are any.
+func OnlyTCP(ports ...uint16) func(bool, netip.AddrPort) bool {
+	return func(tcp bool, to netip.AddrPort) bool {
+		return tcp && (len(ports) == 0 || slices.Contains(ports, to.Port()))
+	}
 }
 
 // PortRestrictedCone is the commonest NAT at home.
@@ -142,6 +153,10 @@ func (n *NAT) wire() *wire { return &n.cable }
 
 // leave takes a packet from inside.
 func (n *NAT) leave(p *packet) {
+	if n.o.Pass != nil && !n.o.Pass(p.proto == tcp, p.dst) {
+		p.drop()
+		return
+	}
 	if p.hop(1) {
 		return
 	}

@@ -23,6 +23,9 @@ type Network interface {
 	// Addrs are the host's own interface addresses, without loopback and
 	// link-local ones.
 	Addrs() ([]netip.Addr, error)
+	// Watch calls changed whenever those, or the ways out, have changed, until ctx
+	// ends. Another network may have given the host the address that it had.
+	Watch(ctx context.Context, changed func()) error
 }
 
 // A PacketConn is a UDP socket. Its addresses are plain IPv4 or IPv6, never

@@ -40,7 +40,17 @@ func (System) ListenTCP(ctx context.Context, local netip.AddrPort) (net.Listener
 	if err != nil {
 		return nil, fmt.Errorf("netx: %w", err)
 	}
-	return l, nil
+	return tcpListener{l}, nil
+}
+
+type tcpListener struct{ net.Listener }
+
+func (l tcpListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		boundUnsent(c)
+	}
+	return c, err
 }
 
 // DialTCP connects by the kernel.
@@ -50,6 +60,7 @@ func (System) DialTCP(ctx context.Context, remote netip.AddrPort) (net.Conn, err
 	if err != nil {
 		return nil, fmt.Errorf("netx: %w", err)
 	}
+	boundUnsent(c)
 	return c, nil
 }
 

@@ -106,6 +106,9 @@ func (n *Node) obtain(ctx context.Context, d *suite.Descriptor, kept, id *store.
 		return err
 	}
 	grant, err := ask(n.loginClient(d), keys)
+	if trouble := proxyTrouble(err); trouble != nil {
+		return trouble
+	}
 	if err != nil {
 		return err
 	}
@@ -113,7 +116,7 @@ func (n *Node) obtain(ctx context.Context, d *suite.Descriptor, kept, id *store.
 }
 
 func (n *Node) loginClient(d *suite.Descriptor) *login.Client {
-	return &login.Client{Descriptor: d, Exchange: n.exchange, Dial: n.opts.Net.DialTCP}
+	return &login.Client{Descriptor: d, Exchange: n.exchange, Dial: n.dialRaw}
 }
 
 // granted keeps a certificate and uses it.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -100,6 +102,11 @@ const inviteHolders = 2
 
 func inviteTo(a *suite.Authority, token []byte) *suite.Invite {
 	holders := a.Descriptor.Holders()
-	invite := a.Invite(holders[:min(inviteHolders, len(holders))], token)
+	first := holders[:min(inviteHolders, len(holders))]
+	otherFamily := func(h netip.AddrPort) bool { return h.Addr().Is4() != first[0].Addr().Is4() }
+	if i := slices.IndexFunc(holders, otherFamily); i >= inviteHolders {
+		first = append(slices.Clone(first), holders[i]) // else who has only that one could not join
+	}
+	invite := a.Invite(first, token)
 	return &invite
 }

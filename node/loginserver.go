@@ -20,6 +20,7 @@ import (
 type LoginServerOptions struct {
 	Home         string
 	Listen       netip.AddrPort // zero: the port that the descriptor names, on all addresses
+	Web          link.Web       // listeners on the ports of the web
 	Net          netx.Network
 	Log          *slog.Logger
 	FirstFrameID uint16
@@ -35,6 +36,7 @@ type LoginServer struct {
 }
 
 type loginRequest struct {
+	via  *link.Link
 	from link.Origin
 	cmd  message.Command
 }
@@ -68,7 +70,7 @@ func OpenLoginServer(ctx context.Context, opts LoginServerOptions) (*LoginServer
 		Log:  opts.Log,
 	})
 	if err == nil {
-		o := link.Options{Net: opts.Net, Listen: opts.Listen, Handler: s, FirstID: opts.FirstFrameID, Log: opts.Log}
+		o := link.Options{Net: opts.Net, Listen: opts.Listen, Web: opts.Web, Handler: s, FirstID: opts.FirstFrameID, Log: opts.Log}
 		if classic {
 			o.Foreign = s.classicLogin
 		}
@@ -107,7 +109,7 @@ func (s *LoginServer) serve(ctx context.Context) error {
 			return ctx.Err()
 		case r := <-s.work:
 			if reply := s.server.Handle(ctx, r.from.Addr.Addr(), r.cmd.Body); reply != nil {
-				if err := s.link.Reply(r.from, r.cmd.ID, reply); err != nil {
+				if err := r.via.Reply(r.from, r.cmd.ID, reply); err != nil {
 					s.opts.Log.Debug("login reply", "to", r.from.Addr, "err", err)
 				}
 			}
@@ -116,9 +118,13 @@ func (s *LoginServer) serve(ctx context.Context) error {
 }
 
 // HandleCommand implements link.Handler.
-func (s *LoginServer) HandleCommand(from link.Origin, c message.Command) {
+func (s *LoginServer) HandleCommand(from link.Origin, c message.Command) { s.take(s.link, from, c) }
+
+// take works on what came over a link, which may be that of a supernode in the
+// same process.
+func (s *LoginServer) take(via *link.Link, from link.Origin, c message.Command) {
 	select {
-	case s.work <- loginRequest{from, c}:
+	case s.work <- loginRequest{via, from, c}:
 	default: // the client asks another login server, or again
 	}
 }

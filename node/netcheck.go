@@ -19,6 +19,7 @@ import (
 func (s *station) witness(now time.Time, node linnet.NodeID, you netip.AddrPort) {
 	for _, r := range s.sessions.Routes(node) {
 		if r.Path.Kind == linnet.DirectUDP {
+			s.observed = you
 			s.unwitness(node)
 			s.witnesses[node] = r.Path.Addr
 			s.nat.Observed(r.Path.Addr, you)

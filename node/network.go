@@ -101,6 +101,9 @@ func (n *Node) joinNetwork(ctx context.Context, invite *suite.Invite) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if trouble := proxyTrouble(failure); trouble != nil {
+			return trouble
+		}
 		return &linnet.Error{Code: linnet.CodeNoNetwork, Text: "no machine of the network answers at " + either(invite.Bootstrap),
 			Hint: "check the connection, and with whoever invited you that the network runs", Err: failure}
 	}
@@ -148,7 +151,7 @@ const exchangeTimeout = 4 * time.Second
 func (n *Node) exchange(ctx context.Context, addr netip.AddrPort, m message.Message) (message.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
-	stream, err := n.link.Dial(ctx, addr)
+	stream, _, err := n.dialStream(ctx, knock{addr: addr})
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,19 @@ type NetworkOptions struct {
 	Password     suite.PasswordParams // what trying a password costs; default as in package suite
 	LoginServer  netip.AddrPort       // where others reach it
 	Supernodes   []netip.AddrPort     // the same of the first supernodes
+
+	// Also says where else others reach what they reach there, as by the other
+	// family; nil means nowhere.
+	Also func(netip.AddrPort) []netip.AddrPort
+}
+
+// places is where others reach what they reach at one address.
+func (o *NetworkOptions) places(at netip.AddrPort) []netip.AddrPort {
+	all := []netip.AddrPort{at}
+	if o.Also != nil {
+		all = append(all, o.Also(at)...)
+	}
+	return all
 }
 
 // CreateNetwork makes the keys, the descriptor and the first machines of a
@@ -63,7 +76,7 @@ func CreateNetwork(ctx context.Context, home string, o NetworkOptions) (*suite.I
 	now := time.Now()
 	authority, err := suite.CreateAuthority(o.Name, now, suite.AuthorityOptions{
 		Suite: o.Suite, Policy: suite.Policy{Promotion: cmp.Or(o.Promotion, suite.PromotionHosted), Registration: o.Registration, Password: o.Password},
-		LoginServers: []netip.AddrPort{o.LoginServer},
+		LoginServers: o.places(o.LoginServer),
 	})
 	if err != nil {
 		return nil, err
@@ -89,8 +102,10 @@ func CreateNetwork(ctx context.Context, home string, o NetworkOptions) (*suite.I
 		if err != nil {
 			return nil, err
 		}
-		authority.Descriptor.Supernodes = append(authority.Descriptor.Supernodes,
-			suite.Bootstrap{Addr: addr, Node: cert.NodeID(), Agreement: cert.Agreement})
+		for _, at := range o.places(addr) {
+			authority.Descriptor.Supernodes = append(authority.Descriptor.Supernodes,
+				suite.Bootstrap{Addr: at, Node: cert.NodeID(), Agreement: cert.Agreement})
+		}
 	}
 	descriptor, err := authority.SignDescriptor(now)
 	if err != nil {

@@ -18,12 +18,10 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +29,7 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/portmap"
 	"github.com/linnet-p2p/linnet/relay"
 	"github.com/linnet-p2p/linnet/spare"
@@ -44,6 +43,9 @@ type Options struct {
 	Home         string                                                      // directory of everything it keeps
 	Listen       netip.AddrPort                                              // UDP and TCP; zero is a free port on all addresses
 	Advertise    netip.AddrPort                                              // where others reach a supernode; zero: Listen, on the host's first address
+	Web          link.Web                                                    // listeners on the ports of the web, for a supernode's clients behind firewalls
+	Authority    *LoginServer                                                // of the same process and machine, which has the ports of the web but once: it takes logins that come here
+	Ladder       overlay.Ladder                                              // the pace of looking for supernodes
 	Role         linnet.Role                                                 // what it does for others
 	Clients      int                                                         // nodes that an operator's supernode lets attach; 0 means 1000
 	Invite       *suite.Invite                                               // the network to join, with a ticket for a new supernode; nil: the one in Home
@@ -72,6 +74,7 @@ type Node struct {
 	moved  chan struct{}            // the host is on another network
 	mapped *portmap.Found           // the loop's; nil: the router was not asked yet
 	hellos atomic.Int32             // of strangers, in events
+	rung   atomic.Uint32            // a linnet.Rung: the way out for streams that worked last
 	life   context.Context          // ends with the loop
 	stop   context.CancelFunc       // ends life
 	group  errgroup.Group           // goroutines that the loop started; Run waits for them
@@ -134,10 +137,14 @@ func (n *Node) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	n.link, err = link.Open(link.Options{
-		Net: n.opts.Net, Listen: n.opts.Listen, Handler: (*receiver)(n), FirstID: n.opts.FirstFrameID, Log: n.log,
+	o := link.Options{
+		Net: n.opts.Net, Listen: n.opts.Listen, Web: n.opts.Web, Handler: (*receiver)(n), FirstID: n.opts.FirstFrameID, Log: n.log,
 		Forward: n.relayPacket, Trains: n.opts.Role&linnet.Relay != 0,
-	})
+	}
+	if n.opts.Authority != nil && n.classic() {
+		o.Foreign = n.opts.Authority.classicLogin
+	}
+	n.link, err = link.Open(o)
 	if err != nil {
 		return listenError(n.opts.Listen, err)
 	}
@@ -166,6 +173,7 @@ func (n *Node) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	group.Go(func() error { return n.follow(ctx) })
 	err := group.Wait()
 	n.group.Wait()
 	n.page.close()
@@ -227,11 +235,3 @@ func (n *Node) role() linnet.Role {
 
 // Addr is where the node listens, UDP and TCP.
 func (n *Node) Addr() netip.AddrPort { return n.link.Addr() }
-
-func listenError(addr netip.AddrPort, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return &linnet.Error{Code: linnet.CodeInUse, Text: fmt.Sprintf("port %d is used by another program", addr.Port()),
-			Hint: "stop that one, or choose another port with --listen", Err: err}
-	}
-	return fmt.Errorf("open the sockets: %w", err)
-}

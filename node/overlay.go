@@ -3,24 +3,28 @@ package node
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 	switch e := e.(type) {
 	case overlay.Probe:
-		s.probe(e.Addr)
+		s.probe(e)
 	case overlay.Dial:
 		s.node.beside(func(ctx context.Context) { s.node.link.Request(ctx, e.Addr, e.Message) })
 	case overlay.Connect:
-		if err := s.connect(now, e.Host); err != nil {
+		if err := s.connectBy(now, e.Host, e.By); err != nil {
 			s.log.Debug("connect", "to", e.Host.Node.Short(), "err", err)
 			s.overlay.Down(now, e.Host.Node)
+		}
+	case overlay.Better:
+		if len(s.pairs) == 0 { // a call may go by the stream
+			s.probePath(now, e.Node, session.Path{Kind: linnet.DirectUDP, Addr: e.By.Addr})
 		}
 	case overlay.Disconnect:
 		s.sessions.Close(now, e.Node, "")
@@ -38,9 +42,10 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 	case overlay.Respond:
 		s.respond(now, e.To, e.ID, e.Message)
 	case overlay.Attached:
-		s.observed = e.You
 		s.witness(now, e.Node, e.You)
 		s.attached(now)
+	case overlay.Seen:
+		s.seenElsewhere(now, e.Node, e.You)
 	case overlay.Hold:
 		s.hold(e.Node)
 	case overlay.Detached:
@@ -78,16 +83,58 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 }
 
 // probe asks a supernode whether it takes clients.
-func (s *station) probe(addr netip.AddrPort) {
+func (s *station) probe(p overlay.Probe) {
+	if p.Rung != linnet.RungUDP {
+		s.probeStream(p)
+		return
+	}
 	s.node.beside(func(ctx context.Context) {
 		asked := time.Now()
-		reply, err := s.node.link.Request(ctx, addr, &message.Probe{})
+		reply, err := s.node.link.Request(ctx, p.Addr, &message.Probe{})
 		s.node.must(func(now time.Time) {
 			if err == nil {
-				s.overlay.Probed(now, addr, now.Sub(asked), reply)
+				s.overlay.Probed(now, p, now.Sub(asked), reply)
 			}
 		})
 	})
+}
+
+// probeWait bounds asking in a stream: what comes later nobody waits for.
+const probeWait = 5 * time.Second
+
+// probeStream asks in a stream, and keeps it for the session that may follow.
+func (s *station) probeStream(p overlay.Probe) {
+	s.node.beside(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, probeWait)
+		defer cancel()
+		var asked time.Time
+		var reply message.Message
+		stream, err := s.node.dialRung(ctx, p.Rung, p.Addr, p.Name)
+		if err == nil {
+			asked = time.Now()
+			if reply, err = s.node.link.RequestStream(ctx, stream, &message.Probe{}); err != nil {
+				s.node.link.Close(stream)
+			}
+		}
+		s.node.must(func(now time.Time) {
+			if err != nil {
+				s.log.Debug("probe", "by", p.Rung, "at", p.Addr, "err", err)
+				if trouble := proxyTrouble(err); trouble != nil {
+					s.proxy = trouble
+				}
+				return
+			}
+			s.proxy = nil
+			s.streams.answer(now, p, stream)
+			s.overlay.Probed(now, p, now.Sub(asked), reply)
+		})
+	})
+}
+
+func (s *station) probePath(now time.Time, node linnet.NodeID, p session.Path) {
+	if err := s.sessions.Probe(now, node, p); err != nil {
+		s.log.Debug("better path", "to", node.Short(), "err", err)
+	}
 }
 
 // hold refreshes the mapping to a supernode. A stream needs that less often.
@@ -120,7 +167,11 @@ func (s *station) attached(now time.Time) {
 }
 
 func (s *station) offline(e overlay.Offline) {
-	trouble := fmt.Sprintf("No supernode can be reached: %v. Check the network; the next try is in %s.", e.Err, e.Retry.Round(time.Second))
+	check := "Check the network"
+	if s.proxy != nil {
+		check = s.proxy.Error()
+	}
+	trouble := fmt.Sprintf("No supernode can be reached: %v. %s; the next try is in %s.", e.Err, check, e.Retry.Round(time.Second))
 	if s.trouble == "" {
 		s.node.hub.tell(linnet.Event{Kind: linnet.EventOffline, Text: trouble})
 	}

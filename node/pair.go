@@ -29,6 +29,7 @@ type pair struct {
 	spares  []uint32                       // sockets of the link
 	hosts   map[linnet.NodeID]overlay.Host // of relays that the other side offered
 	offers  []message.RelayOffer           // theirs, until the session is up
+	theirs  []message.Candidate            // as their last session request had them
 	seen    time.Time                      // the last sweep that found a call with them, or the last ping
 	pings   overlay.Bucket                 // that they sent
 }
@@ -135,6 +136,9 @@ func (s *station) pairReceived(now time.Time, e session.Received) bool {
 			s.places.learn(m.Caller)
 		}
 		p := s.pairs[e.From]
+		if p != nil && movedAway(p.theirs, m.Candidates, s.sessions.Routes(e.From)) {
+			s.distrust(now, p)
+		}
 		if p == nil {
 			cert := s.sessions.Certificate(e.From)
 			if cert == nil || len(s.pairs) >= maxPairs {
@@ -147,7 +151,7 @@ func (s *station) pairReceived(now time.Time, e session.Received) bool {
 		if err := s.sessions.Send(now, e.From, answer); err != nil {
 			s.log.Debug("session answer", "to", e.From.Short(), "err", err)
 		}
-		p.offers = m.Relays
+		p.offers, p.theirs = m.Relays, m.Candidates
 		if s.sessions.Up(e.From) {
 			s.pairUp(now, p)
 		}
@@ -297,11 +301,24 @@ func (s *station) vouch(now time.Time, p *pair, at netip.Addr) {
 }
 
 func (s *station) pathUp(now time.Time, e session.PathUp) {
-	if e.Path.Stream != 0 {
-		s.streams[e.Path.Stream] = e.Peer
+	if e.Path.Kind == linnet.DirectTCP {
+		s.streams.up(now, e.Path.Stream, e.Peer)
 	}
 	if p := s.pairs[e.Peer]; p != nil {
 		p.way.PathUp(now, e.Path, e.RTT)
+	} else if e.Path.Kind == linnet.DirectUDP {
+		s.leaveStream(now, e.Peer, e.Path)
+	}
+}
+
+// leaveStream moves the session with a supernode from a stream to UDP.
+func (s *station) leaveStream(now time.Time, node linnet.NodeID, to session.Path) {
+	routes := s.sessions.Routes(node)
+	if len(routes) == 0 || routes[0].Path.Kind != linnet.DirectTCP || len(s.pairs) > 0 {
+		return
+	}
+	if err := s.sessions.Use(now, node, to); err != nil {
+		s.log.Debug("leave a stream", "to", node.Short(), "err", err)
 	}
 }
 
@@ -403,10 +420,16 @@ func (s *station) moved(now time.Time, e session.Moved) {
 	if p := s.pairs[e.Peer]; p != nil && len(e.Routes) > 0 {
 		p.way.Moved(now, e.Routes[0].Path)
 	}
-	s.relays.Moved(now, e.Peer)
-	if s.relaying.server != nil && len(e.Routes) > 0 && e.Routes[0].Path.Kind.Direct() {
-		s.relaying.server.Follow(now, relay.Sender{Node: e.Peer, Origin: relay.Origin(origin(e.Routes[0].Path))})
+	if len(e.Routes) > 0 && e.Routes[0].Path.Kind.Direct() {
+		s.overlay.Up(now, e.Peer, e.Routes[0].Path.Addr)
+		if s.relaying.server != nil {
+			s.relaying.server.Moved(now, e.Peer, relay.Origin(origin(e.Routes[0].Path)))
+		}
+		if e.Routes[0].Path.Kind == linnet.DirectUDP {
+			s.overlay.Moved(now, e.Peer, linnet.RungUDP)
+		}
 	}
+	s.relays.Moved(now, e.Peer)
 }
 
 // rtt is the round trip on the path in use.

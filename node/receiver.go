@@ -18,8 +18,14 @@ var _ link.Handler = (*receiver)(nil)
 
 func (r *receiver) HandleCommand(from link.Origin, c message.Command) {
 	n := (*Node)(r)
-	if _, hello := c.Body.(*message.Hello); hello {
+	switch c.Body.(type) {
+	case *message.Hello:
 		n.hello(from, c)
+		return
+	case *message.Login:
+		if n.opts.Authority != nil {
+			n.opts.Authority.take(n.link, from, c)
+		}
 		return
 	}
 	n.post(func(now time.Time) { n.raw(now, from, c) })

@@ -21,8 +21,9 @@ const expireEvery = time.Second
 
 // startRelaying makes this node a relay for others.
 func (s *station) startRelaying(now time.Time) {
+	at := s.node.advertised()
 	s.relaying = relaying{relay.NewServer(now, relay.ServerOptions{
-		Addr: s.node.advertised()[0], ShortTags: s.node.classic(),
+		Addr: at[0], Also: at[1:], ShortTags: s.node.classic(),
 	}), s.node.link.Waited, now.Add(expireEvery)}
 	s.node.relaying.Store(s.relaying.server)
 }

@@ -178,6 +178,9 @@ func (s *station) sessionUp(now time.Time, e session.Up) {
 			break
 		}
 	}
+	if at.Kind == linnet.DirectTCP {
+		s.streams.up(now, at.Stream, e.Peer)
+	}
 	s.overlay.Up(now, e.Peer, at.Addr)
 	if s.self.User.IsNode() {
 		return // nobody calls an operator's machine
@@ -248,13 +251,18 @@ func (s *station) respond(now time.Time, to linnet.NodeID, id uint16, m message.
 	}
 }
 
-// streamClosed ends the paths that took a TCP stream.
+// streamClosed ends the paths that took a TCP stream: those to whom it led, and
+// those over a relay there.
 func (s *station) streamClosed(now time.Time, stream uint64) {
-	peer, known := s.streams[stream]
-	if !known {
-		return
+	owner := s.streams.closed(stream)
+	s.lostStream(now, owner, stream)
+	for peer := range s.pairs {
+		s.lostStream(now, peer, stream)
 	}
-	delete(s.streams, stream)
+	s.overlay.Doubt(now, owner)
+}
+
+func (s *station) lostStream(now time.Time, peer linnet.NodeID, stream uint64) {
 	for _, p := range s.sessions.Paths(peer) {
 		if p.Path.Stream == stream {
 			s.sessions.PathLost(now, peer, p.Path)

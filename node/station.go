@@ -50,14 +50,15 @@ type station struct {
 	measuring bool                             // them
 	online    bool
 	trouble   string        // why it is not, for people
+	proxy     *linnet.Error // what a proxy said lately instead of connecting
 	withdrawn chan struct{} // closed when the network knows that this device leaves; nil: nobody waits
 
 	// Sessions, and what goes through supernodes.
 	asked    asked
-	own      map[uint16]uint64        // in asked: what this node asks itself, by the id of the request
-	dials    map[linnet.NodeID]int    // ways that a Hello is under way by
-	unrouted map[linnet.NodeID]int    // Hellos that found no way, of those under way
-	streams  map[uint64]linnet.NodeID // whose session uses them
+	own      map[uint16]uint64     // in asked: what this node asks itself, by the id of the request
+	dials    map[linnet.NodeID]int // ways that a Hello is under way by
+	unrouted map[linnet.NodeID]int // Hellos that found no way, of those under way
+	streams  streams
 	places   places
 
 	// Other people.
@@ -111,7 +112,6 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		node: n, log: n.log, self: cert, keys: keys, id: cert.NodeID(),
 		trust:        trust,
 		dials:        make(map[linnet.NodeID]int),
-		streams:      make(map[uint64]linnet.NodeID),
 		witnesses:    make(map[linnet.NodeID]netip.AddrPort),
 		unrouted:     make(map[linnet.NodeID]int),
 		certificates: make(map[linnet.NodeID]*suite.Certificate),
@@ -132,6 +132,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		ForgetCertificates: cert.User.IsNode(), // nobody calls an operator's machine, and it serves many
 		Early:              func(c *suite.Certificate) bool { return s.onList(c.User) },
 	})
+	s.streams = newStreams(n.link, s.sessions)
 	self := overlay.Identity{Node: s.id, Certificate: id.Certificate, Keys: keys}
 	s.identity = self
 	volunteer, err := s.loadVolunteer(ctx)
@@ -149,6 +150,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	random := mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64()))
 	s.overlay = overlay.New(overlay.Options{
 		Self: self, Trust: s.trust, Rand: random, Role: n.opts.Role, Addrs: n.advertised(),
+		Web: n.webRungs(), WebName: webName(n.opts.Web.Certificate), Ladder: n.opts.Ladder, Reach: n.reach,
 		Bootstrap: overlay.BootstrapHosts(d), HostCache: hosts,
 		Seats:     overlay.Seats{PerNetwork: int(d.Policy.Limits.SeatsPerNetwork), PerAccount: int(d.Policy.Limits.Supernodes)},
 		Volunteer: volunteer, Limits: limits,
@@ -183,10 +185,21 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 
 // advertised is where others reach this node if it is a supernode.
 func (n *Node) advertised() []netip.AddrPort {
-	if n.opts.Advertise.IsValid() {
-		return []netip.AddrPort{n.opts.Advertise}
+	if !n.opts.Advertise.IsValid() {
+		return n.ownAddrs()
 	}
-	return n.ownAddrs()
+	at := []netip.AddrPort{n.opts.Advertise}
+	if listens := n.link.Addr().Addr(); listens != netip.IPv6Unspecified() {
+		return at // on one family, or one address, only
+	}
+	for _, a := range n.ownAddrs() {
+		// The machine's public address of the other family, so that it serves those
+		// who have only that one.
+		if ip := a.Addr(); ip.Is4() != at[0].Addr().Is4() && ip.IsGlobalUnicast() && !ip.IsPrivate() {
+			return append(at, a)
+		}
+	}
+	return at
 }
 
 // ownAddrs are the node's addresses on the host that it runs on.
@@ -237,7 +250,7 @@ type machine interface {
 
 // machines are all of them (an iter.Seq).
 func (s *station) machines(yield func(machine) bool) {
-	for _, m := range []machine{s.sessions, s.overlay, s.directory, s.mail.client, s.cards.client, s.calls, s.relays, &s.relaying} {
+	for _, m := range []machine{s.sessions, s.overlay, s.directory, s.mail.client, s.cards.client, s.calls, s.relays, &s.relaying, &s.streams} {
 		if !yield(m) {
 			return
 		}

@@ -14,7 +14,12 @@ func (s *station) status(now time.Time, out *linnet.Status) {
 	out.Trouble = s.trouble
 	for _, id := range s.overlay.Attachments() {
 		if host, ok := s.overlay.Host(id); ok {
-			out.Supernodes = append(out.Supernodes, linnet.Attachment{Node: id, Addr: host.Addrs[0], RTTMS: linnet.Milliseconds(s.overlay.RTT(id))})
+			a := linnet.Attachment{Node: id, Addr: s.overlay.AddrOf(host), RTTMS: linnet.Milliseconds(s.overlay.RTT(id))}
+			if routes := s.sessions.Routes(id); len(routes) > 0 && routes[0].Path.Addr.IsValid() {
+				a.Addr = routes[0].Path.Addr
+			}
+			a.By, _ = s.overlay.AttachedBy(id)
+			out.Supernodes = append(out.Supernodes, a)
 		}
 	}
 	out.NAT = s.netcheck()

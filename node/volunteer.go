@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -138,22 +139,23 @@ func (s *station) machineIs(now time.Time, state spare.State, upstream int, err 
 // measureUpstream tells how fast this machine's line is, if it is time to
 // measure that; 0 means not now. The padding goes to a supernode that serves it.
 func (s *station) measureUpstream(ctx context.Context) (upstream int) {
-	var to overlay.Host
-	due := false
+	var to netip.AddrPort
 	if s.node.do(ctx, func(now time.Time) {
 		nodes := s.overlay.Attachments()
 		if len(nodes) == 0 || nodes[0] == s.id || now.Before(s.volunteer.measure) {
 			return
 		}
 		s.volunteer.measure = now.Add(upstreamRetry)
-		to, due = s.overlay.Host(nodes[0])
-	}) != nil || !due {
+		if host, ok := s.overlay.Host(nodes[0]); ok {
+			to = s.overlay.AddrOf(host)
+		}
+	}) != nil || !to.IsValid() {
 		return 0
 	}
 	fp := s.node.network.get().Fingerprint()
 	ctx, cancel := context.WithTimeout(ctx, upstreamWait)
 	defer cancel()
-	upstream, err := s.node.link.Upstream(ctx, to.Addrs[0], &message.AskDescriptor{Fingerprint: fp[:]})
+	upstream, err := s.node.link.Upstream(ctx, to, &message.AskDescriptor{Fingerprint: fp[:]})
 	if err != nil {
 		s.log.Debug("upstream not measured", "err", err)
 	}

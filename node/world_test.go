@@ -58,6 +58,8 @@ type worldOptions struct {
 	cable      time.Duration // one way; 0 means cable
 	suite      string        // "" means the modern one
 	promotion  suite.Promotion
+	web        bool // servers listen on 80 and 443, too
+	dual       bool // they have IPv6 addresses, too
 }
 
 // newWorld makes and starts a network. Everything in it ends with the test.
@@ -71,17 +73,35 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	}
 	w := &world{t: t, in: netsim.New(o.seed), dir: t.TempDir(), cable: o.cable}
 	t.Cleanup(w.stop)
-	w.login = w.computer("login-server", netsim.HostOptions{})
+	public := func(i int) (h netsim.HostOptions) {
+		if o.dual {
+			h.Addrs = []netip.Addr{netip.AddrFrom4([4]byte{11, 1, byte(i), 1}), netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::1", i))}
+		}
+		return h
+	}
+	w.login = w.computer("login-server", public(0))
+	if o.web {
+		w.login.opts.Web = webPorts
+	}
 	addrs := make([]netip.AddrPort, o.supernodes)
 	for i := range addrs {
-		m := w.computer(fmt.Sprintf("supernode-%d", i+1), netsim.HostOptions{})
+		m := w.computer(fmt.Sprintf("supernode-%d", i+1), public(i+1))
 		addrs[i] = netip.AddrPortFrom(m.host.Addr(), port)
 		m.opts.Home, m.opts.Role, m.opts.Advertise = SupernodePath(w.dir, i), linnet.Supernode|linnet.Relay, addrs[i]
+		m.opts.Web = w.login.opts.Web
 		w.supernodes = append(w.supernodes, m)
+	}
+	also := func(at netip.AddrPort) (more []netip.AddrPort) {
+		for _, m := range w.computers {
+			if a := must(m.host.Addrs()); a[0] == at.Addr() && len(a) > 1 {
+				more = append(more, netip.AddrPortFrom(a[1], at.Port()))
+			}
+		}
+		return more
 	}
 	invite, err := CreateNetwork(t.Context(), w.dir, NetworkOptions{
 		Name: "test", Suite: o.suite, Promotion: o.promotion, Password: suite.PasswordParams{Time: 1, Memory: 64, Threads: 1},
-		LoginServer: netip.AddrPortFrom(w.login.host.Addr(), port), Supernodes: addrs,
+		LoginServer: netip.AddrPortFrom(w.login.host.Addr(), port), Supernodes: addrs, Also: also,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +200,7 @@ func (m *computer) start() {
 	ctx, end := context.WithCancel(context.WithoutCancel(m.w.t.Context()))
 	m.end, m.done = end, make(chan error, 1)
 	if m == m.w.login {
-		server, err := OpenLoginServer(ctx, LoginServerOptions{Home: m.opts.Home, Net: m.opts.Net, Log: m.opts.Log})
+		server, err := OpenLoginServer(ctx, LoginServerOptions{Home: m.opts.Home, Web: m.opts.Web, Net: m.opts.Net, Log: m.opts.Log})
 		if err != nil {
 			m.w.t.Fatalf("%s: %v", m.name, err)
 		}

@@ -26,8 +26,10 @@ const (
 	probeSpare       = 1                // hosts asked at once, besides what is missing
 	probePause       = 300 * time.Millisecond
 	probeWait        = time.Second
-	probeMax         = 30 // hosts asked in one round
-	refusedMost      = 6  // probes in one round: a network that is full is asked again later
+	probeMax         = 30 // hosts asked by UDP in one round
+	streamWait       = 5 * time.Second
+	streamMax        = 6 // hosts asked by each of the other rungs
+	refusedMost      = 6 // probes in one round: a network that is full is asked again later
 	connectWait      = 5 * time.Second
 	attachWait       = 2 * time.Second
 	leaveWait        = 5 * time.Second // for another supernode, when the only one said good-bye
@@ -58,12 +60,16 @@ type link struct {
 	host       *cachedHost
 	state      linkState
 	checking   bool
-	doubtful   bool   // the last keep-alive was not answered: do not count on it
-	leaving    bool   // it said good-bye, and serves until another one does
+	doubtful   bool // the last keep-alive was not answered: do not count on it
+	leaving    bool // it said good-bye, and serves until another one does
+	rung       linnet.Rung
 	supernodes uint32 // in the network, as it said last
 
 	checked uint32          // the last time, in tenths of a second since the machine started
 	told    []linnet.NodeID // the others that it was told of
+
+	you    netip.AddrPort // this node, as it sees it
+	better *better        // where a higher rung than UDP holds
 }
 
 // attaching is an ordinary node's half of attachment.
@@ -74,13 +80,25 @@ type attaching struct {
 	planned bool    // a round begins in a moment
 	keeping bool    // keepAlive will be called
 	short   int     // rounds in a row that did not find enough
-	tried   int     // hosts probed in this round
-	blind   bool    // in this round, hosts that answered no probe were connected to
-	heard   bool    // in this round, a probe was answered: UDP gets through
+	climb   *climb  // this round; nil: none
+	series  int     // rounds that were in vain since the last time it was told
 	refused int     // probes in this round
-	probes  map[netip.AddrPort]*cachedHost
-	ready   []*cachedHost // said yes and are not needed yet
-	next    time.Time     // for the next probes
+	probes  map[Probe]*cachedHost
+	ready   []way           // said yes and are not needed yet
+	rung    linnet.Rung     // by which a supernode took this node last
+	better  map[Probe]*link // asked by UDP; nil: none
+}
+
+// better is how a supernode that was reached by a stream is asked by UDP.
+type better struct {
+	next  time.Time
+	asked int // how often it was
+}
+
+// A way is a host, and how it answered.
+type way struct {
+	host *cachedHost
+	by   Probe
 }
 
 func (a *attaching) find(node linnet.NodeID) *link {
@@ -104,8 +122,8 @@ func (a *attaching) missing() int {
 }
 
 // probed ends a probe.
-func (a *attaching) probed(addr netip.AddrPort) {
-	delete(a.probes, addr)
+func (a *attaching) probed(p Probe) {
+	delete(a.probes, p)
 	a.tidy()
 }
 
@@ -154,9 +172,9 @@ func (m *Machine) seek(now time.Time) {
 	if a.seeking || a.missing() <= 0 || m.serving() || m.leaving {
 		return
 	}
-	a.seeking, a.tried, a.blind, a.heard, a.refused, a.ready, a.next = true, 0, false, false, 0, nil, now
+	a.seeking, a.climb, a.refused, a.ready = true, newClimb(now, a.rung), 0, nil
 	a.round++
-	a.probes = make(map[netip.AddrPort]*cachedHost)
+	a.probes = make(map[Probe]*cachedHost)
 	m.step(now)
 }
 
@@ -167,90 +185,165 @@ func (m *Machine) step(now time.Time) {
 		return
 	}
 	for a.missing() > 0 && len(a.ready) > 0 {
-		h := a.ready[0]
+		w := a.ready[0]
 		a.ready = a.ready[1:]
-		m.connect(now, h)
+		m.connect(now, w)
 	}
 	if a.missing() <= 0 {
 		if !slices.ContainsFunc(a.links, func(l *link) bool { return l.state != attached }) {
-			a.seeking, a.short = false, 0
+			a.seeking, a.climb, a.short, a.series = false, nil, 0, 0
 			a.tidy()
 		}
 		return
 	}
-	if now.Before(a.next) || m.probe(now) {
-		return // step is called again at a.next
-	}
-	if a.underWay() {
-		return
-	}
-	if !a.blind && !a.heard {
-		// Where UDP is blocked no probe is ever answered; a session's ladder gets through.
-		a.blind = true
-		for range a.missing() {
-			if h := m.candidate(now, func(h *cachedHost) bool { return true }); h != nil {
-				m.connect(now, h)
-			}
-		}
-		if a.underWay() {
-			return
-		}
+	if m.climb(now) || a.underWay() {
+		return // step is called again
 	}
 	m.retry(now)
 }
 
-// probe asks the next few hosts, if there are any.
-func (m *Machine) probe(now time.Time) (asked bool) {
+// climb asks the next hosts by the rungs whose turn it is, and says whether that
+// goes on in a moment.
+func (m *Machine) climb(now time.Time) (more bool) {
 	a := &m.attach
-	round := a.round
 	if a.refused >= refusedMost && !m.o.Naive {
 		return false
 	}
-	for range min(a.missing()+probeSpare, probeMax-a.tried) { // each that says yes keeps a place for this node
-		h := m.candidate(now, func(h *cachedHost) bool { return h.round != round && a.probes[h.Addrs[0]] == nil })
+	for r := linnet.RungUDP; r < linnet.NumRungs && r <= a.climb.heard; r++ {
+		begins := a.climb.begins(&m.o.Ladder, r)
+		if now.Before(begins) {
+			if m.anyHost(m.untried(r)) {
+				m.after(now, begins.Sub(now), m.step)
+				return true
+			}
+			continue
+		}
+		if m.o.Ladder.Turns && r+1 < linnet.NumRungs && !now.Before(a.climb.begins(&m.o.Ladder, r+1)) {
+			continue // its time is over
+		}
+		if now.Before(a.climb.next[r]) || m.probe(now, r) {
+			more = true // step is called again at climb.next
+		}
+	}
+	return more
+}
+
+// untried says that a host was not asked by a rung in this round, and may be.
+func (m *Machine) untried(r linnet.Rung) func(*cachedHost) bool {
+	round := m.attach.round
+	return func(h *cachedHost) bool {
+		return (h.round < round || h.round == round && !h.tried.Has(r)) && h.listens(r)
+	}
+}
+
+// probe asks the next few hosts by a rung, if there are any.
+func (m *Machine) probe(now time.Time, r linnet.Rung) (asked bool) {
+	a := &m.attach
+	round := a.round
+	for range min(a.missing()+probeSpare, m.o.Ladder.most(r)-a.climb.tried[r]) { // each that says yes keeps a place for this node
+		h := m.candidate(now, func(h *cachedHost) bool { return m.untried(r)(h) && a.probes[m.probeOf(h, r)] == nil })
 		if h == nil {
 			break
 		}
 		asked = true
-		h.round = round
-		a.tried++
-		addr := h.Addrs[0]
-		a.probes[addr] = h
-		m.emit(Probe{addr})
-		m.after(now, probeWait, func(now time.Time) {
-			if a.round == round && a.probes[addr] == h {
-				a.probed(addr)
-				h.failed()
+		h.mark(round, linnet.RungsOf(r))
+		a.climb.tried[r]++
+		p := m.probeOf(h, r)
+		a.probes[p] = h
+		m.emit(p)
+		m.after(now, a.climb.wait(&m.o.Ladder, r, now), func(now time.Time) {
+			if a.round == round && a.probes[p] == h {
+				a.probed(p)
+				if r == linnet.RungUDP {
+					h.failed()
+				}
 				m.step(now)
 			}
 		})
 	}
 	if asked {
-		a.next = now.Add(probePause)
+		a.climb.next[r] = now.Add(probePause)
 		m.after(now, probePause, m.step)
 	}
 	return asked
 }
 
+// probeOf is how a host is asked by a rung.
+func (m *Machine) probeOf(h *cachedHost, r linnet.Rung) Probe {
+	addrs := m.reachable(h.Addrs)
+	at := addrs[int(h.failures)%len(addrs)] // the others have their turn
+	p := Probe{Rung: r, Addr: netip.AddrPortFrom(at.Addr(), r.Port(at.Port()))}
+	if r == linnet.RungPort443 {
+		p.Name = h.Name
+	}
+	return p
+}
+
+// reachable are those of a host's addresses that this node can send to.
+func (m *Machine) reachable(addrs []netip.AddrPort) []netip.AddrPort {
+	if m.o.Reach == nil {
+		return addrs
+	}
+	var good []netip.AddrPort
+	for _, a := range addrs {
+		if m.o.Reach(a.Addr()) {
+			good = append(good, a)
+		}
+	}
+	return good
+}
+
+// AddrOf is where this node reaches a host: at the first of its addresses that is
+// of a family that this node has. Zero if there is none.
+func (m *Machine) AddrOf(h Host) netip.AddrPort {
+	for _, a := range h.Addrs {
+		if m.o.Reach == nil || m.o.Reach(a.Addr()) {
+			return a
+		}
+	}
+	return netip.AddrPort{}
+}
+
 // Probed tells the answer to a Probe: ProbeAccepted means that the supernode
 // takes clients, ProbeRefused that it does not and may name others; nil is none.
-func (m *Machine) Probed(now time.Time, addr netip.AddrPort, rtt time.Duration, answer message.Message) {
+func (m *Machine) Probed(now time.Time, p Probe, rtt time.Duration, answer message.Message) {
 	a := &m.attach
-	h := a.probes[addr]
+	if l := a.better[p]; l != nil && answer != nil {
+		delete(a.better, p)
+		m.emit(Better{l.host.Node, p})
+	}
+	h := a.probes[p]
 	if h == nil {
 		return
 	}
-	a.probed(addr)
-	a.heard = a.heard || answer != nil
+	a.probed(p)
+	if answer != nil {
+		m.heard(p.Rung)
+	}
 	h.rtt = uint32(max(1, min(rtt.Microseconds(), math.MaxUint32)))
 	switch answer := answer.(type) {
 	case *message.ProbeAccepted:
-		a.ready = append(a.ready, h)
+		a.ready = append(a.ready, way{h, p})
 	case *message.ProbeRefused:
 		a.refused++
 		m.redirected(now, answer.Entries[:min(len(answer.Entries), namedToProber)])
 	}
 	m.step(now)
+}
+
+// heard gives up what was asked by higher rungs than one that holds.
+func (m *Machine) heard(r linnet.Rung) {
+	a := &m.attach
+	if a.climb != nil { // else it came after the round
+		a.climb.answered(r)
+	}
+	if !m.o.Ladder.Turns {
+		for p := range a.probes {
+			if p.Rung > r {
+				delete(a.probes, p)
+			}
+		}
+	}
 }
 
 // redirected prefers the supernodes that one without room named.
@@ -275,9 +368,9 @@ func (m *Machine) redirected(now time.Time, entries [][]byte) {
 func (m *Machine) candidate(now time.Time, fits func(*cachedHost) bool) *cachedHost {
 	var best *cachedHost
 	var bestScore float64
-	consider := func(h *cachedHost) {
-		if m.attach.find(h.Node) != nil || !fits(h) {
-			return
+	for h := range m.spareHosts {
+		if !fits(h) {
+			continue
 		}
 		score := h.score(now) + 20*m.o.Rand.Float64()
 		if h.named == m.attach.round {
@@ -292,31 +385,48 @@ func (m *Machine) candidate(now time.Time, fits func(*cachedHost) bool) *cachedH
 			best, bestScore = h, score
 		}
 	}
+	return best
+}
+
+// spareHosts are the hosts that are in no link and can be sent to (an iter.Seq).
+func (m *Machine) spareHosts(yield func(*cachedHost) bool) {
+	spare := func(h *cachedHost) bool { return m.attach.find(h.Node) == nil && m.AddrOf(*h.Host).IsValid() }
 	for _, h := range m.hosts.hosts {
-		consider(h)
-	}
-	for _, h := range m.bootstrap {
-		if m.hosts.get(h.Node) == nil {
-			consider(h)
+		if spare(h) && !yield(h) {
+			return
 		}
 	}
-	return best
+	for _, h := range m.bootstrap {
+		if m.hosts.get(h.Node) == nil && spare(h) && !yield(h) {
+			return
+		}
+	}
+}
+
+func (m *Machine) anyHost(fits func(*cachedHost) bool) bool {
+	for h := range m.spareHosts {
+		if fits(h) {
+			return true
+		}
+	}
+	return false
 }
 
 // redirection is what it counts that a supernode without room named a host.
 const redirection = 60
 
-func (m *Machine) connect(now time.Time, h *cachedHost) {
+func (m *Machine) connect(now time.Time, w way) {
+	h := w.host
 	if m.attach.find(h.Node) != nil {
 		return
 	}
-	l := &link{host: h}
+	l := &link{host: h, rung: w.by.Rung}
 	m.attach.links = append(m.attach.links, l)
 	if _, up := m.sessions[h.Node]; up {
 		m.askAttach(now, l)
 		return
 	}
-	m.emit(Connect{*h.Host})
+	m.emit(Connect{*h.Host, w.by})
 	m.after(now, connectWait, func(now time.Time) {
 		if l.state == connecting {
 			m.lost(now, l)
@@ -354,7 +464,7 @@ func (m *Machine) askAttach(now time.Time, l *link) {
 			m.served(now, l, reply.You)
 		case *message.AttachRefused:
 			m.redirected(now, reply.Entries)
-			l.host.round = m.attach.round // full is no failure, but not to be asked again at once
+			l.host.mark(m.attach.round, allRungs) // full is no failure, but not to be asked again at once
 			m.drop(now, l)
 		default:
 			m.lost(now, l)
@@ -365,7 +475,8 @@ func (m *Machine) askAttach(now time.Time, l *link) {
 // served notes that a supernode took this node.
 func (m *Machine) served(now time.Time, l *link, you netip.AddrPort) {
 	l.state, l.checked = attached, m.tenths(now)
-	m.seen = you
+	m.attach.rung = l.rung
+	m.seen, l.you = you, you
 	m.planDial(now)
 	m.hosts.add(now, l.host.Host)
 	m.hosts.succeeded(now, l.host.Node)
@@ -428,8 +539,64 @@ func (m *Machine) keepAlive(now time.Time) {
 		default:
 			m.emit(Hold{l.host.Node})
 		}
+		m.seekBetter(now, l)
 	}
 	m.after(now, m.keepAlivePause(), m.keepAlive)
+}
+
+// How often UDP is tried for a supernode that was reached by a stream: a firewall
+// is seldom gone, but a phone that left the office is not to stay on TCP.
+const (
+	betterFirst = time.Minute
+	betterMost  = 30 * time.Minute
+)
+
+// seekBetter asks a supernode by UDP, now and then, where it was reached by a
+// higher rung.
+func (m *Machine) seekBetter(now time.Time, l *link) {
+	if l.state != attached || l.rung == linnet.RungUDP {
+		return
+	}
+	if l.better == nil {
+		l.better = &better{next: now.Add(betterFirst)}
+	}
+	if now.Before(l.better.next) {
+		return
+	}
+	l.better.asked++
+	l.better.next = now.Add(m.jitter(min(betterFirst<<min(l.better.asked, 10), betterMost)))
+	p := m.probeOf(l.host, linnet.RungUDP)
+	if m.attach.better == nil {
+		m.attach.better = make(map[Probe]*link)
+	}
+	m.attach.better[p] = l
+	m.emit(p)
+	m.after(now, probeWait, func(time.Time) { delete(m.attach.better, p) })
+}
+
+// NetworkChanged says that this node has other addresses now: what held before may
+// be gone, and what did not may be there.
+func (m *Machine) NetworkChanged(now time.Time) {
+	a := &m.attach
+	a.rung, a.short, a.series = linnet.RungUDP, 0, 0
+	for _, l := range slices.Clone(a.links) {
+		if l.rung != linnet.RungUDP {
+			l.better = &better{next: now}
+		}
+		m.check(now, l, linnet.NodeID{})
+		m.seekBetter(now, l)
+	}
+	if !a.seeking {
+		m.seek(now)
+	}
+}
+
+// Moved says by which rung the session with a supernode goes now.
+func (m *Machine) Moved(now time.Time, node linnet.NodeID, r linnet.Rung) {
+	if l := m.attach.find(node); l != nil && l.state == attached && l.rung != r {
+		l.rung, l.better, m.attach.rung = r, nil, r
+		m.check(now, l, linnet.NodeID{}) // where does it see this node now?
+	}
 }
 
 // SetKeepAlive tells how long the mapping to a supernode lives, once that is known.
@@ -467,6 +634,10 @@ func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
 			m.drop(now, l) // it is alive and forgot this node: it was restarted
 		case ok:
 			l.doubtful, l.supernodes = false, ack.Supernodes
+			if ack.You.Port() != 0 && ack.You != l.you {
+				m.seen, l.you = ack.You, ack.You
+				m.emit(Seen{l.host.Node, ack.You})
+			}
 			m.hosts.succeeded(now, l.host.Node)
 			m.trim(now)
 			if m.attach.missing() > 0 && int(ack.Supernodes) > len(m.attach.links) {
@@ -523,7 +694,7 @@ func (m *Machine) lost(now time.Time, l *link) {
 		return
 	}
 	l.host.failed()
-	l.host.round = m.attach.round
+	l.host.mark(m.attach.round, allRungs)
 	m.hostsChanged(now)
 	m.drop(now, l)
 }
@@ -559,33 +730,42 @@ func (m *Machine) seekSoon(now time.Time) {
 	})
 }
 
-// retry ends a round that found too little, and waits longer each time.
+// retry ends a round that found too little. Within a series the next one begins
+// after a pause, then after longer ones.
 func (m *Machine) retry(now time.Time) {
 	a := &m.attach
 	a.seeking = false
 	a.tidy()
-	most := retryMost
-	if a.heard {
-		most = retryBusy
+	a.series++
+	known := len(m.hosts.hosts) + len(m.bootstrap)
+	last := a.series >= m.o.Ladder.Rounds || a.climb.any() || known == 0 || len(a.links) > 0
+	wait := m.o.Ladder.Pause
+	if last {
+		most := retryMost
+		if a.climb.heard == linnet.RungUDP {
+			most = retryBusy
+		}
+		wait = m.jitter(min(retryFirst<<min(a.short, 10), most))
+		a.series = 0
+		a.short++
 	}
-	wait := m.jitter(min(retryFirst<<min(a.short, 10), most))
 	if m.o.Naive {
 		wait = 0
 	}
-	a.short++
 	round := a.round
 	m.after(now, wait, func(now time.Time) {
 		if a.round == round {
 			m.seek(now)
 		}
 	})
-	if len(a.links) == 0 {
+	if last && len(a.links) == 0 {
 		err := ErrNoHosts
-		if known := len(m.hosts.hosts) + len(m.bootstrap); known > 0 {
-			err = fmt.Errorf("%d probed, %d known: %w", a.tried, known, ErrNoHost)
+		if known > 0 {
+			err = fmt.Errorf("%d supernodes are known, %s: %w", known, a.climb.summary(), ErrNoHost)
 		}
 		m.emit(Offline{err, wait})
 	}
+	a.climb = nil
 }
 
 // learnEntries adds supernodes that a supernode named to the host cache.
@@ -613,7 +793,7 @@ func (m *Machine) receivedDetach(now time.Time, from linnet.NodeID, msg *message
 	if l == nil {
 		return
 	}
-	l.host.round = m.attach.round + 1 // not again in the round that follows
+	l.host.mark(m.attach.round+1, allRungs) // not again in the round that follows
 	only := l.state == attached && !l.leaving && len(m.Attachments()) == 1
 	l.leaving = only
 	m.learnEntries(now, msg.Entries)
@@ -656,4 +836,12 @@ func (m *Machine) addrOf(node linnet.NodeID) netip.AddrPort {
 		return p.addr()
 	}
 	return netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+}
+
+// AttachedBy is the rung on which a supernode serves this node.
+func (m *Machine) AttachedBy(node linnet.NodeID) (r linnet.Rung, ok bool) {
+	if l := m.attach.find(node); l != nil && l.state == attached {
+		return l.rung, true
+	}
+	return 0, false
 }

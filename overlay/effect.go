@@ -19,9 +19,13 @@ type Effect any
 // A Token tells the answers of one machine's requests apart.
 type Token uint64
 
-// Probe asks an address whether its supernode takes clients (command 27, raw);
-// Machine.Probed is told the answer.
-type Probe struct{ Addr netip.AddrPort }
+// Probe asks an address whether its supernode takes clients (command 27), by UDP
+// or in a stream; Machine.Probed is told the answer.
+type Probe struct {
+	Rung linnet.Rung
+	Addr netip.AddrPort // with the rung's port
+	Name string         // for port 443: Host.Name
+}
 
 // Dial sends a raw request to an address. Its answer means nothing to this node.
 type Dial struct {
@@ -29,8 +33,19 @@ type Dial struct {
 	Message *message.DialTest
 }
 
-// Connect opens a session; Machine.Up or Down says what became of it.
-type Connect struct{ Host Host }
+// Connect opens a session the way that a Probe was answered; Machine.Up or Down
+// says what became of it.
+type Connect struct {
+	Host Host
+	By   Probe
+}
+
+// Better says that a supernode, whose session goes by a stream, answers UDP again:
+// the session can move there. Machine.Moved is told when it has.
+type Better struct {
+	Node linnet.NodeID
+	By   Probe
+}
 
 // Disconnect closes a session that this machine needs no longer.
 type Disconnect struct{ Node linnet.NodeID }
@@ -60,6 +75,12 @@ type Respond struct {
 // Attached says that a supernode serves this node; You is the address at which
 // it sees it. Machine.Attachments has all of them.
 type Attached struct {
+	Node linnet.NodeID
+	You  netip.AddrPort
+}
+
+// Seen says that a supernode that serves this node sees it at another address now.
+type Seen struct {
 	Node linnet.NodeID
 	You  netip.AddrPort
 }

@@ -156,3 +156,36 @@ func TestTrustInReadsThePolicy(t *testing.T) {
 		}
 	}
 }
+
+// Where a supernode listens on ports of the web: the same entry with `0004 03` and a name.
+func TestEntryWithWebPorts(t *testing.T) {
+	alice, trust := overlaytest.Alice(t)
+	e := overlay.Entry{
+		Certificate: alice.Certificate, Addrs: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:33033")},
+		Roles: linnet.Supernode | linnet.Relay, Incarnation: uint64(overlaytest.VectorTime.UnixMilli()),
+		Web: linnet.RungsOf(linnet.RungPort80, linnet.RungPort443), WebName: "sn.example.org",
+	}
+	got, err := e.Sign(alice.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := "4106" + "0400cb01" + hex.EncodeToString(alice.Certificate) +
+		"0201c00002078109" + "000203" + "01030000019ca9457f30" + "000403" + "0305" + hex.EncodeToString([]byte("sn.example.org")) + "00"
+	if !strings.Contains(hex.EncodeToString(got), body) {
+		t.Errorf("Sign = %x\nwant in it %s", got, body)
+	}
+	opened, err := trust.OpenEntry(got, overlaytest.VectorTime)
+	if err != nil || opened.Web != e.Web || opened.WebName != e.WebName {
+		t.Fatalf("OpenEntry = %+v, %v", opened, err)
+	}
+	host := opened.Host()
+	if all := linnet.RungsOf(linnet.RungUDP, linnet.RungTCP, linnet.RungPort80, linnet.RungPort443); host.Rungs != all || host.Name != e.WebName {
+		t.Errorf("Host = %+v", host)
+	}
+	for _, bad := range []string{strings.Repeat("a", overlay.MaxWebName+1), "a b", "A.example", "a\n"} {
+		e.WebName = bad
+		if _, err := e.Sign(alice.Keys); err == nil {
+			t.Errorf("signed with the name %q", bad)
+		}
+	}
+}

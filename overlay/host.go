@@ -17,7 +17,11 @@ type Host struct {
 	Node      linnet.NodeID
 	Agreement []byte // its public key for key agreement
 	Addrs     []netip.AddrPort
+	Rungs     linnet.Rungs // by which it takes sessions; zero: not known, any may do
+	Name      string       // that it shows to who watches on port 443; may be empty
 }
+
+func (h *Host) listens(r linnet.Rung) bool { return h.Rungs == 0 || h.Rungs.Has(r) }
 
 func (h *Host) valid() bool {
 	return !h.Node.IsZero() && len(h.Agreement) > 0 && len(h.Agreement) <= MaxEntry && checkAddrs(h.Addrs) == nil
@@ -36,12 +40,23 @@ type hostCache struct {
 // 1970 are exact enough.
 type cachedHost struct {
 	*Host
-	success  uint32 // when it last served this node; 0: never
-	added    uint32 // when it was last heard of
-	rtt      uint32 // microseconds; 0: not measured
-	round    uint32 // of attaching in which it was tried last
-	named    uint32 // round in which one that is full said that this one is not
-	failures uint8  // since success
+	success  uint32       // when it last served this node; 0: never
+	added    uint32       // when it was last heard of
+	rtt      uint32       // microseconds; 0: not measured
+	round    uint32       // of attaching in which it was tried last
+	named    uint32       // round in which one that is full said that this one is not
+	failures uint8        // since success
+	tried    linnet.Rungs // in round
+}
+
+const allRungs = 1<<linnet.NumRungs - 1
+
+// mark notes by which rungs it is not to be asked in a round any more.
+func (h *cachedHost) mark(round uint32, by linnet.Rungs) {
+	if h.round != round {
+		h.round, h.tried = round, 0
+	}
+	h.tried |= by
 }
 
 const maxFailures = 100
@@ -84,7 +99,7 @@ func (c *hostCache) add(now time.Time, h *Host) (*cachedHost, bool) {
 	if ok {
 		known := c.hosts[i]
 		known.added = uint32(now.Unix())
-		changed := !slices.Equal(known.Addrs, h.Addrs)
+		changed := !slices.Equal(known.Addrs, h.Addrs) || known.Rungs != h.Rungs
 		known.Host = h
 		return known, changed
 	}
@@ -145,6 +160,8 @@ type hostBody struct {
 	Added     uint64           `obj:"1/4"`
 	Failures  uint32           `obj:"0/5,opt"`
 	RTT       uint32           `obj:"0/6,opt"` // microseconds
+	Rungs     uint32           `obj:"0/7,opt"`
+	Name      string           `obj:"3/8,opt"`
 }
 
 // export is the cache as one blob for the node's database.
@@ -154,6 +171,7 @@ func (c *hostCache) export() []byte {
 		body.Hosts = append(body.Hosts, hostBody{
 			Node: h.Node, Agreement: h.Agreement, Addrs: h.Addrs, Success: 1000 * uint64(h.success),
 			Added: 1000 * uint64(h.added), Failures: uint32(h.failures), RTT: h.rtt,
+			Rungs: uint32(h.Rungs), Name: h.Name,
 		})
 	}
 	return message.Marshal(&body)
@@ -167,7 +185,7 @@ func (c *hostCache) load(now time.Time, b []byte) error {
 	}
 	moment := func(ms uint64) uint32 { return uint32(min(ms/1000, uint64(now.Unix()))) }
 	for _, b := range body.Hosts {
-		h, _ := c.add(now, &Host{b.Node, slices.Clone(b.Agreement), b.Addrs})
+		h, _ := c.add(now, &Host{b.Node, slices.Clone(b.Agreement), b.Addrs, linnet.Rungs(b.Rungs) & allRungs, b.Name})
 		if h == nil {
 			continue
 		}
@@ -177,11 +195,19 @@ func (c *hostCache) load(now time.Time, b []byte) error {
 	return nil
 }
 
-// BootstrapHosts are the first supernodes of a network as hosts.
+// BootstrapHosts are the first supernodes of a network as hosts. One with addresses
+// of both families stands in the descriptor once with each.
 func BootstrapHosts(d *suite.Descriptor) []Host {
 	var hosts []Host
 	for _, b := range d.Supernodes {
-		hosts = append(hosts, Host{b.Node, b.Agreement, []netip.AddrPort{b.Addr}})
+		i := slices.IndexFunc(hosts, func(h Host) bool { return h.Node == b.Node })
+		if i < 0 {
+			i = len(hosts)
+			hosts = append(hosts, Host{Node: b.Node, Agreement: b.Agreement})
+		}
+		if len(hosts[i].Addrs) < MaxAddrs {
+			hosts[i].Addrs = append(hosts[i].Addrs, b.Addr)
+		}
 	}
 	return hosts
 }

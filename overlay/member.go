@@ -178,11 +178,15 @@ const tenth = 100 * time.Millisecond
 
 // announce signs a new entry of this node, puts it into the table and tells everybody.
 func (m *Machine) announce(now time.Time, incarnation uint64) error {
-	e := &Entry{Certificate: m.o.Self.Certificate, Addrs: m.o.Addrs, Roles: m.o.Role, Incarnation: incarnation}
+	e := &Entry{Certificate: m.o.Self.Certificate, Addrs: m.o.Addrs, Roles: m.o.Role, Incarnation: incarnation, Web: m.o.Web, WebName: m.o.WebName}
 	if m.leaving {
 		e.Roles &^= linnet.Supernode
 	}
 	b, err := e.Sign(m.o.Self.Keys)
+	if errors.Is(err, ErrEntrySize) {
+		e.WebName = "" // nobody depends on it
+		b, err = e.Sign(m.o.Self.Keys)
+	}
 	if err != nil {
 		return err
 	}

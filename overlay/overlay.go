@@ -12,7 +12,7 @@
 //
 //	         ┌────────── nobody answers: wait, longer each time ─────────┐
 //	         ▼                                                           │
-//	Start ─▶ probe up to 30 hosts ─▶ connect ─▶ attach ─▶ attached to two ─▶ keep alive
+//	Start ─▶ probe by the rungs of the ladder ─▶ connect ─▶ attach ─▶ attached to two ─▶ keep alive
 //	         ▲                                                           │
 //	         └────── one is lost: unanswered, reported, closed, left ────┘
 //
@@ -58,6 +58,12 @@ type Options struct {
 	Bootstrap []Host   // the descriptor's first supernodes
 	HostCache []byte   // what Machine.HostCache gave before
 	Members   [][]byte // entries of supernodes, for one that starts again and knew the network before
+
+	Web     linnet.Rungs // of a supernode: whether it listens on port 80, on 443
+	WebName string       // the name of its certificate there; may be empty
+
+	Ladder Ladder                // the pace of looking for supernodes
+	Reach  func(netip.Addr) bool // whether this node has addresses of that family; nil: any
 
 	KeepAlive time.Duration // of the mapping to a supernode, 15 to 120 s; zero means 30 s
 	Limits    Limits
@@ -161,6 +167,7 @@ type pending struct {
 // New makes a Machine; it does nothing before Start.
 func New(o Options) *Machine {
 	o.Limits.defaults()
+	o.Ladder.defaults()
 	set(&o.KeepAlive, defaultKeepAlive)
 	o.Bootstrap = slices.Clone(o.Bootstrap)
 	o.Addrs = slices.Clone(o.Addrs)

@@ -24,8 +24,9 @@
 // # Who may send, and where to
 //
 // A side is pinned to the origin of its session with the relay. Packets from
-// elsewhere are dropped, and only a command inside that session moves it
-// (RelayMove, or Reserve and Join again). So the relay sends to nobody who
+// elsewhere are dropped. A command inside that session moves it (RelayMove, or Reserve
+// and Join again), and so does the session itself when its client answered a challenge
+// at another address. So the relay sends to nobody who
 // did not ask for it in a session, and cannot be aimed at a third party. When a
 // session ends its side is away until the node is back, or the lifetime is over:
 // 60 s after the last packet or command.

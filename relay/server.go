@@ -19,7 +19,8 @@ import (
 
 // ServerOptions configures a Server. The zero value relays a thousand calls.
 type ServerOptions struct {
-	Addr netip.AddrPort // where the relay takes packets, as clients are told
+	Addr netip.AddrPort   // where the relay takes packets, as clients are told
+	Also []netip.AddrPort // the same for clients of the other family
 
 	Lifetime     time.Duration // of a reservation without packets or commands; default 60 s
 	Reservations int           // at once; default 1000
@@ -249,8 +250,21 @@ func tooMany() message.Message {
 
 func (s *Server) established(x *side) message.Message {
 	return &message.RelayEstablished{
-		Lifetime: uint32(s.opts.Lifetime / time.Second), Relay: x.of.id, Tag: x.in, Addr: s.opts.Addr,
+		Lifetime: uint32(s.opts.Lifetime / time.Second), Relay: x.of.id, Tag: x.in, Addr: s.addrFor(x),
 	}
+}
+
+// addrFor is the relay's address of the family by which a side came.
+func (s *Server) addrFor(x *side) netip.AddrPort {
+	if at := x.at.Load(); at != nil {
+		is4 := at.origin.Addr.Addr().Is4()
+		for _, a := range s.opts.Also {
+			if s.opts.Addr.Addr().Is4() != is4 && a.Addr().Is4() == is4 {
+				return a
+			}
+		}
+	}
+	return s.opts.Addr
 }
 
 // sideOf finds the side of a reservation that a node holds.
@@ -299,6 +313,19 @@ func (s *Server) pin(t int64, x *side, at Origin, tag uint32) {
 	}
 }
 
+// Moved says that the session with a client goes by another address now, which
+// answered a challenge there: its sides move with it. One that is reached by a
+// stream stays, as its client sends there until it asks again.
+func (s *Server) Moved(now time.Time, node linnet.NodeID, to Origin) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.clients[node] {
+		if at := x.at.Load(); at != nil && at.origin.Stream == 0 && to.Stream == 0 {
+			s.pin(int64(now.Sub(s.start)), x, to, x.tag)
+		}
+	}
+}
+
 // HandBack admits nobody any more and tells both sides of every reservation
 // that the relay gives it up. Packets pass until the sides have moved: they
 // leave, or what they no longer use expires.
@@ -314,17 +341,6 @@ func (s *Server) HandBack() (tell []Tell) {
 		}
 	}
 	return tell
-}
-
-// Follow says that the session with a client is at another origin, and its sides with it.
-func (s *Server) Follow(now time.Time, client Sender) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, x := range s.clients[client.Node] {
-		if at := x.at.Load(); at != nil {
-			s.pin(int64(now.Sub(s.start)), x, client.Origin, x.tag)
-		}
-	}
 }
 
 // Gone says that the session with a client ended: its sides are away until it

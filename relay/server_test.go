@@ -211,6 +211,42 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// A side follows its session to another UDP address; one that is reached by a
+// stream, or is away, stays.
+func TestSessionMoves(t *testing.T) {
+	s, a, b := call(t, ServerOptions{})
+	there := udp("203.0.113.9:999")
+	s.Moved(start, alice.Node, Origin{Addr: there.Addr, Stream: 5})
+	if to, _, ok := forward(s, start, bob.Origin, b.Tag, 0); !ok || to != alice.Origin {
+		t.Errorf("moved to a stream by itself: %v, %v", to, ok)
+	}
+	s.Moved(start, alice.Node, there)
+	if to, out, ok := forward(s, start, bob.Origin, b.Tag, 0); !ok || to != there || out != aliceTag {
+		t.Errorf("Forward = %v, %#x, %v", to, out, ok)
+	}
+	if _, _, ok := forward(s, start, there, a.Tag, 0); !ok {
+		t.Error("takes nothing from the new address")
+	}
+	s.Gone(alice.Node)
+	s.Moved(start, alice.Node, there)
+	if _, _, ok := forward(s, start, bob.Origin, b.Tag, 0); ok {
+		t.Error("who is away is sent something")
+	}
+}
+
+// A client is told the relay's address of its own family.
+func TestAddressesOfBothFamilies(t *testing.T) {
+	four, six := netip.MustParseAddrPort("192.0.2.50:33034"), netip.MustParseAddrPort("[2001:db8::50]:33034")
+	_, a, b := call(t, ServerOptions{Addr: four, Also: []netip.AddrPort{six}})
+	if a.Addr != four || b.Addr != six {
+		t.Errorf("told %v and %v", a.Addr, b.Addr)
+	}
+	_, a, b = call(t, ServerOptions{Addr: four})
+	if a.Addr != four || b.Addr != four {
+		t.Errorf("with one address: told %v and %v", a.Addr, b.Addr)
+	}
+}
+
 func TestExpire(t *testing.T) {
 	s, a, b := call(t, ServerOptions{Lifetime: 30 * time.Second})
 	idle := reserve(t, s, start, carol, 1, 0xc0)
@@ -529,26 +565,5 @@ func TestVouch(t *testing.T) {
 	s.Gone(alice.Node)
 	if got, _ := s.Handle(start, bob, &message.RelayVouch{Relay: a.Relay, Addr: at("192.0.2.1")}); !reflect.DeepEqual(got, &message.RelayVouched{}) {
 		t.Errorf("of a side that is away: %+v", got)
-	}
-}
-
-// The sides of a client follow its session to another origin.
-func TestFollow(t *testing.T) {
-	s, a, b := call(t, ServerOptions{})
-	moved := udp("192.0.2.1:1001")
-	s.Follow(start, Sender{alice.Node, moved})
-	if to, _, mine := s.Forward(start, moved, a.Tag, 100); !mine || to != bob.Origin {
-		t.Errorf("from the new origin: to %v", to)
-	}
-	if to, _, _ := s.Forward(start, alice.Origin, a.Tag, 100); to != (Origin{}) {
-		t.Errorf("from the old one: to %v", to)
-	}
-	if to, _, _ := s.Forward(start, bob.Origin, b.Tag, 100); to != moved {
-		t.Errorf("to the one who moved: %v", to)
-	}
-	s.Gone(alice.Node)
-	s.Follow(start, alice)
-	if to, _, _ := s.Forward(start, bob.Origin, b.Tag, 100); to != (Origin{}) {
-		t.Errorf("to one whose session ended: %v", to)
 	}
 }

@@ -264,7 +264,9 @@ func (w *world) effect(n *node, p part, e overlay.Effect) {
 	case overlay.Respond:
 		w.send(n, e.To, outgoing{msg: e.Message, reply: true, id: e.ID})
 	case overlay.Probe:
-		w.probe(n, e.Addr)
+		if e.Rung == linnet.RungUDP { // who does not answer by UDP here is dead, or out of reach
+			w.probe(n, e.Addr)
+		}
 	case overlay.Dial:
 		if peer, ok := w.byAddr[e.Addr]; ok && w.nodes[peer].volunteer {
 			w.fly(dialled, n, w.nodes[peer], e.Message)

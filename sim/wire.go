@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -209,7 +210,7 @@ func (w *world) handle(e *event) {
 			}
 		}
 	case probed:
-		n.machine.Probed(now, peer.addr, time.Duration(w.now-e.extra), e.msg)
+		n.machine.Probed(now, overlay.Probe{Addr: peer.addr}, time.Duration(w.now-e.extra), e.msg)
 	}
 	w.pump(n)
 }

@@ -8,8 +8,21 @@ import (
 	"github.com/linnet-p2p/linnet/netx"
 )
 
-// network is the operating system's, tapped when --pcap asks for it.
+// network is the operating system's, tapped when --pcap asks for it, behind the
+// proxy that there is.
 func (f socketFlags) network() (n netx.Network, closeCapture func(), err error) {
+	n, closeCapture, err = f.tapped()
+	if err != nil {
+		return nil, nil, err
+	}
+	if n, err = (netx.Proxy{URL: f.Proxy}).Behind(n); err != nil {
+		closeCapture()
+		return nil, nil, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
+	}
+	return n, closeCapture, nil
+}
+
+func (f socketFlags) tapped() (n netx.Network, closeCapture func(), err error) {
 	if f.Pcap == "" {
 		return netx.System{}, func() {}, nil
 	}

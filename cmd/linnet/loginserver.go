@@ -15,21 +15,27 @@ import (
 
 type loginServerCmd struct {
 	socketFlags
+	webFlags
 	metricsFlags
 }
 
 func (c *loginServerCmd) Run(p *program) error {
-	return ignoreCancel(p.loginServer(p.ctx, p.home(), c.socketFlags, c.metricsFlags))
+	return ignoreCancel(p.loginServer(p.ctx, p.home(), c.socketFlags, c.webFlags, c.metricsFlags, nil))
 }
 
-// loginServer runs the authority whose home is dir, and echo123 beside it.
-func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags, metrics metricsFlags) error {
+// loginServer runs the authority whose home is dir, and echo123 beside it. opened,
+// if not nil, is told when it listens.
+func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags, ports webFlags, metrics metricsFlags, opened func(*node.LoginServer)) error {
+	web, err := ports.web()
+	if err != nil {
+		return err
+	}
 	network, closeCapture, err := flags.network()
 	if err != nil {
 		return err
 	}
 	defer closeCapture()
-	server, err := node.OpenLoginServer(ctx, node.LoginServerOptions{Home: dir, Listen: flags.Listen, Net: network, Log: p.log})
+	server, err := node.OpenLoginServer(ctx, node.LoginServerOptions{Home: dir, Listen: flags.Listen, Web: web, Net: network, Log: p.log})
 	if err != nil {
 		return err
 	}
@@ -38,6 +44,9 @@ func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags
 		return err
 	}
 	p.tell("Login server on %s, with echo123.", server.Addr())
+	if opened != nil {
+		opened(server)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { return echo.Run(ctx) })
@@ -47,6 +56,7 @@ func (p *program) loginServer(ctx context.Context, dir string, flags socketFlags
 
 type supernodeCmd struct {
 	socketFlags
+	webFlags
 	metricsFlags
 	Drain   time.Duration `help:"When it is stopped, how long at most its clients get to move to other supernodes." default:"10s"`
 	Clients int           `help:"Nodes that may be attached at once; docs/operating.md tells what they cost." default:"1000"`
@@ -73,16 +83,21 @@ func (c *supernodeCmd) Run(p *program) error {
 			return err
 		}
 	}
-	return ignoreCancel(p.supernode(p.ctx, c.socketFlags, c.metricsFlags, opts))
+	return ignoreCancel(p.supernode(p.ctx, c.socketFlags, c.webFlags, c.metricsFlags, opts))
 }
 
 // supernode runs a supernode.
-func (p *program) supernode(ctx context.Context, flags socketFlags, metrics metricsFlags, opts node.Options) error {
+func (p *program) supernode(ctx context.Context, flags socketFlags, ports webFlags, metrics metricsFlags, opts node.Options) error {
+	web, err := ports.web()
+	if err != nil {
+		return err
+	}
 	network, closeCapture, err := flags.network()
 	if err != nil {
 		return err
 	}
 	defer closeCapture()
+	opts.Web = web
 	opts.Role, opts.Net, opts.Log, opts.Version = linnet.Supernode|linnet.Relay, network, p.log, version
 	n, err := node.Open(ctx, opts)
 	if err != nil {

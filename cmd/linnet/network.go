@@ -36,8 +36,9 @@ const (
 )
 
 type networkCreateCmd struct {
+	webFlags
 	Name         string `arg:"" help:"What to call the network."`
-	Address      string `help:"Name or address that others reach this machine by; default: its own." placeholder:"HOST"`
+	Address      string `help:"Name or address that others reach this machine by, or one of each family: IPv4,IPv6; default: its own." placeholder:"HOST"`
 	Port         uint16 `help:"Port of the login server, UDP and TCP; supernodes have the next ones. Default: 33033, or free ones if it is taken." placeholder:"N"`
 	Supernodes   int    `help:"How many supernodes this machine runs; more than one is for trying things out." default:"1" placeholder:"N"`
 	Registration string `help:"Who may make an account: open (whoever has the link), invite (with a token of an invite), closed." enum:"open,invite,closed" default:"open"`
@@ -67,12 +68,18 @@ func (c *networkCreateCmd) Run(p *program) error {
 	if c.Supernodes < 1 || c.Supernodes > maxOwnSupernodes {
 		return linnet.Errorf(linnet.CodeUsage, "a network starts with 1 to %d supernodes", maxOwnSupernodes)
 	}
-	login, err := c.place(p.ctx)
+	if _, err := c.web(); err != nil {
+		return err
+	}
+	login, also, err := c.place(p.ctx)
 	if err != nil {
 		return err
 	}
 	p.warnClassic(c.Suite)
 	opts := node.NetworkOptions{Name: c.Name, Suite: c.Suite, Promotion: suite.Promotion(c.Promotion), Registration: suite.Registration(c.Registration), LoginServer: login}
+	if also.IsValid() {
+		opts.Also = func(at netip.AddrPort) []netip.AddrPort { return []netip.AddrPort{netip.AddrPortFrom(also, at.Port())} }
+	}
 	for i := range c.Supernodes {
 		opts.Supernodes = append(opts.Supernodes, netip.AddrPortFrom(login.Addr(), login.Port()+1+uint16(i)))
 	}
@@ -95,44 +102,73 @@ func (c *networkCreateCmd) Run(p *program) error {
 		p.tell("Start it with: linnet network run --home %s", p.home())
 		return nil
 	}
-	return (&networkRunCmd{}).Run(p)
+	return (&networkRunCmd{c.webFlags}).Run(p)
 }
 
 // place is where others reach the login server, which the descriptor fixes for
-// good. The supernodes have the next ports.
-func (c *networkCreateCmd) place(ctx context.Context) (netip.AddrPort, error) {
+// good, and the machine's address of the other family if it has one. The supernodes
+// have the next ports.
+func (c *networkCreateCmd) place(ctx context.Context) (login netip.AddrPort, also netip.Addr, err error) {
 	port, err := c.port(ctx)
 	if err != nil {
-		return netip.AddrPort{}, err
+		return login, also, err
 	}
+	var addrs []netip.AddrPort
 	if c.Address != "" {
-		return machine(ctx, c.Address, port)
+		addrs, err = machines(ctx, c.Address, port)
+	} else {
+		var own []netip.Addr
+		own, _ = netx.System{}.Addrs() // without one only this machine can join
+		for _, a := range append(own, loopback.Addr()) {
+			addrs = append(addrs, netip.AddrPortFrom(a, port))
+		}
 	}
-	addrs, err := netx.System{}.Addrs()
-	if err != nil || len(addrs) == 0 {
-		return netip.AddrPortFrom(loopback.Addr(), port), nil // only this machine can join then
+	if err != nil {
+		return login, also, err
 	}
-	return netip.AddrPortFrom(addrs[0], port), nil
+	login = addrs[0]
+	for _, a := range addrs[1:] {
+		if ip := a.Addr(); ip.Is4() != login.Addr().Is4() && !ip.IsLoopback() {
+			return login, ip, nil
+		}
+	}
+	return login, also, nil
 }
 
 // machine is the address of HOST or HOST:PORT.
 func machine(ctx context.Context, s string, port uint16) (netip.AddrPort, error) {
-	if at, err := netip.ParseAddrPort(s); err == nil {
-		return at, nil
+	addrs, err := machines(ctx, s, port)
+	if err != nil {
+		return netip.AddrPort{}, err
 	}
-	host := s
-	if h, p, err := net.SplitHostPort(s); err == nil {
-		n, err := strconv.ParseUint(p, 10, 16)
-		if err != nil {
-			return netip.AddrPort{}, linnet.Errorf(linnet.CodeUsage, "%q is no port", p)
+	return addrs[0], nil
+}
+
+// machines is the same for several of them, or names that have several addresses:
+// HOST[:PORT][,HOST[:PORT]]...
+func machines(ctx context.Context, list string, port uint16) (all []netip.AddrPort, err error) {
+	for s := range strings.SplitSeq(list, ",") {
+		if at, err := netip.ParseAddrPort(s); err == nil {
+			all = append(all, at)
+			continue
 		}
-		host, port = h, uint16(n)
+		host, port := s, port
+		if h, p, err := net.SplitHostPort(s); err == nil {
+			n, err := strconv.ParseUint(p, 10, 16)
+			if err != nil {
+				return nil, linnet.Errorf(linnet.CodeUsage, "%q is no port", p)
+			}
+			host, port = h, uint16(n)
+		}
+		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		if err != nil || len(addrs) == 0 {
+			return nil, &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("%q is no name or address of a machine", host), Err: err}
+		}
+		for _, a := range addrs {
+			all = append(all, netip.AddrPortFrom(a.Unmap(), port))
+		}
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil || len(addrs) == 0 {
-		return netip.AddrPort{}, &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("%q is no name or address of a machine", host), Err: err}
-	}
-	return netip.AddrPortFrom(addrs[0].Unmap(), port), nil
+	return all, nil
 }
 
 // port finds the first of the ports.
@@ -152,17 +188,32 @@ func (c *networkCreateCmd) port(ctx context.Context) (uint16, error) {
 // loginServerHome is below the home of a network.
 func (p *program) loginServerHome() string { return filepath.Join(p.home(), node.LoginServerHome) }
 
-type networkRunCmd struct{}
+type networkRunCmd struct{ webFlags }
 
-func (*networkRunCmd) Run(p *program) error {
+// Run runs everything in one process. The ports of the web are the first
+// supernode's, which hands logins over.
+func (c *networkRunCmd) Run(p *program) error {
 	group, ctx := errgroup.WithContext(p.ctx)
-	group.Go(func() error { return p.loginServer(ctx, p.loginServerHome(), socketFlags{}, metricsFlags{}) })
+	opened := make(chan *node.LoginServer, 1)
+	group.Go(func() error {
+		return p.loginServer(ctx, p.loginServerHome(), socketFlags{}, webFlags{}, metricsFlags{}, func(s *node.LoginServer) { opened <- s })
+	})
+	var authority *node.LoginServer
+	select {
+	case authority = <-opened:
+	case <-ctx.Done():
+		return ignoreCancel(group.Wait())
+	}
 	for i := range maxOwnSupernodes {
 		home := node.SupernodePath(p.home(), i)
 		if _, err := os.Stat(home); err != nil {
 			break
 		}
-		group.Go(func() error { return p.supernode(ctx, socketFlags{}, metricsFlags{}, node.Options{Home: home}) })
+		opts, ports := node.Options{Home: home}, webFlags{}
+		if i == 0 {
+			opts.Authority, ports = authority, c.webFlags
+		}
+		group.Go(func() error { return p.supernode(ctx, socketFlags{}, ports, metricsFlags{}, opts) })
 	}
 	return ignoreCancel(group.Wait())
 }

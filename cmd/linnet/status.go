@@ -28,7 +28,7 @@ func (*statusCmd) Run(p *program) error {
 			row("online", "no: %s", cmp.Or(s.Trouble, "looking for a supernode"))
 		}
 		for _, a := range s.Supernodes {
-			row("", "%s at %s, %.1f ms", a.Node.Short(), a.Addr, a.RTTMS)
+			row("", "%s by %s at %s, %.1f ms", a.Node.Short(), a.By, a.Addr, a.RTTMS)
 		}
 		if s.Clients > 0 || s.Records > 0 {
 			row("serves", "%d clients, keeps %d records", s.Clients, s.Records)

@@ -9,12 +9,14 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/api/http"
 	"github.com/linnet-p2p/linnet/node"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/portmap"
 	"github.com/linnet-p2p/linnet/suite"
 )
 
 // socketFlags are for every command that opens sockets.
 type socketFlags struct {
+	Proxy  string         `help:"Proxy for TCP: http://, https:// or socks5://[NAME:PASSWORD@]HOST[:PORT], or none; default: HTTPS_PROXY or ALL_PROXY, but for what NO_PROXY names." placeholder:"URL"`
 	Listen netip.AddrPort `help:"Local address, one port for UDP and TCP; default: a free one." placeholder:"ADDR:PORT"`
 	Pcap   string         `help:"Write every datagram and TCP segment to this capture file." placeholder:"FILE" type:"path"`
 }
@@ -26,6 +28,7 @@ type upCmd struct {
 	PortMapping string `enum:"on,off" default:"on" help:"Ask the router to let contacts in at one port (PCP, NAT-PMP, UPnP): on or off."`
 	AutoAnswer  bool   `help:"Take every call at once, with --play and --record."`
 	pageFlags
+	Ladder string `help:"How supernodes are looked for: fast (UDP, TCP, port 80, port 443, 300 ms apart), or classic (5 s each, as Skype did)." enum:"fast,classic" default:"fast"`
 	sound
 }
 
@@ -40,6 +43,9 @@ func (c *upCmd) Run(p *program) error {
 	}
 	if c.PortMapping == "on" {
 		opts.MapPorts = portmap.Run
+	}
+	if c.Ladder == "classic" {
+		opts.Ladder = overlay.ClassicLadder
 	}
 	if c.AutoAnswer {
 		m, err := c.media()

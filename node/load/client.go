@@ -163,7 +163,7 @@ func (c *client) datagram(now time.Time, b []byte) {
 		if _, refused := m.(*message.ProbeRefused); refused {
 			c.shard.refused++
 		}
-		c.overlay.Probed(now, c.shard.server, now.Sub(x.asked), m)
+		c.overlay.Probed(now, overlay.Probe{Addr: c.shard.server}, now.Sub(x.asked), m)
 	}
 }
 
@@ -213,7 +213,9 @@ func (c *client) request(now time.Time, e overlay.Request, of uint64) {
 func (c *client) overlayEffect(now time.Time, e overlay.Effect) {
 	switch e := e.(type) {
 	case overlay.Probe:
-		c.exchange(now, &message.Probe{}, session.Path{})
+		if e.Rung == linnet.RungUDP { // the load is one of datagrams
+			c.exchange(now, &message.Probe{}, session.Path{})
+		}
 	case overlay.Connect:
 		peer := session.Peer{Node: e.Host.Node, Agreement: e.Host.Agreement}
 		if err := c.sessions.Dial(now, peer, c.shard.path()); err != nil {

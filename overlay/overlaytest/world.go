@@ -142,6 +142,10 @@ type Node struct {
 	Disk     map[string][]byte
 	Effects  []overlay.Effect // that the World had no part in
 
+	// Passes says whether the firewall before it lets a probe out; nil: one on the
+	// supernode's own port.
+	Passes func(overlay.Probe) bool
+
 	// Options changes the options of the next start; Parts makes the parts.
 	Options func(*overlay.Options)
 	Parts   func(*Node) []Part
@@ -353,7 +357,7 @@ func (n *Node) do(part int, e overlay.Effect) {
 	w := n.w
 	switch e := e.(type) {
 	case overlay.Probe:
-		n.probe(e.Addr)
+		n.probe(e)
 	case overlay.Dial:
 		n.dial(e)
 	case overlay.Connect:
@@ -387,8 +391,16 @@ func (n *Node) do(part int, e overlay.Effect) {
 	}
 }
 
-func (n *Node) probe(addr netip.AddrPort) {
-	peer := n.w.byAddr[addr]
+func (n *Node) probe(p overlay.Probe) {
+	peer := n.w.byAddr[p.Addr]
+	if n.Passes != nil {
+		if !n.Passes(p) {
+			return
+		}
+		if peer == nil { // a port of the web
+			peer = n.w.byHost(p.Addr.Addr())
+		}
+	}
 	if peer == nil {
 		return
 	}
@@ -400,9 +412,19 @@ func (n *Node) probe(addr netip.AddrPort) {
 	peer.on(there, func() {
 		answer := peer.Machine.Raw(n.w.Now, n.Addr, &message.Probe{})
 		if back, ok := n.w.travel(peer, n); ok && answer != nil {
-			n.on(back, func() { n.Machine.Probed(n.w.Now, addr, n.w.Now.Sub(sent), answer) })
+			n.on(back, func() { n.Machine.Probed(n.w.Now, p, n.w.Now.Sub(sent), answer) })
 		}
 	})
+}
+
+// byHost is the node that lives at an address.
+func (w *World) byHost(ip netip.Addr) *Node {
+	for addr, n := range w.byAddr {
+		if addr.Addr() == ip {
+			return n
+		}
+	}
+	return nil
 }
 
 func (n *Node) dial(e overlay.Dial) {

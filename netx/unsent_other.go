@@ -1,0 +1,8 @@
+//go:build !linux
+
+package netx
+
+import "net"
+
+// boundUnsent leaves the system its own ways.
+func boundUnsent(net.Conn) {}

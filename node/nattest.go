@@ -33,6 +33,8 @@ type natTest struct {
 	known   map[netip.Addr]bool // whom this node wrote to before: no strangers
 	spares  map[uint32]uint16   // by socket, where the NAT lets them out; 0: not known yet
 	hairpin *bool
+
+	concluded bool // of the filter
 }
 
 // testNAT begins, unless a test is under way.
@@ -84,6 +86,7 @@ func (s *station) endTest(now time.Time, nonce uint64) {
 		return
 	}
 	if t.tries == natTries || t.filter.FromStranger {
+		t.concluded = true
 		s.nat.Tested(t.filter)
 	}
 	if t.side.IsValid() {
@@ -98,6 +101,14 @@ func (s *station) endTest(now time.Time, nonce uint64) {
 func (s *station) natAsked(e session.Asked) {
 	if t := &s.test; t.nonce != 0 && e.Token == t.nonce && e.Peer == t.by && e.Path.Addr != t.at && e.Path.Addr.Addr() == t.at.Addr() {
 		t.filter.FromPort = true
+		s.natLate()
+	}
+}
+
+// natLate takes what came after the test: a busy machine is late.
+func (s *station) natLate() {
+	if s.test.concluded {
+		s.nat.Tested(s.test.filter)
 	}
 }
 
@@ -109,6 +120,7 @@ func (s *station) natDialled(from netip.AddrPort, nonce uint64) bool {
 		return false
 	}
 	t.filter.FromStranger = t.filter.FromStranger || !t.known[from.Addr()]
+	s.natLate()
 	return true
 }
 

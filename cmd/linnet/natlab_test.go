@@ -292,15 +292,20 @@ func TestNetcheckBehindRealNATs(t *testing.T) {
 			r := l.resident(name(k.kind))
 			attached := time.Now()
 			var got netcheck
+			right := func() bool {
+				return got.Name == k.nat && *got.Mapping == k.mapping && *got.Filtering == k.filtering && *got.Hairpin == k.hairpin
+			}
+			last := time.Now().Add(testPatience / 2) // on a busy machine the first finding may be wrong
 			eventually(t, "the NAT is known", func() bool {
 				got = netcheck{}
 				if err := json.Unmarshal([]byte(l.run(r.host, "netcheck", "--json", "--home", r.home)), &got); err != nil {
 					t.Fatal(err)
 				}
-				return got.Hairpin != nil && got.Filtering != nil && got.Mapping != nil && (len(got.Ports) > 0 || !k.block)
+				known := got.Hairpin != nil && got.Filtering != nil && got.Mapping != nil && (len(got.Ports) > 0 || !k.block)
+				return known && (right() || time.Now().After(last))
 			})
 			t.Logf("known %v after it was online: %+v", time.Since(attached).Round(10*time.Millisecond), got.NAT)
-			if got.Name != k.nat || *got.Mapping != k.mapping || *got.Filtering != k.filtering || *got.Hairpin != k.hairpin {
+			if !right() {
 				t.Errorf("NAT %s, mapping %s, filtering %s, hairpin %v; want %+v", got.Name, *got.Mapping, *got.Filtering, *got.Hairpin, k)
 			}
 			if k.block && (len(got.Ports) != 2 || got.Ports[0] > 20500 || got.Ports[1] < 21500 || got.Ports[1]-got.Ports[0] > 4096) {

@@ -83,6 +83,20 @@ async function browser({ microphone = true, ...options } = {}) {
         window.connections.push(this)
       }
     }
+    // echo123 is silent for ten seconds, and then says what it heard.
+    window.heardAgain = false
+    let last = 0
+    let sounded = 0
+    setInterval(async () => {
+      const pc = window.connections.at(-1)
+      if (!pc || pc.connectionState !== 'connected') return (last = sounded = 0)
+      for (const s of (await pc.getStats()).values()) {
+        if (s.type !== 'inbound-rtp' || !(s.totalAudioEnergy > last + 0.0001)) continue
+        if (sounded && performance.now() - sounded > 5000) window.heardAgain = true
+        last = s.totalAudioEnergy
+        sounded = performance.now()
+      }
+    }, 250)
   })
   return context
 }
@@ -146,7 +160,7 @@ async function signUp(page, name, password) {
 
 async function main() {
   mkdirSync(shots, { recursive: true })
-  const net = await start(['network', 'create', 'birds', '--home', path.join(home, 'net'), '--address', '127.0.0.1', '--port', String(20000 + Math.floor(Math.random() * 20000)), '--supernodes', '2'], /(linnet:\S+)/, /Others reach/)
+  const net = await start(['network', 'create', 'birds', '--home', path.join(home, 'net'), '--address', '127.0.0.1', '--port', String(10000 + Math.floor(Math.random() * 15000)), '--supernodes', '2'], /(linnet:\S+)/, /Others reach/)
   const invite = net.matches[0]
   step('a network runs')
 
@@ -280,6 +294,9 @@ async function main() {
   await alice.getByRole('link', { name: 'People' }).click()
   await button(alice, 'Call echo123 to hear your own voice').click()
   await until('alice hears the greeting of echo123', async () => (await energy(alice)).heard > 0.001)
+  await alice.setViewportSize({ width: 375, height: 740 })
+  await alice.emulateMedia({ colorScheme: 'dark' })
+  await shot(alice, 'call-phone-dark')
   step('echo123 greets')
 
   // Bob meanwhile: the other screens, dark and narrow.
@@ -320,18 +337,13 @@ async function main() {
   await deaf.context().close()
   step('a denied microphone is told')
 
-  // A call on a telephone's screen, in the dark.
-  const before = (await energy(alice)).heard
-  await alice.setViewportSize({ width: 375, height: 740 })
-  await alice.emulateMedia({ colorScheme: 'dark' })
-  await until('alice hears herself', async () => (await energy(alice)).heard > before + 0.001)
-  await shot(alice, 'call-phone-dark')
-  await button(alice, 'Hang up').click()
+  await until('alice hears herself', () => alice.evaluate(() => window.heardAgain))
+  const end = button(alice, 'Hang up')
+  if (await end.isVisible()) await end.click({ timeout: 5000 }).catch(() => {}) // echo123 may be at its end
   await alice.locator('details[open]').waitFor()
   await shot(alice, 'receipt-phone-dark')
   step('echo123 played alice’s voice back')
 
-  await button(bob, 'Answer').waitFor({ state: 'detached' })
   if (failure) throw failure
   step('done')
 }

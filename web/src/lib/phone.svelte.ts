@@ -68,9 +68,9 @@ export function meter(stream: MediaStream, tell: (level: number) => void): () =>
 }
 
 class Phone {
-  up = $state(false)
   muted = $state(false)
   trouble = $state(false) // the node cannot be heard; it is tried again
+  lonely = $state(false) // the browser offers no address: this computer has no network
   silent = $state(false) // nothing at all comes from the microphone
   blocked = $state(false) // the browser wants a click before it plays
   micLevel = $state(0)
@@ -144,15 +144,16 @@ class Phone {
   #changed(pc: RTCPeerConnection): void {
     if (pc !== this.#pc) return
     if (pc.connectionState === 'connected') {
-      this.up = true
-      this.trouble = false
+      this.trouble = this.lonely = false
     } else if (pc.connectionState === 'failed') {
       this.#again()
     }
   }
 
   #check(pc: RTCPeerConnection): void {
-    if (pc === this.#pc && pc.connectionState !== 'connected') this.#again()
+    if (pc !== this.#pc || pc.connectionState === 'connected') return
+    this.lonely = !pc.localDescription?.sdp.includes('a=candidate')
+    this.#again()
   }
 
   /** Connects anew, as long as there is a call. */
@@ -237,7 +238,6 @@ class Phone {
   #closeConnection(): void {
     this.#pc?.close()
     this.#pc = undefined
-    this.up = false
     this.#audio.srcObject = null
   }
 
@@ -252,7 +252,7 @@ class Phone {
       t.stop()
     }
     this.#stream = undefined
-    this.muted = this.trouble = this.silent = this.blocked = false
+    this.muted = this.trouble = this.lonely = this.silent = this.blocked = false
     this.micLevel = this.farLevel = 0
   }
 }

@@ -115,7 +115,6 @@ export const text = {
 
   receipt: {
     title: 'How this call went',
-    talked: 'Talked',
     path: 'Path',
     delay: 'There and back',
     loss: 'Lost for good',
@@ -131,7 +130,6 @@ export const text = {
       there: 'What they heard was poor.',
       both: 'It was poor on both sides.',
     } as Record<string, string>,
-    details: 'Details',
     moved: (n: number) => `changed ${n === 1 ? 'once' : `${n} times`}`,
   },
   path: {
@@ -169,7 +167,6 @@ export const text = {
     end: 'Hang up',
     inCall: (name: string) => `In a call with ${name}`,
     back: 'Back to the call',
-    encrypted: 'Encrypted from end to end',
     noSound: 'The browser cannot reach the program on this computer. Trying again.',
     noVoice: 'No sound comes from your microphone. Is it switched off, or is another one meant?',
     enableSound: 'Play sound',
@@ -201,7 +198,7 @@ export const text = {
     insecure: 'This browser gives no microphone to this address',
     insecureHint: 'Open the page at 127.0.0.1.',
     noInterface: 'This computer has no network connection',
-    noInterfaceHint: 'Without one the browser passes no sound, not even to this computer. Connect to a network, any will do, and call again.',
+    noInterfaceHint: 'Without one the browser passes no sound, not even to this computer. Connect to a network, any will do.',
   },
 
   settings: {
@@ -235,7 +232,6 @@ export const text = {
     volunteerNone: 'This network runs on its operators’ machines alone and takes no volunteers.',
     backup: 'Your keys and contacts',
     backupBody: 'They are on this computer only, in',
-    about: 'Linnet',
   },
 
   network: {

@@ -41,7 +41,7 @@ lint: ## gofmt, vet, staticcheck
 web: ## the bundle of the page, web/dist (needs Node)
 	cd web && npm ci --silent && npm run --silent check && npm run --silent build
 
-page: ## the page in Chromium: two people, and a microphone that beeps (needs bin/linnet, Node, Debian's chromium)
+page: ## the page in browsers, with microphones that beep (needs bin/linnet, Node, Debian's chromium and firefox-esr)
 	cd web && npm run --silent test
 
 FUZZTIME ?= 5s

@@ -5,62 +5,17 @@
 //
 // It ends with an error at the first thing that is not so.
 
-import { spawn, execFile } from 'node:child_process'
-import { mkdtempSync, mkdirSync, rmSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { chromium } from 'playwright-core'
+import { check, finish, here, home, linnet, patience, start, step, until } from './linnet.mjs'
 
 const run = promisify(execFile)
-const here = path.dirname(new URL(import.meta.url).pathname)
-const linnet = path.resolve(process.argv[2] ?? path.join(here, '../../bin/linnet'))
 const shots = path.join(here, '../shots')
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const home = mkdtempSync(path.join(tmpdir(), 'linnet-page-'))
-const began = Date.now()
-
-const patience = 60_000 // machines under load are slow
-
-function step(what) {
-  console.log(`${((Date.now() - began) / 1000).toFixed(1).padStart(6)} s  ${what}`)
-}
-
-function check(ok, what) {
-  if (!ok) throw new Error(what)
-}
-
-async function until(what, ok) {
-  const end = Date.now() + patience
-  for (;;) {
-    const value = await ok()
-    if (value) return value
-    if (Date.now() > end) throw new Error(`after ${patience / 1000} s still not: ${what}`)
-    await new Promise((done) => setTimeout(done, 100))
-  }
-}
-
-// Programs that were started, and what they said.
-const running = []
-
-function start(args, ...wanted) {
-  const child = spawn(linnet, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DISPLAY: '', WAYLAND_DISPLAY: '' } })
-  const program = { child, said: '', args }
-  running.push(program)
-  const found = new Promise((done, fail) => {
-    const listen = (b) => {
-      program.said += b
-      const matches = wanted.map((w) => program.said.match(w))
-      if (matches.every(Boolean)) done(matches.map((m) => m[1] ?? m[0]))
-    }
-    child.stdout.on('data', listen)
-    child.stderr.on('data', listen)
-    child.on('exit', (code) => fail(new Error(`linnet ${args.join(' ')} ended with ${code}:\n${program.said}`)))
-  })
-  return found.then((matches) => ({ ...program, matches }))
-}
 
 const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
   '--use-fake-device-for-media-stream', '--autoplay-policy=user-gesture-required']
@@ -348,18 +303,11 @@ async function main() {
   step('done')
 }
 
-let code = 0
-try {
-  await main()
-} catch (e) {
-  code = 1
-  console.error(e)
-  if (failure && failure !== e) console.error(failure)
-  await Promise.all(browsers.flatMap((b) => b.contexts()).flatMap((c) => c.pages()).map((p, i) => p.screenshot({ path: path.join(shots, `failed-${i}.png`) }).catch(() => {})))
-  for (const p of running) console.error(`--- linnet ${p.args.join(' ')}\n${p.said}`)
-} finally {
+await finish(main, async (failed) => {
+  if (failed) {
+    if (failure) console.error(failure)
+    const pages = browsers.flatMap((b) => b.contexts()).flatMap((c) => c.pages())
+    await Promise.all(pages.map((p, i) => p.screenshot({ path: path.join(shots, `failed-${i}.png`) }).catch(() => {})))
+  }
   await Promise.all(browsers.map((b) => b.close().catch(() => {})))
-  for (const p of running) p.child.kill('SIGKILL')
-  rmSync(home, { recursive: true, force: true })
-}
-process.exit(code)
+})

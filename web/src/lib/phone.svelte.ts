@@ -88,6 +88,7 @@ class Phone {
   #audio = new Audio()
   #stopMeters: (() => void) | undefined
   #retry = 0
+  #playing = 0
 
   constructor() {
     this.#audio.autoplay = true
@@ -169,15 +170,20 @@ class Phone {
   #play(stream: MediaStream): void {
     this.#audio.srcObject = stream
     if (this.choosesSpeaker && this.speaker) this.#audio.setSinkId(this.speaker).catch(() => {})
-    this.#audio.play().then(
-      () => (this.blocked = false),
-      (e) => (this.blocked = e instanceof DOMException && e.name === 'NotAllowedError'),
-    )
+    this.unblock()
   }
 
-  /** After a click: sound that was held back. */
-  unblock(): void {
-    void this.#audio.play().then(() => (this.blocked = false))
+  /** Plays, after a click at the latest: a browser may hold sound back until it sees one, or that the page has the microphone. */
+  unblock(tries = 0): void {
+    clearTimeout(this.#playing)
+    this.#audio.play().then(
+      () => (this.blocked = false),
+      (e) => {
+        if (!(e instanceof DOMException) || e.name !== 'NotAllowedError' || !this.#audio.srcObject) return
+        this.blocked = tries > 2
+        this.#playing = window.setTimeout(() => this.unblock(tries + 1), 500)
+      },
+    )
   }
 
   #watchMicrophone(): void {

@@ -1,0 +1,103 @@
+// One call to echo123 in Debian's Firefox, which treats addresses of the own
+// machine otherwise than Chromium. Playwright cannot drive it; WebDriver BiDi can.
+//
+//   node --experimental-websocket test/firefox.mjs [path of linnet]
+
+import { spawn } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { finish, home, patience, start, step, until } from './linnet.mjs'
+
+const settings = {
+  'media.navigator.streams.fake': true, // a microphone that beeps
+  'media.navigator.permission.disabled': true,
+  'media.autoplay.default': 0,
+  'remote.active-protocols': 1,
+  'datareporting.policy.dataSubmissionEnabled': false,
+  'app.update.enabled': false,
+  'network.captive-portal-service.enabled': false,
+}
+
+let firefox
+
+/** Starts Firefox, and gives a function that runs an expression in its page. */
+async function open(link) {
+  const profile = path.join(home, 'firefox')
+  mkdirSync(profile)
+  writeFileSync(path.join(profile, 'user.js'), Object.entries(settings).map(([name, value]) => `user_pref("${name}", ${value});\n`).join(''))
+  firefox = spawn('firefox-esr', ['--headless', '--no-remote', '--remote-debugging-port', '0', '--profile', profile, 'about:blank'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, HOME: profile },
+  })
+  const address = await new Promise((done, fail) => {
+    let said = ''
+    setTimeout(() => fail(new Error(`Firefox has not started:\n${said}`)), patience).unref()
+    firefox.stderr.on('data', (b) => {
+      said += b
+      const found = said.match(/BiDi listening on (ws:\S+)/)
+      if (found) done(found[1])
+    })
+  })
+  const socket = new WebSocket(`${address}/session`)
+  await new Promise((done) => (socket.onopen = done))
+  const waiting = new Map()
+  socket.onmessage = (m) => {
+    const reply = JSON.parse(m.data)
+    waiting.get(reply.id)?.(reply)
+  }
+  let id = 0
+  const ask = async (method, params = {}) => {
+    const n = ++id
+    const reply = await new Promise((done) => {
+      waiting.set(n, done)
+      socket.send(JSON.stringify({ id: n, method, params }))
+    })
+    if (reply.type !== 'success') throw new Error(`${method}: ${reply.message}`)
+    return reply.result
+  }
+  await ask('session.new', { capabilities: {} })
+  const { contexts } = await ask('browsingContext.getTree')
+  const context = contexts[0].context
+  await ask('script.addPreloadScript', {
+    functionDeclaration: `() => {
+      const Original = RTCPeerConnection
+      window.RTCPeerConnection = class extends Original {
+        constructor(...args) {
+          super(...args)
+          window.connection = this
+        }
+      }
+    }`,
+  })
+  await ask('browsingContext.navigate', { context, url: link, wait: 'complete' })
+  return async (body) => {
+    const { result, exceptionDetails } = await ask('script.evaluate', {
+      expression: `(async () => { ${body} })().then(JSON.stringify)`,
+      target: { context },
+      awaitPromise: true,
+      userActivation: true,
+    })
+    if (exceptionDetails) throw new Error(exceptionDetails.text)
+    return JSON.parse(result.value ?? 'null')
+  }
+}
+
+async function main() {
+  const demo = await start(['demo', '--no-browser'], /alice's page: (\S+)/)
+  const page = await open(demo.matches[0])
+  step('Firefox shows the page')
+  await until('alice can call', () => page(`return !!document.querySelector('main .button.call')`))
+  await page(`document.querySelector('main .button.call').click()`)
+  await until('alice speaks, and hears echo123', () =>
+    page(`
+      let said = 0, heard = 0
+      if (window.connection) for (const s of (await connection.getStats()).values()) {
+        if (s.type === 'outbound-rtp') said += s.packetsSent
+        if (s.type === 'inbound-rtp') heard += s.totalAudioEnergy
+      }
+      return said > 50 && heard > 0.001`),
+  )
+  step('Firefox speaks, and hears echo123')
+}
+
+await finish(main, () => firefox?.kill())

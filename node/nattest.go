@@ -16,6 +16,8 @@ import (
 const (
 	natSettle   = 300 * time.Millisecond // a node that attaches asks many supernodes, which are no strangers then
 	natTries    = 3
+	natRounds   = 3
+	natAgain    = 5 * time.Second
 	natWait     = 400 * time.Millisecond // for what was sent; the round trip comes on top
 	natSpares   = 8                      // sockets that show a block of ports
 	hairpinWait = time.Second
@@ -29,6 +31,7 @@ type natTest struct {
 	at      netip.AddrPort // of the supernode
 	side    netip.AddrPort // its other port
 	tries   int
+	round   int // of tests that found nothing
 	filter  traverse.FilterTest
 	known   map[netip.Addr]bool // whom this node wrote to before: no strangers
 	spares  map[uint32]uint16   // by socket, where the NAT lets them out; 0: not known yet
@@ -92,9 +95,20 @@ func (s *station) endTest(now time.Time, nonce uint64) {
 	if t.side.IsValid() {
 		s.where(now, t.by, session.Path{Kind: linnet.DirectUDP, Addr: t.side})
 	}
-	if s.nat.Finding(s.addrs).Dependent {
+	f := s.nat.Finding(s.addrs)
+	if f.Dependent {
 		s.testBlock()
 	}
+	if f.NAT.Filtering() != traverse.BehaviorUnknown || t.round == natRounds {
+		return
+	}
+	s.later(natAgain, func(now time.Time) { // there may have been no stranger yet
+		if t := s.test; t.nonce == nonce {
+			s.test = natTest{}
+			s.testNAT(now, t.by, t.at, s.observed)
+			s.test.round = t.round + 1
+		}
+	})
 }
 
 // natAsked hears a packet that came by itself: the other port of the own supernode got through.

@@ -133,7 +133,8 @@ func (s *station) natDialled(from netip.AddrPort, nonce uint64) bool {
 	if t.nonce == 0 || nonce != t.nonce {
 		return false
 	}
-	t.filter.FromStranger = t.filter.FromStranger || !t.known[from.Addr()]
+	// A round trip is known of whom this node asked something since the test began.
+	t.filter.FromStranger = t.filter.FromStranger || !t.known[from.Addr()] && s.node.link.RTT(from) == 0
 	s.natLate()
 	return true
 }

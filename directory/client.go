@@ -15,6 +15,7 @@ import (
 type Attachment interface {
 	Attachments() []linnet.NodeID // supernodes that serve this node, best first
 	Supernodes() int              // in the network, as far as it knows
+	HeardOf(time.Time) int        // supernodes, lately
 	Hosts() []linnet.NodeID       // supernodes that it heard of
 }
 
@@ -338,7 +339,8 @@ func (c *Client) hear(now time.Time, id Lookup, s *search, reply message.Message
 		return 1
 	})
 	found := Found{Lookup: id, User: s.user, Records: records}
-	confirmed := len(s.absent) >= min(tellAbsent, max(c.o.Overlay.Supernodes(), 1))
+	// Its own supernode may have begun just now, or lie, and say that it is the only one.
+	confirmed := len(s.absent) >= min(tellAbsent, max(c.o.Overlay.Supernodes(), c.o.Overlay.HeardOf(now), 1))
 	switch {
 	case len(records) > 0 && records[0].Reachable(now):
 	case len(records) == 0 && confirmed:

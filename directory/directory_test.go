@@ -270,6 +270,43 @@ func TestPolicySaysHowLongRecordsAreKept(t *testing.T) {
 	}
 }
 
+// Both supernodes of alice deny bob and say that there is no third one. She heard of others.
+func TestOwnSupernodesCannotDenyAlone(t *testing.T) {
+	w := newNetwork(t, 11)
+	w.supernodes(12)
+	alice, _ := w.online("alice"), w.online("bob")
+	own := alice.Machine.Attachments()
+	w.Intercept = func(from, to *overlaytest.Node, msg message.Message) message.Message {
+		switch msg := msg.(type) {
+		case *message.KeepAliveAck:
+			lie := *msg
+			lie.Supernodes = 1
+			return &lie
+		case *message.SearchResult:
+			if to != alice {
+				return msg
+			}
+			if !slices.Contains(own, from.ID()) {
+				return &message.SearchResult{Done: 1} // neither yes nor no
+			}
+			a := directory.Absence{User: "bob", Slot: overlay.SlotOf("bob"), Time: w.Now, Entry: from.Machine.Entry()}
+			b, err := a.Sign(from.Identity.Keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &message.SearchResult{Done: 1, Absent: [][]byte{b}}
+		}
+		return msg
+	}
+	w.Run(2 * time.Minute)
+	if n := alice.Machine.Supernodes(); n != 1 {
+		t.Fatalf("alice was told of %d supernodes", n)
+	}
+	if f, _ := w.lookup(alice, "bob", true); !errors.Is(f.Err, directory.ErrUnconfirmed) {
+		t.Errorf("%v, want %v", f.Err, directory.ErrUnconfirmed)
+	}
+}
+
 // Nine of the ten members of a slot die at once, and what the tenth gives to
 // those that take their seats is late: they do not say that there is nobody of
 // that name.

@@ -408,6 +408,19 @@ func (m *Machine) Hosts() []linnet.NodeID {
 	return nodes
 }
 
+// HeardOf is how many supernodes somebody signed for lately: there were no fewer,
+// whatever a single supernode says.
+func (m *Machine) HeardOf(now time.Time) (n int) {
+	for _, h := range m.hosts.hosts {
+		if now.Unix()-int64(h.added) <= int64(lately/time.Second) {
+			n++
+		}
+	}
+	return n
+}
+
+const lately = 10 * time.Minute
+
 func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
 
 func (m *Machine) after(now time.Time, d time.Duration, do func(now time.Time)) {

@@ -250,7 +250,7 @@ func TestBackToUDP(t *testing.T) {
 		open.Store(true)
 		time.Sleep(10 * time.Minute)
 		s := alice.status()
-		if got := alice.by(); got != linnet.RungsOf(linnet.RungUDP) || s.NAT.Name != "cone" {
+		if got := alice.by(); got != linnet.RungsOf(linnet.RungUDP) || s.NAT.Name != "port-restricted cone" {
 			t.Errorf("attached by the rungs %b, NAT %s", got, s.NAT.Name)
 		}
 		if e, lost := alice.heard.find(func(e linnet.Event) bool { return e.Kind == linnet.EventOffline }); lost {

@@ -135,6 +135,7 @@ func TestCardOffline(t *testing.T) {
 		alice.kill()
 		w.supernodes[0].start()
 		alice.start()
+		time.Sleep(2 * time.Minute) // bob looks again every 90 s at the latest
 		alice.online()
 		bob.online()
 		alice.eventually("publishes the card", func() bool { return alice.card().Known })

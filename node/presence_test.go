@@ -182,6 +182,7 @@ func TestPresenceIsForContacts(t *testing.T) {
 		for _, m := range w.supernodes {
 			o := m.sessionOptions()
 			o.Suite = wiretap{o.Suite, &read}
+			m.eventually("has its identity", func() bool { return m.status().User != "" })
 			m.within(func(_ time.Time, s *station) { s.sessions = session.New(o) })
 		}
 		time.Sleep(2 * time.Minute)

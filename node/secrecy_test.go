@@ -117,6 +117,7 @@ func TestSupernodesReadNothing(t *testing.T) {
 		for _, m := range w.supernodes {
 			o := m.sessionOptions()
 			o.Suite = wiretap{o.Suite, &read}
+			m.eventually("has its identity", func() bool { return m.status().User != "" })
 			m.within(func(_ time.Time, s *station) { s.sessions = session.New(o) })
 		}
 		time.Sleep(2 * time.Minute) // until they have found each other again

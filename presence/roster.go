@@ -21,7 +21,7 @@ func (m *Machine) Contacts() []linnet.Contact {
 }
 
 func (m *Machine) contact(p *person) linnet.Contact {
-	c := linnet.Contact{User: p.user, Name: p.name, Added: p.added, State: p.state}
+	c := linnet.Contact{User: p.user, Name: p.name, Added: p.added.Truncate(time.Millisecond), State: p.state} // as disks keep it
 	if p.state == linnet.Asking {
 		c.Message = p.their().Message
 	}

@@ -67,7 +67,7 @@ func TestSupernodeWithAFullDisk(t *testing.T) {
 		t.Errorf("healthz: %d %s", status, body)
 	}
 	carol := n.person(t, "carol", inOwnProcess)
-	super.says("device records cannot be kept")
+	super.says("records and cards cannot be kept")
 	alice.do("lookup", "carol").fails(10, "nobody called carol")
 	if !found(alice, "bob") || !found(bob, "alice") {
 		t.Error("what was stored is not found any more")

@@ -231,3 +231,22 @@ func FuzzMachine(f *testing.F) {
 		}
 	})
 }
+
+// A contact says that the key of another one is his own: all contacts of that one have
+// it.
+func TestBorrowedKey(t *testing.T) {
+	s := suite.Modern()
+	m, w, bob, public := testMachine(t, s)
+	mallory := w.Identity("mallory", "device")
+	from := Machine{o: Options{Self: mallory, User: "mallory", Suite: s}, people: map[linnet.UserName]*person{"alice": {user: "alice", r: relation{Stance: 1, Since: 5, Version: 5}}}}
+	from.self.Key = bytes.Repeat([]byte{7}, contactKeySize) // bob's
+	_, box := from.letter(w.Now, &errand{errandKey: errandKey{to: "alice"}}, &directory.Prekey{Public: public})
+	m.Straight(w.Now, mallory.Node, box)
+	if err := m.Answer(w.Now, "mallory", true); err != nil {
+		t.Fatal(err)
+	}
+	m.Noticed(w.Now, bob.Node, bobsNotice(t, bob, noticeBody{Time: ms(w.Now), Presence: uint32(linnet.Away)}))
+	if got := m.contact(m.people["bob"]).Presence; got != linnet.Away {
+		t.Errorf("bob is %v", got)
+	}
+}

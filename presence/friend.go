@@ -265,11 +265,11 @@ func (m *Machine) Noticed(now time.Time, from linnet.NodeID, b []byte) {
 	if len(b) < noticeHead {
 		return
 	}
-	owner, known := m.keys[suite.PrekeyID(b[:noticeHead])]
-	if !known || owner.node != from || !m.ready {
+	user, known := m.keys[keyAt{from, suite.PrekeyID(b[:noticeHead])}]
+	if !known || !m.ready {
 		return // a stranger's, or under a key that is no more
 	}
-	p, f := m.people[owner.user], m.friends[owner.user]
+	p, f := m.people[user], m.friends[user]
 	if p == nil || f == nil {
 		return
 	}

@@ -81,7 +81,7 @@ type Machine struct {
 	ready     bool // notices make sense
 	life      int  // how often it became ready: alarms of earlier times are void
 
-	keys    map[suite.PrekeyID]keyOwner // contact keys of others
+	keys    map[keyAt]linnet.UserName // contact keys of others
 	friends map[linnet.UserName]*friend
 	devices map[linnet.NodeID]*device // of friends
 
@@ -100,7 +100,7 @@ type Machine struct {
 // New makes a machine with what it had on disk.
 func New(now time.Time, o Options, k Kept) (*Machine, error) {
 	m := &Machine{
-		o: o, people: make(map[linnet.UserName]*person), keys: make(map[suite.PrekeyID]keyOwner),
+		o: o, people: make(map[linnet.UserName]*person), keys: make(map[keyAt]linnet.UserName),
 		friends: make(map[linnet.UserName]*friend), devices: make(map[linnet.NodeID]*device),
 		errands: make(map[errandKey]*errand), left: make(map[mailID]bool),
 		notices: pace{gap: noticeGap}, looks: pace{gap: lookGap}, posts: pace{gap: postGap},

@@ -177,17 +177,18 @@ func (p *person) allHeard() bool {
 	return !slices.ContainsFunc(p.r.Theirs, func(t theirs) bool { return t.Heard < p.r.Version })
 }
 
-// keyOwner is whose a contact key is.
-type keyOwner struct {
-	user linnet.UserName
+// keyAt is a contact key of a device. All contacts of a user know the key, and may
+// say that it is their own device's, too.
+type keyAt struct {
 	node linnet.NodeID
+	id   suite.PrekeyID
 }
 
 // indexKeys knows the keys of who is a contact, and of nobody else.
 func (m *Machine) indexKeys(p *person) {
-	for id, owner := range m.keys {
-		if owner.user == p.user {
-			delete(m.keys, id)
+	for k, user := range m.keys {
+		if user == p.user {
+			delete(m.keys, k)
 		}
 	}
 	if p.state != linnet.Approved {
@@ -195,7 +196,7 @@ func (m *Machine) indexKeys(p *person) {
 	}
 	for _, t := range p.r.Theirs {
 		if len(t.Key) == contactKeySize {
-			m.keys[suite.PrekeyIDOf(t.Key)] = keyOwner{p.user, t.Node}
+			m.keys[keyAt{t.Node, suite.PrekeyIDOf(t.Key)}] = p.user
 		}
 	}
 }

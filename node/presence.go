@@ -92,6 +92,7 @@ func (s *station) presenceEffects(now time.Time, effects []presence.Effect) {
 					}
 				}
 				p.waiting = nil
+				s.people.machine.NotSaved()
 			}
 			s.presenceEffects(now, nil)
 		})

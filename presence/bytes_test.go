@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -248,5 +249,47 @@ func TestBorrowedKey(t *testing.T) {
 	m.Noticed(w.Now, bob.Node, bobsNotice(t, bob, noticeBody{Time: ms(w.Now), Presence: uint32(linnet.Away)}))
 	if got := m.contact(m.people["bob"]).Presence; got != linnet.Away {
 		t.Errorf("bob is %v", got)
+	}
+}
+
+// A device that only ever says that it is offline costs no more than others.
+func TestFarewellFlood(t *testing.T) {
+	m, w, bob, _ := testMachine(t, suite.Modern())
+	b := bobsNotice(t, bob, noticeBody{Time: ms(w.Now)})
+	for range 2 * noticeBurst {
+		m.Noticed(w.Now, bob.Node, b)
+	}
+	if m.friends["bob"].strays.Take(w.Now, noticeRate, noticeBurst) {
+		t.Error("a flood of notices is not held up")
+	}
+}
+
+// What could not be saved is not acknowledged when it comes again, but saved.
+func TestNotSaved(t *testing.T) {
+	s := suite.Modern()
+	m, w, _, public := testMachine(t, s)
+	carol := w.Identity("carol", "device")
+	from := Machine{o: Options{Self: carol, User: "carol", Suite: s}, people: map[linnet.UserName]*person{"alice": {user: "alice", r: relation{Stance: 1, Since: 5, Version: 5}}}}
+	from.self.Key = newContactKey()
+	_, box := from.letter(w.Now, &errand{errandKey: errandKey{to: "alice"}}, &directory.Prekey{Public: public})
+	m.Straight(w.Now, carol.Node, box)
+	m.Take() // the disk is full
+	m.NotSaved()
+	m.Straight(w.Now, carol.Node, box)
+	saved, taken := false, false
+	for _, e := range m.Take() {
+		switch e := e.(type) {
+		case Save:
+			saved = saved || !taken && slices.ContainsFunc(e.People, func(p KeptPerson) bool { return p.User == "carol" && p.State == linnet.Asking })
+		case Forward:
+			taken = taken || e.Inner == message.InnerTaken
+		}
+	}
+	if !saved || !taken {
+		t.Errorf("saved before: %v, acknowledged: %v", saved, taken)
+	}
+	m.Straight(w.Now, carol.Node, box)
+	if n := len(m.Take()); n != 1 {
+		t.Errorf("%d effects of a letter that is on disk, want the acknowledgement", n)
 	}
 }

@@ -18,9 +18,10 @@ type friend struct {
 	devices []*device
 	looked  time.Time // the last look-up
 	looking bool
-	again   bool        // look once more: something came meanwhile
-	tries   int         // to find a silent device again
-	told    linnet.Mine // to the front ends
+	again   bool           // look once more: something came meanwhile
+	tries   int            // to find a silent device again
+	told    linnet.Mine    // to the front ends
+	strays  overlay.Bucket // notices of devices that are not among these
 }
 
 // A device is a friend's.
@@ -274,8 +275,11 @@ func (m *Machine) Noticed(now time.Time, from linnet.NodeID, b []byte) {
 		return
 	}
 	t := p.heardFrom(from)
-	d := m.devices[from]
-	if d != nil && !d.heard.Take(now, noticeRate, noticeBurst) {
+	d, heard := m.devices[from], &f.strays
+	if d != nil {
+		heard = &d.heard
+	}
+	if !heard.Take(now, noticeRate, noticeBurst) {
 		return
 	}
 	body, err := m.openNotice(now, t, b)

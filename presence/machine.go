@@ -92,6 +92,7 @@ type Machine struct {
 	mailPlan int             // alarms of older ones are void
 	spoke    uint64          // time of the last notice
 	leaving  bool
+	unsaved  bool // a Save came to nothing
 	notices  pace
 	looks    pace
 	posts    pace

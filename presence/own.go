@@ -115,7 +115,34 @@ func (m *Machine) renewPasses(now time.Time) {
 	}
 }
 
-func (m *Machine) save(s Save) { m.do(s) }
+func (m *Machine) save(s Save) {
+	if m.unsaved {
+		m.unsaved = false
+		if s.Self == nil {
+			s.Self = message.Marshal(&m.self)
+		}
+		s.People = s.People[:0:0]
+		for _, p := range m.sorted() {
+			s.People = append(s.People, p.kept())
+		}
+		for i := range m.prekeys {
+			p := m.prekeys[i]
+			m.do(Save{Prekey: &p})
+		}
+	}
+	m.do(s)
+}
+
+// NotSaved is told that a Save, and what followed it, came to nothing. Whatever the
+// machine knows goes to disk with the next one.
+func (m *Machine) NotSaved() { m.unsaved = true }
+
+// saveAgain comes before a promise that rests on what was to be saved before.
+func (m *Machine) saveAgain() {
+	if m.unsaved {
+		m.save(Save{})
+	}
+}
 
 // Mine is what the user says of himself.
 func (m *Machine) Mine() linnet.Mine { return m.mine() }
@@ -182,6 +209,7 @@ func (m *Machine) keepPrekeys(now time.Time) {
 		m.save(Save{Prekey: &p})
 	}
 	if newest := m.prekeys[len(m.prekeys)-1]; m.attached && now.Sub(newest.Published) >= prekeyAgain {
+		m.saveAgain()
 		m.do(PublishPrekey{newest.Public, newest.Made})
 	}
 	if !m.keeping {

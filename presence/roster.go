@@ -234,6 +234,7 @@ func (m *Machine) heardFrom(now time.Time, l *directory.Letter, signing []byte) 
 	}
 	mine := s.heardOf(m.o.Self.Node)
 	if old := p.heardFrom(l.Sender); old != nil && old.Version >= s.Version {
+		m.saveAgain() // it may be this one that is not on disk
 		return true
 	}
 	p.hear(theirs{

@@ -10,6 +10,9 @@ import (
 	"strings"
 )
 
+// gatewayKnown says that gateway is no guess.
+const gatewayKnown = true
+
 // gateway is the router of the default route over IPv4; zero if there is none.
 func gateway() netip.Addr {
 	f, err := os.Open("/proc/net/route")

@@ -2,7 +2,6 @@ package portmap
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"time"
 
@@ -33,7 +32,7 @@ func (p *natPMP) mapPort(ctx context.Context, transport string, inner, outer uin
 		return netip.AddrPort{}, 0, refusal{err}
 	}
 	if m.MappedExternalPort == 0 {
-		return netip.AddrPort{}, 0, refusal{errors.New("the router gives no port")}
+		return netip.AddrPort{}, 0, refusal{errNoPort}
 	}
 	addr := netip.AddrPortFrom(netip.AddrFrom4(at.ExternalIPAddress), m.MappedExternalPort)
 	return addr, time.Duration(m.PortMappingLifetimeInSeconds) * time.Second, nil

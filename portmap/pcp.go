@@ -102,6 +102,9 @@ func (p *pcp) mapPort(ctx context.Context, transport string, inner, outer uint16
 	if err != nil {
 		return netip.AddrPort{}, 0, err
 	}
+	if m.outer == 0 {
+		return netip.AddrPort{}, 0, refusal{errNoPort}
+	}
 	return netip.AddrPortFrom(m.addr, m.outer), time.Duration(m.life) * time.Second, nil
 }
 

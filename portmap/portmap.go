@@ -9,6 +9,7 @@ package portmap
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -116,7 +117,7 @@ func (o *Options) round(ctx context.Context, held *lease) (found Found, next tim
 		found.Protocols = append(found.Protocols, p.name())
 		found.Addr = at
 		held.by, held.outer = p, map[string]uint16{"udp": at.Port()}
-		next = max(life/2, shortest)
+		next = min(max(life/2, shortest), lifetime/2)
 		if at, _, err := o.ask(ctx, p, "tcp", at.Port()); err == nil {
 			held.outer["tcp"] = at.Port()
 		} else {
@@ -131,6 +132,8 @@ func (o *Options) round(ctx context.Context, held *lease) (found Found, next tim
 // A refusal says that the router knows the protocol, and does not want to.
 type refusal struct{ error }
 
+var errNoPort = errors.New("the router gives no port")
+
 func (o *Options) ask(ctx context.Context, p protocol, transport string, outer uint16) (netip.AddrPort, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
@@ -142,7 +145,7 @@ func (o *Options) protocols(ctx context.Context) (list []protocol) {
 	if g := o.gateway(); g.IsValid() {
 		list = append(list, &pcp{server: netip.AddrPortFrom(g, o.pcpPort)}, &natPMP{g})
 	}
-	return append(list, &upnp{root: o.rootUPnP})
+	return append(list, &upnp{root: o.rootUPnP, gateway: o.gateway()})
 }
 
 func (h *lease) release(ctx context.Context, o Options) {

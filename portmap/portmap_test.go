@@ -304,3 +304,59 @@ func TestChanged(t *testing.T) {
 	cancel()
 	<-done
 }
+
+// Whoever answers as a router gets nobody else asked, and is not listened to for ever.
+func TestHostileUPnP(t *testing.T) {
+	victim := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("somebody else is asked: %s %s", r.Method, r.URL)
+	}))
+	l, err := net.Listen("tcp", "127.0.53.53:0")
+	if err != nil {
+		t.Skip(err)
+	}
+	victim.Listener.Close()
+	victim.Listener = l
+	victim.Start()
+	t.Cleanup(victim.Close)
+	for name, answer := range map[string]http.HandlerFunc{
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, victim.URL+"/root.xml", http.StatusFound)
+		},
+		"control elsewhere": func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, strings.Replace(upnpDevice, "<controlURL>", "<controlURL>"+victim.URL, 1))
+		},
+		"no end": func(w http.ResponseWriter, _ *http.Request) {
+			sent := 0
+			for block := []byte("<root>" + strings.Repeat("x", 1<<16)); sent < 64<<20; {
+				n, err := w.Write(block)
+				if sent += n; err != nil {
+					return
+				}
+			}
+			t.Error("all of an endless answer is read")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(answer)
+			t.Cleanup(s.Close)
+			u := &upnp{root: s.URL + "/root.xml"}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if at, _, err := u.mapPort(ctx, "udp", port, port, time.Hour); err == nil {
+				t.Errorf("mapped at %v", at)
+			}
+		})
+	}
+}
+
+func TestRouterAlone(t *testing.T) {
+	u := &upnp{gateway: netip.MustParseAddr("192.168.7.1")}
+	for _, tt := range []struct {
+		at   string
+		want bool
+	}{{"192.168.7.1", true}, {"192.168.7.2", !gatewayKnown}, {"127.0.0.1", false}, {"203.0.113.9", false}, {"::1", false}} {
+		if got := u.may(netip.MustParseAddr(tt.at)); got != tt.want {
+			t.Errorf("%s: %v", tt.at, got)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -25,6 +27,7 @@ type gatewayService interface {
 // upnp is the Internet Gateway Device of UPnP.
 type upnp struct {
 	root    string // URL of a device's description; "": it is looked for
+	gateway netip.Addr
 	service gatewayService
 	local   netip.Addr
 }
@@ -38,6 +41,7 @@ func (u *upnp) find(ctx context.Context) error {
 	if u.service != nil {
 		return nil
 	}
+	ctx = context.WithValue(ctx, askedBy{}, u)
 	var found []gatewayService
 	if u.root != "" {
 		at, err := url.Parse(u.root)
@@ -73,7 +77,57 @@ func (u *upnp) find(ctx context.Context) error {
 		return err
 	}
 	u.service = found[0]
+	u.service.GetServiceClient().SOAPClient.HTTPClient = *routerHTTP
 	return nil
+}
+
+// may says whether a host is asked. Anybody on the network may answer who looks for a
+// router, and name any host at all: this one's own services, or somebody's.
+func (u *upnp) may(at netip.Addr) bool {
+	if u.root != "" {
+		root, err := url.Parse(u.root)
+		return err == nil && root.Hostname() == at.String()
+	}
+	if at == u.gateway || gatewayKnown || !at.IsPrivate() {
+		return at == u.gateway
+	}
+	own, err := localAddr(netip.AddrPortFrom(at, 1900))
+	return err == nil && own != at
+}
+
+// askedBy is the key of the *upnp in the context of a request.
+type askedBy struct{}
+
+var errNoRouter = errors.New("that is not the router")
+
+// routerHTTP speaks with the router alone, and reads no more than a router has to say.
+var routerHTTP = &http.Client{
+	Transport: &shortAnswers{http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			at, err := netip.ParseAddrPort(addr)
+			if u, ok := ctx.Value(askedBy{}).(*upnp); err != nil || !ok || !u.may(at.Addr()) {
+				return nil, fmt.Errorf("%s: %w", addr, errNoRouter)
+			}
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		},
+	}},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+func init() { goupnp.HTTPClientDefault = routerHTTP }
+
+// maxAnswer is for a device with everything that a router can be.
+const maxAnswer = 1 << 20
+
+type shortAnswers struct{ http.Transport }
+
+func (t *shortAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
+	a, err := t.Transport.RoundTrip(r)
+	if err == nil {
+		a.Body = http.MaxBytesReader(nil, a.Body, maxAnswer)
+	}
+	return a, err
 }
 
 func services[S gatewayService](all []gatewayService, more []S) []gatewayService {
@@ -87,6 +141,7 @@ func (u *upnp) mapPort(ctx context.Context, transport string, inner, outer uint1
 	if err := u.find(ctx); err != nil {
 		return at, 0, err
 	}
+	ctx = context.WithValue(ctx, askedBy{}, u)
 	external, err := u.service.GetExternalIPAddressCtx(ctx)
 	if err != nil {
 		return at, 0, err
@@ -114,5 +169,5 @@ func (u *upnp) unmapPort(ctx context.Context, transport string, _, outer uint16)
 	if u.service == nil {
 		return nil
 	}
-	return u.service.DeletePortMappingCtx(ctx, "", outer, strings.ToUpper(transport))
+	return u.service.DeletePortMappingCtx(context.WithValue(ctx, askedBy{}, u), "", outer, strings.ToUpper(transport))
 }

@@ -1,7 +1,9 @@
 package linnet
 
 import (
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -46,6 +48,17 @@ func CheckText(what, s string, most int) error {
 		return Errorf(CodeUsage, "a %s is text of at most %d bytes", what, most)
 	}
 	return nil
+}
+
+// Line is what somebody else wrote as one line that does to a terminal nothing but
+// to be read: characters that move the cursor or turn the text around are spaces.
+func Line(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // Mine is what a user says of himself, on this device.

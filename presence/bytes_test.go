@@ -293,3 +293,16 @@ func TestNotSaved(t *testing.T) {
 		t.Errorf("%d effects of a letter that is on disk, want the acknowledgement", n)
 	}
 }
+
+// What a contact says of himself is text, and does nothing else to a terminal.
+func TestControlCharacters(t *testing.T) {
+	m, w, bob, _ := testMachine(t, suite.Modern())
+	m.Noticed(w.Now, bob.Node, bobsNotice(t, bob, noticeBody{Time: ms(w.Now), Presence: uint32(linnet.Online), Mood: "a\x1b[2Jb\u202ec\nd\u009be\xff"}))
+	if got := m.contact(m.people["bob"]).Mood; got != "a [2Jb c d e\ufffd" {
+		t.Errorf("mood %q", got)
+	}
+	s, ok := openStatement(message.Marshal(&statement{Stance: 1, Version: 1, Message: "a\x1bb"}))
+	if !ok || s.Message != "a b" {
+		t.Errorf("message %q, %v", s.Message, ok)
+	}
+}

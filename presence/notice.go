@@ -87,5 +87,6 @@ func (m *Machine) openNotice(now time.Time, t *theirs, b []byte) (body noticeBod
 		body.Time > ms(now.Add(noticeSkew)) || body.Time < ms(now.Add(-noticeSkew)) {
 		return body, errNotice
 	}
+	body.Mood = linnet.Line(body.Mood)
 	return body, nil
 }

@@ -55,6 +55,7 @@ func openStatement(b []byte) (s statement, ok bool) {
 			return s, false
 		}
 	}
+	s.Message = linnet.Line(s.Message)
 	return s, s.Version > 0 && stance(s.Stance) <= most
 }
 

@@ -164,7 +164,7 @@ func (p *program) finish(node linnet.Client, f *follower, id linnet.CallID) erro
 				told = news
 			}
 		case e.Kind == linnet.EventWarning && e.Call == nil:
-			p.tell("%s", e.Text)
+			p.tell("%s", linnet.Line(e.Text))
 		case e.Kind == linnet.EventWarning && e.Call.ID == id:
 			trouble = &linnet.Error{Code: e.Code, Text: e.Text}
 		case e.Record != nil && e.Record.ID == id:

@@ -146,6 +146,6 @@ func report(stderr io.Writer, err error, verbose bool) int {
 	if e, ok := errors.AsType[*linnet.Error](err); ok && !verbose {
 		text = (&linnet.Error{Text: e.Text, Hint: e.Hint}).Error()
 	}
-	fmt.Fprintln(stderr, "linnet:", strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
+	fmt.Fprintln(stderr, "linnet:", linnet.Line(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))) // others say why
 	return exitCode(linnet.CodeOf(err))
 }

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,6 +18,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/netutil"
 
 	"github.com/linnet-p2p/linnet"
 )
@@ -39,7 +42,12 @@ type Site struct {
 	desk     desk
 	files    fs.FS
 	pages    sync.WaitGroup // WebSockets
+	patience time.Duration  // with those who have no key, for what they send; 0 means 10 s
 }
+
+// maxConns are open at once: whoever is on this machine may connect, and the
+// descriptors are those that calls need.
+const maxConns = 128
 
 // SiteOptions configures a Site. Home and Files are needed.
 type SiteOptions struct {
@@ -108,7 +116,7 @@ func (s *Site) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
 	defer s.pages.Wait()
-	if err := srv.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(netutil.LimitListener(s.listener, maxConns)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("page: %w", err)
 	}
 	return nil
@@ -157,6 +165,7 @@ func (s *Site) guarded(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(cmp.Or(s.patience, 10*time.Second)))
 		if !slices.Contains(s.hosts, r.Host) {
 			refuse(w, http.StatusMisdirectedRequest, "this address is not the page's", "open "+s.URL())
 			return
@@ -203,6 +212,7 @@ func (s *Site) checked(next http.Handler) http.Handler {
 			refuse(w, http.StatusUnsupportedMediaType, "requests are JSON here", "send Content-Type: application/json")
 			return
 		}
+		http.NewResponseController(w).SetReadDeadline(time.Time{})
 		next.ServeHTTP(w, r)
 	})
 }

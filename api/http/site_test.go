@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -371,5 +374,72 @@ func TestLink(t *testing.T) {
 	}
 	if _, err := c.Page(t.Context(), "x"); err != nil {
 		t.Error(errors.Unwrap(err))
+	}
+}
+
+// counted knows how many of the connections that a server took are open.
+type counted struct {
+	net.Listener
+	open, most atomic.Int64
+}
+
+func (c *counted) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c.most.Store(max(c.most.Load(), c.open.Add(1)))
+	return &countedConn{Conn: conn, of: c}, nil
+}
+
+type countedConn struct {
+	net.Conn
+	of   *counted
+	once sync.Once
+}
+
+func (c *countedConn) Close() error {
+	c.once.Do(func() { c.of.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+// Other users of the machine cannot take all descriptors, nor keep a connection for ever.
+func TestStrangersOnThisMachine(t *testing.T) {
+	s, err := NewSite(&fake{}, SiteOptions{Home: t.TempDir(), Listen: netip.MustParseAddrPort("127.0.0.1:0"), Files: fstest.MapFS{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.patience = 50 * time.Millisecond
+	taken := &counted{Listener: s.listener}
+	s.listener = taken
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", s.hosts[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	for _, path := range []string{"/v1/session", "/v1/status", "/"} {
+		c := dial()
+		io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: "+s.hosts[0]+"\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+		c.SetReadDeadline(time.Now().Add(30 * time.Second))
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			t.Errorf("%s: it waits for the rest: %v", path, err)
+		}
+	}
+	for range maxConns + 10 {
+		dial()
+	}
+	time.Sleep(100 * time.Millisecond) // a wrong one may pass, a right one does not fail
+	if n := taken.most.Load(); n > maxConns {
+		t.Errorf("%d connections are open", n)
 	}
 }

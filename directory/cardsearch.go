@@ -318,10 +318,12 @@ func (s *pages) receivedAsk(now time.Time, from linnet.NodeID, id uint16, msg *m
 		if valid = valid && ok; valid {
 			word = q.index()
 		}
+	} else if !msg.Member && len(msg.Users) > IndexParts {
+		valid = false // each is in a slot of his own: one stranger's question would be hundreds
 	}
 	switch {
 	case !valid:
-		s.refuse(from, id, message.FailureInvalid, "ask for one to fifty users")
+		s.refuse(from, id, message.FailureInvalid, "ask for one to fifty users that a text finds, or for up to eight")
 	case msg.Member:
 		s.emit(overlay.Respond{To: from, ID: id, Message: s.ownNewer(msg.Users)})
 	case s.finds >= maxFinds, !s.asks.allow(now, from, askRate, askBurst, s.o.Busy):

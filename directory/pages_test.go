@@ -452,7 +452,8 @@ func TestOnlyOwnCardsOfClients(t *testing.T) {
 		{"a part that is none", sn.ID(), &message.SearchCards{Text: "maria", Part: 8, Member: true}, message.FailureInvalid},
 		{"cards of nobody", bob.ID(), &message.AskCards{}, message.FailureInvalid},
 		{"cards of no name", bob.ID(), &message.AskCards{Users: []message.KnownCard{{User: "X Y"}}}, message.FailureInvalid},
-		{"cards of many", bob.ID(), &message.AskCards{Users: many}, message.FailureInvalid},
+		{"cards of some, without what they were found by", bob.ID(), &message.AskCards{Users: many[:9]}, message.FailureInvalid},
+		{"cards of many", bob.ID(), &message.AskCards{Users: many, Text: "maria"}, message.FailureInvalid},
 	} {
 		t.Run(tt.name, func(t *testing.T) { w.refuses(t, sn, tt.from, tt.msg, tt.code) })
 	}

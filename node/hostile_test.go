@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -113,5 +114,33 @@ func TestOrdinaryNodeTakesNoDirectHello(t *testing.T) {
 				t.Error("bob answered")
 			}
 		})
+	})
+}
+
+// Strangers keep pairs by pings for as long as they like, and keep nobody out.
+func TestStrangersFillPairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{supernodes: 1})
+		carol, bob := w.user("carol", netsim.HostOptions{}), w.user("bob", netsim.HostOptions{})
+		bob.within(func(now time.Time, s *station) {
+			for i := range maxPairs {
+				p := s.pairWith(now, linnet.NodeID{1, byte(i)}, linnet.UserName(fmt.Sprint("eve", i)))
+				p.began = now.Add(time.Duration(i-maxPairs) * time.Second)
+				p.seen = now.Add(time.Hour)
+				p.contact = i == 0
+			}
+		})
+		id := carol.call("bob", linnet.CallMedia{})
+		bob.rings()
+		bob.within(func(_ time.Time, s *station) {
+			if s.pairs[carol.status().Node] == nil || len(s.pairs) != maxPairs {
+				t.Errorf("%d pairs, and carol's is %v", len(s.pairs), s.pairs[carol.status().Node])
+			}
+			if s.pairs[linnet.NodeID{1, 0}] == nil || s.pairs[linnet.NodeID{1, 1}] != nil {
+				t.Error("it is not the oldest stranger who went")
+			}
+		})
+		carol.node.HangUp(t.Context(), id)
+		bob.ended(id)
 	})
 }

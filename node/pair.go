@@ -30,8 +30,9 @@ type pair struct {
 	hosts   map[linnet.NodeID]overlay.Host // of relays that the other side offered
 	offers  []message.RelayOffer           // theirs, until the session is up
 	theirs  []message.Candidate            // as their last session request had them
-	seen    time.Time                      // the last sweep that found a call with them, or the last ping
-	pings   overlay.Bucket                 // that they sent
+	began   time.Time
+	seen    time.Time      // the last sweep that found a call with them, or the last ping
+	pings   overlay.Bucket // that they sent
 }
 
 // pairAlive is how long nothing may be heard in a session by which there is a
@@ -42,7 +43,7 @@ const pairAlive = time.Second
 func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserName) *pair {
 	p := &pair{peer: node, user: user, contact: s.onList(user), relays: make(map[linnet.NodeID]relay.Ready), hosts: make(map[linnet.NodeID]overlay.Host)}
 	p.way = traverse.New(now, traverse.Options{Own: s.candidates(p), NAT: s.natFor(p), Hops: s.hops})
-	p.seen = now
+	p.seen, p.began = now, now
 	s.pairs[node] = p
 	s.look(now)
 	s.locate(now)
@@ -141,7 +142,7 @@ func (s *station) pairReceived(now time.Time, e session.Received) bool {
 		}
 		if p == nil {
 			cert := s.sessions.Certificate(e.From)
-			if cert == nil || len(s.pairs) >= maxPairs {
+			if cert == nil || !s.roomForPair(now) {
 				return true
 			}
 			p = s.pairWith(now, e.From, cert.User)
@@ -173,6 +174,36 @@ func (s *station) pairReceived(now time.Time, e session.Received) bool {
 
 // maxPairs bounds how many devices may have this node look for paths to them.
 const maxPairs = 256
+
+// roomForPair ends, if there are too many, the pair of the stranger without a call
+// who has been here for longest: pings keep one for as long as somebody likes, and
+// are not to keep out who calls.
+func (s *station) roomForPair(now time.Time) bool {
+	if len(s.pairs) < maxPairs {
+		return true
+	}
+	talking := s.talking()
+	var oldest *pair
+	for _, p := range s.pairs {
+		if !p.contact && !talking[p.user] && (oldest == nil || p.began.Before(oldest.began)) {
+			oldest = p
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	s.unpair(now, oldest)
+	return true
+}
+
+// talking are those whom there are calls with.
+func (s *station) talking() map[linnet.UserName]bool {
+	talking := make(map[linnet.UserName]bool)
+	for _, c := range s.calls.Calls() {
+		talking[c.Peer] = talking[c.Peer] || c.State != linnet.CallEnded
+	}
+	return talking
+}
 
 // remote takes the other side's addresses. To try them is to show our own, so
 // only a contact's are.
@@ -207,10 +238,7 @@ const (
 
 // sweepPairs ends the pairs whose calls are over.
 func (s *station) sweepPairs(now time.Time) {
-	talking := make(map[linnet.UserName]bool)
-	for _, c := range s.calls.Calls() {
-		talking[c.Peer] = talking[c.Peer] || c.State != linnet.CallEnded
-	}
+	talking := s.talking()
 	for _, p := range s.pairs {
 		if talking[p.user] {
 			p.seen = now

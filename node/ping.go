@@ -79,7 +79,7 @@ func (s *station) ping(now time.Time, user linnet.UserName, done ponged) {
 // in it: the time of the handshake says nothing of the path.
 func (s *station) pingDevice(now time.Time, node linnet.NodeID, user linnet.UserName, done ponged) {
 	if s.pairs[node] == nil {
-		if len(s.pairs) >= maxPairs {
+		if !s.roomForPair(now) {
 			done(now, linnet.Pong{}, linnet.Errorf(linnet.CodeBusy, "this node looks for ways to too many devices"))
 			return
 		}

@@ -70,7 +70,9 @@ func (m *Machine) watchFor(now time.Time, asker linnet.NodeID, devices []message
 		at[home] = append(at[home], l.Node)
 	}
 	for _, home := range order {
-		m.emit(Send{home, &message.Watch{Nodes: at[home], Asker: asker}})
+		for nodes := range slices.Chunk(at[home], maxWatch) { // more is not answered
+			m.emit(Send{home, &message.Watch{Nodes: nodes, Asker: asker}})
+		}
 	}
 	m.tellGone(asker, gone)
 }

@@ -84,3 +84,19 @@ func TestWatchOfStrangers(t *testing.T) {
 		}
 	}
 }
+
+// A volunteer with many contacts at one supernode hears of all of them.
+func TestWatchOfMany(t *testing.T) {
+	w := overlaytest.New(t, 3)
+	s := w.Supernodes(2)
+	w.Run(20 * time.Second)
+	var places []message.Location
+	for i := range 50 {
+		places = append(places, message.Location{Node: linnet.NodeID{9, byte(i)}, Supernodes: []linnet.NodeID{s[1].ID()}})
+	}
+	s[0].Machine.Watch(w.Now, places)
+	w.Run(5 * time.Second)
+	if n := len(goneAt(s[0])); n != len(places) {
+		t.Errorf("%d of %d are gone", n, len(places))
+	}
+}

@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,6 +142,34 @@ func TestStrangersFillPairs(t *testing.T) {
 			}
 		})
 		carol.node.HangUp(t.Context(), id)
+		bob.ended(id)
+	})
+}
+
+// Who offers all relays that there are has nobody open sessions with all of them.
+func TestOffersOfAllRelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const relays = joinBurst + 4
+		w := newWorld(t, worldOptions{supernodes: relays})
+		mallory, bob := w.user("mallory", netsim.HostOptions{}), w.user("bob", netsim.HostOptions{})
+		var offers []message.RelayOffer
+		for i, sn := range w.supernodes {
+			sn.within(func(_ time.Time, s *station) {
+				offers = append(offers, message.RelayOffer{Session: 1, Relay: uint32(i + 1), Addr: sn.opts.Advertise, Entry: s.overlay.Entry()})
+			})
+		}
+		id := mallory.call("bob", linnet.CallMedia{})
+		bob.rings()
+		for offers := range slices.Chunk(offers, maxOffers) {
+			mallory.tell(bob.status().Node, &message.SessionRequest{Callee: "bob", Caller: message.Location{Node: mallory.status().Node}, Relays: offers})
+		}
+		time.Sleep(time.Second)
+		bob.within(func(_ time.Time, s *station) {
+			if n := len(s.pairs[mallory.status().Node].hosts); n > joinBurst {
+				t.Errorf("bob has looked for %d relays", n)
+			}
+		})
+		mallory.node.HangUp(t.Context(), id)
 		bob.ended(id)
 	})
 }

@@ -33,6 +33,7 @@ type pair struct {
 	began   time.Time
 	seen    time.Time      // the last sweep that found a call with them, or the last ping
 	pings   overlay.Bucket // that they sent
+	joins   overlay.Bucket // of relays that they offered
 }
 
 // pairAlive is how long nothing may be heard in a session by which there is a

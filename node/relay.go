@@ -72,6 +72,9 @@ func (s *station) takeOffers(now time.Time, p *pair, offers []message.RelayOffer
 			s.log.Debug("relay offer refused", "from", p.peer.Short(), "err", err)
 			continue
 		}
+		if _, known := p.hosts[entry.Node]; !known && !p.joins.Take(now, joinRate, joinBurst) {
+			continue // each may be a session with somebody new
+		}
 		p.hosts[entry.Node] = entry.Host()
 		tag, err := s.sessions.NewTag(p.peer)
 		if err == nil {
@@ -84,8 +87,11 @@ func (s *station) takeOffers(now time.Time, p *pair, offers []message.RelayOffer
 	}
 }
 
-// maxOffers is how many of the other side's relays are joined.
-const maxOffers = 4
+const (
+	maxOffers = 4       // of the other side's relays are joined at once
+	joinRate  = 1. / 30 // relays that it did not offer before
+	joinBurst = 2 * maxOffers
+)
 
 func (s *station) relayEffect(now time.Time, e relay.Effect) {
 	switch e := e.(type) {

@@ -153,11 +153,27 @@ func (c *Client) Reserve(now time.Time, relay, peer linnet.NodeID, tag uint32) e
 	return c.add(now, &way{relay: relay, peer: peer, tag: tag, session: binary.BigEndian.Uint32(b[:])})
 }
 
+// maxJoined is how many of one peer's offers are taken up at once: who offers all
+// relays that there are leaves room for others.
+const maxJoined = 4
+
 // Join takes the side that peer offers at relay. A newer offer replaces an
-// older one; the same one again is ErrJoined, and changes nothing.
+// older one, and the oldest of too many; the same one again is ErrJoined, and changes nothing.
 func (c *Client) Join(now time.Time, relay, peer linnet.NodeID, offer *message.RelayOffer, tag uint32) error {
 	if w := c.find(relay, peer); w != nil && w.join && w.id == offer.Relay && w.session == offer.Session {
 		return ErrJoined
+	}
+	var oldest *way
+	joined := 0
+	for _, w := range c.ways {
+		if w.join && w.peer == peer && w.relay != relay {
+			if joined++; oldest == nil {
+				oldest = w
+			}
+		}
+	}
+	if joined >= maxJoined {
+		c.lose(oldest, ErrReplaced)
 	}
 	return c.add(now, &way{relay: relay, peer: peer, tag: tag, session: offer.Session, join: true, id: offer.Relay})
 }

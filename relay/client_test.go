@@ -340,3 +340,25 @@ func TestClientIgnores(t *testing.T) {
 		t.Errorf("effects: %+v", e)
 	}
 }
+
+// One peer does not take all ways with offers at ever other relays.
+func TestManyOffers(t *testing.T) {
+	c := NewClient(ClientOptions{Rand: seeded(4)})
+	for i := range 200 {
+		if err := c.Join(start, linnet.NodeID{1, byte(i)}, alice.Node, &message.RelayOffer{Session: 1, Relay: 1}, uint32(2*i+2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lost := map[linnet.NodeID]bool{}
+	for _, e := range c.Take() {
+		if e, ok := e.(Lost); ok {
+			lost[e.Relay] = true
+		}
+	}
+	if len(c.ways) != maxJoined || len(lost) != 200-maxJoined || lost[linnet.NodeID{1, 199}] {
+		t.Errorf("%d ways, %d lost", len(c.ways), len(lost))
+	}
+	if err := c.Join(start, linnet.NodeID{2}, bob.Node, &message.RelayOffer{Session: 1, Relay: 1}, 1000); err != nil {
+		t.Errorf("another peer's offer: %v", err)
+	}
+}

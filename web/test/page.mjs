@@ -103,7 +103,20 @@ async function accessible(page, what) {
   check(violations.length === 0, `${what} is not accessible:\n${violations.map((v) => `  ${v.id}: ${v.help}\n    ${v.nodes.map((n) => n.target.join(' ') + ' ' + (n.any[0]?.message ?? '')).join('\n    ')}`).join('\n')}`)
 }
 
+/** A state as all see it: in the light, in the dark and on a telephone. */
+async function looks(page, name) {
+  for (const [form, size, colorScheme] of [['', [1180, 800], 'light'], ['-dark', [1180, 800], 'dark'], ['-phone', [375, 740], 'light']]) {
+    await page.setViewportSize({ width: size[0], height: size[1] })
+    await page.emulateMedia({ colorScheme })
+    await accessible(page, name + form)
+    check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than a telephone`)
+    await shot(page, name + form)
+  }
+  await page.setViewportSize({ width: 1180, height: 800 })
+}
+
 const button = (page, name) => page.getByRole('button', { name, exact: true })
+const is = (user, presence) => new RegExp(`^${user}\\W+${presence}`) // the name of a contact's link
 const clock = (page) => page.getByRole('timer').filter({ hasText: /^\d+:\d\d$/ })
 
 async function signUp(page, name, password) {
@@ -165,14 +178,60 @@ async function main() {
   await bob.getByText('Online', { exact: true }).first().waitFor()
   step('bob was told of a wrong password, and is in')
 
-  // Each adds the other.
-  for (const [page, other] of [[alice, 'bob'], [bob, 'alice']]) {
-    await page.getByLabel('Find or call a name').fill(other)
-    await page.getByLabel('Find or call a name').press('Enter')
-    await button(page, 'Add to contacts').click()
-    await page.getByRole('heading', { name: 'Contacts' }).waitFor()
-  }
-  await alice.getByText('Online', { exact: true }).nth(1).waitFor()
+  // Alice asks bob to be in her contacts.
+  await alice.getByLabel('Find or call a name').fill('bob')
+  await alice.getByLabel('Find or call a name').press('Enter')
+  await button(alice, 'Add to contacts').click()
+  await alice.getByLabel('A few words to bob').fill('We met at the pond.\nCall me when you hear the geese!')
+  await accessible(alice, 'a request being written')
+  await shot(alice, 'request-write')
+  await button(alice, 'Send request').click()
+  await alice.getByRole('link', { name: 'bob' }).getByText('Has not answered yet').waitFor()
+  await shot(alice, 'request-waits')
+  await bob.evaluate(() => (location.hash = '#/people'))
+  await bob.getByText('1 contact request').first().waitFor()
+  await bob.getByText('We met at the pond.').waitFor()
+  check((await bob.title()).startsWith('(1)'), 'the title does not tell of a request')
+  await looks(bob, 'request')
+  await bob.getByRole('link', { name: 'alice' }).click()
+  await looks(bob, 'request-person')
+  await button(bob, 'Accept alice').click()
+  await Promise.all([alice.getByRole('link', { name: is('bob', 'Online') }).waitFor(), bob.getByRole('link', { name: is('alice', 'Online') }).waitFor()])
+  step('bob accepted, and both see each other online')
+
+  // What alice says of herself.
+  await alice.getByRole('button', { name: 'Change what your contacts see' }).click()
+  await alice.getByRole('radio', { name: 'Away' }).check()
+  await alice.getByLabel('What is on your mind?').fill('Feeding the ducks')
+  await looks(alice, 'presence')
+  await alice.getByRole('button', { name: 'Save' }).click()
+  await bob.getByRole('link', { name: is('alice', 'Away') }).getByText('Feeding the ducks').waitFor()
+  await shot(bob, 'away')
+  await alice.getByRole('button', { name: 'Change what your contacts see' }).click()
+  await alice.getByRole('radio', { name: 'Online' }).check()
+  await alice.keyboard.press('Escape')
+  await bob.getByRole('link', { name: is('alice', 'Online') }).waitFor()
+  step('bob saw alice away, and back')
+
+  // The white pages.
+  await bob.getByRole('link', { name: 'Settings' }).click()
+  await bob.getByLabel('Full name').fill('Bob Finch')
+  await bob.getByLabel('City').fill('Vienna')
+  await bob.getByLabel('About you').fill('Sings in the morning')
+  await button(bob, 'Publish').click()
+  await bob.getByText('Your card is published.').waitFor()
+  await looks(bob, 'card')
+  await alice.getByLabel('Find or call a name').fill('finch vienna')
+  await shot(alice, 'search-typed')
+  await alice.getByLabel('Find or call a name').press('Enter')
+  await alice.getByText('Sings in the morning').waitFor()
+  await looks(alice, 'search')
+  await alice.getByLabel('Find or call a name').fill('nightingale')
+  await alice.getByText('Search the white pages for “nightingale”').click()
+  await alice.getByText('Nobody was found').waitFor()
+  await shot(alice, 'search-none')
+  await alice.getByRole('link', { name: is('bob', 'Online') }).click()
+  step('a search found bob’s card')
 
   // A call that nobody takes, for the list.
   await button(alice, 'Call bob').click()
@@ -291,6 +350,20 @@ async function main() {
   await shot(deaf, 'denied')
   await deaf.context().close()
   step('a denied microphone is told')
+
+  // Nothing of alice's any more, and again.
+  await bob.setViewportSize({ width: 1180, height: 800 })
+  await bob.getByRole('link', { name: is('alice', 'Online') }).click()
+  await button(bob, 'Block alice').click()
+  await button(bob, 'Block').click()
+  await bob.getByText('You blocked alice').waitFor()
+  await bob.getByRole('link', { name: 'Settings' }).click()
+  await accessible(bob, 'somebody blocked')
+  await bob.getByText('Blocked people').scrollIntoViewIfNeeded()
+  await shot(bob, 'blocked')
+  await button(bob, 'Unblock alice').click()
+  await bob.getByText('Blocked people').waitFor({ state: 'detached' })
+  step('bob blocked alice, and ended that')
 
   await until('alice hears herself', () => alice.evaluate(() => window.heardAgain))
   const end = button(alice, 'Hang up')

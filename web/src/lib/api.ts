@@ -1,7 +1,7 @@
 // The node's JSON interface. Cookie and key say that this browser may use it; see
 // docs/security.md.
 
-import type { CallRecord, Contact, Failure, Listing, Status } from './types'
+import type { CallRecord, Card, CardStatus, Contact, Failure, Listing, Mine, SearchPage, Status } from './types'
 
 const KEY = 'linnet-key'
 const PAGE = 'linnet-page'
@@ -77,11 +77,17 @@ export const api = {
   logout: () => ask('POST', '/v1/logout'),
   volunteer: (on: boolean) => ask('PUT', '/v1/volunteer', { on }),
   lookup: (name: string) => ask<Listing>('GET', `/v1/users/${user(name)}`),
-  // The page shows who is on the list; who asks, or is blocked, it has no place for yet.
-  contacts: async () =>
-    (await ask<Contact[]>('GET', '/v1/contacts')).filter((c) => c.state === 'asked' || c.state === 'approved'),
-  putContact: (c: Contact) => ask('PUT', `/v1/contacts/${user(c.user)}`, c),
+  contacts: () => ask<Contact[]>('GET', '/v1/contacts'),
+  putContact: (name: string, c: { name?: string; message?: string }) => ask('PUT', `/v1/contacts/${user(name)}`, { user: name, ...c }),
+  answerContact: (name: string, yes: boolean) => ask('POST', `/v1/contacts/${user(name)}/answer`, { yes }),
+  block: (name: string, on: boolean) => ask('PUT', `/v1/contacts/${user(name)}/block`, { on }),
   removeContact: (name: string) => ask('DELETE', `/v1/contacts/${user(name)}`),
+  presence: () => ask<Mine>('GET', '/v1/presence'),
+  setPresence: (m: Mine) => ask('PUT', '/v1/presence', m),
+  card: () => ask<CardStatus>('GET', '/v1/card'),
+  putCard: (c: Card) => ask<CardStatus>('PUT', '/v1/card', c),
+  withdrawCard: () => ask<CardStatus>('DELETE', '/v1/card'),
+  search: (words: string, page: number) => ask<SearchPage>('GET', `/v1/search?${new URLSearchParams({ words, page: String(page) })}`),
   history: () => ask<CallRecord[]>('GET', '/v1/calls?limit=500'),
   page: (offer: string) => ask<{ answer: string }>('POST', '/v1/page', { offer }),
   call: (name: string) => ask<{ call: string }>('POST', '/v1/calls', { user: name, page: true }),

@@ -5,7 +5,7 @@ import { missed } from './format'
 import { phone, PhoneError, type Problem } from './phone.svelte'
 import { chime } from './sound'
 import { text } from './text'
-import type { Call, CallRecord, Contact, NodeEvent, Status } from './types'
+import type { Call, CallRecord, Contact, Mine, NodeEvent, Presence, Status } from './types'
 
 export const ECHO = 'echo123'
 const SEEN = 'linnet-seen'
@@ -17,6 +17,8 @@ class Node {
   linkUsed = $state(false)
   status = $state<Status>()
   contacts = $state<Contact[]>([])
+  adding = $state('') // to whom a request is being written
+  mine = $state<Mine>({ presence: 'online', mood: '' })
   history = $state<CallRecord[]>([])
   calls = $state<Call[]>([])
   isPhone = $state(false)
@@ -25,7 +27,8 @@ class Node {
   problems = $state<(Problem & { id: number })[]>([])
   seen = $state<Record<string, string>>(JSON.parse(localStorage.getItem(SEEN) ?? '{}'))
 
-  names = $derived(new Map(this.contacts.map((c) => [c.user, c.name || c.user])))
+  asking = $derived(this.contacts.filter((c) => c.state === 'asking'))
+  blocked = $derived(this.contacts.filter((c) => c.state === 'blocked'))
   ringing = $derived(this.calls.filter((c) => c.incoming && c.state === 'ringing'))
   talking = $derived(this.calls.filter((c) => !(c.incoming && c.state === 'ringing')))
 
@@ -35,11 +38,23 @@ class Node {
   #refreshing = 0
 
   name(user: string): string {
-    return this.names.get(user) ?? user
+    return this.contact(user)?.name || user
   }
 
+  contact(user: string): Contact | undefined {
+    return this.contacts.find((c) => c.user === user)
+  }
+
+  /** On the own list, whether they have agreed or not. */
   isContact(user: string): boolean {
-    return this.names.has(user)
+    const state = this.contact(user)?.state
+    return state === 'asked' || state === 'approved'
+  }
+
+  /** What an approved contact says of himself; of others there is nothing to show. */
+  presence(user: string): Presence | undefined {
+    const c = this.contact(user)
+    return c?.state === 'approved' ? c.presence : undefined
   }
 
   /** Missed calls since this person's page was looked at. */
@@ -73,7 +88,8 @@ class Node {
 
   async #load(): Promise<void> {
     try {
-      ;[this.status, this.contacts, this.history] = await Promise.all([api.status(), api.contacts(), api.history()])
+      ;[this.status, this.history] = await Promise.all([api.status(), api.history()])
+      if (this.status.user) await this.reloadPeople()
       this.history = this.history.filter((r) => r.ended)
       this.calls = this.status.calls ?? []
       this.phase = 'ready'
@@ -94,8 +110,10 @@ class Node {
     clearTimeout(this.#refreshing)
     this.#refreshing = window.setTimeout(async () => {
       try {
+        const before = this.status?.user
         this.status = await api.status()
         this.calls = this.status.calls ?? []
+        if (this.status.user && this.status.user !== before) await this.reloadPeople()
       } catch (e) {
         this.#lost(e)
       }
@@ -140,6 +158,13 @@ class Node {
         if (e.text && !e.call) this.tell(new PhoneError({ text: e.text }))
         this.refresh()
         return
+      case 'presence':
+      case 'contact-asks':
+      case 'contact-accepted':
+      case 'contact-declined':
+      case 'contact-changed':
+        if (e.contact) this.#know(e.contact)
+        return
       case 'online':
       case 'offline':
       case 'role':
@@ -147,6 +172,11 @@ class Node {
         return
     }
     if (e.call) this.#put(e.call)
+  }
+
+  #know(c: Contact): void {
+    const rest = this.contacts.filter((x) => x.user !== c.user)
+    this.contacts = c.state === 'none' ? rest : [...rest, c]
   }
 
   #put(c: Call): void {
@@ -225,8 +255,30 @@ class Node {
     })
   }
 
-  async reloadContacts(): Promise<void> {
-    this.contacts = await api.contacts()
+  /** Who is known, and what the user says of himself: other programs may change both. */
+  async reloadPeople(): Promise<void> {
+    ;[this.contacts, this.mine] = await Promise.all([api.contacts(), api.presence()])
+  }
+
+  /** Does something about contacts, and shows what came of it. */
+  async change(what: () => Promise<unknown>): Promise<boolean> {
+    return (await this.try(what)) && this.try(() => this.reloadPeople())
+  }
+
+  accept(user: string): Promise<boolean> {
+    return this.change(() => api.answerContact(user, true))
+  }
+
+  decline(user: string): Promise<boolean> {
+    return this.change(() => api.answerContact(user, false))
+  }
+
+  block(user: string, on: boolean): Promise<boolean> {
+    return this.change(() => api.block(user, on))
+  }
+
+  say(mine: Partial<Mine>): Promise<boolean> {
+    return this.change(() => api.setPresence({ ...this.mine, ...mine }))
   }
 
   async try(what: () => Promise<unknown>): Promise<boolean> {

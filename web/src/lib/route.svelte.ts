@@ -4,6 +4,7 @@ export type Place =
   | { at: 'people' }
   | { at: 'calls' }
   | { at: 'person'; user: string; from: 'people' | 'calls' }
+  | { at: 'search'; words: string }
   | { at: 'network' }
   | { at: 'settings' }
 
@@ -13,6 +14,8 @@ function parse(hash: string): Place {
     case 'people':
     case 'calls':
       return user ? { at: 'person', user: decodeURIComponent(user), from: at } : { at }
+    case 'search':
+      return user ? { at, words: decodeURIComponent(user) } : { at: 'people' }
     case 'network':
     case 'settings':
       return { at }
@@ -30,6 +33,10 @@ class Route {
 
   person(user: string): string {
     return `#/${this.list}/${encodeURIComponent(user)}`
+  }
+
+  search(words: string): string {
+    return `#/search/${encodeURIComponent(words)}`
   }
 
   go(hash: string): void {

@@ -83,11 +83,48 @@ export interface Status {
   home: string
 }
 
+export type Presence = 'offline' | 'online' | 'away' | 'dnd' | 'invisible'
+
+/** What the user says of himself. */
+export interface Mine {
+  presence: Presence
+  mood: string
+}
+
 export interface Contact {
   user: string
   name?: string
   added?: string
-  state?: 'none' | 'asked' | 'asking' | 'approved' | 'blocked' | 'declined'
+  state: 'none' | 'asked' | 'asking' | 'approved' | 'blocked' | 'declined'
+  message?: string
+  presence: Presence
+  mood?: string
+}
+
+export interface Card {
+  name?: string
+  city?: string
+  country?: string
+  language?: string
+  about?: string
+}
+
+export interface CardStatus {
+  card: Card | null
+  known: boolean
+  crowded?: string[]
+  trouble?: string
+}
+
+export interface Hit {
+  user: string
+  card: Card | null
+}
+
+export interface SearchPage {
+  hits: Hit[]
+  more: boolean
+  partial?: boolean
 }
 
 export interface Listing {
@@ -101,6 +138,7 @@ export interface NodeEvent {
   kind: string
   call?: Call
   record?: CallRecord
+  contact?: Contact
   was?: string
   text?: string
   code?: string

@@ -200,6 +200,7 @@ async function main() {
   step('bob accepted, and both see each other online')
 
   // What alice says of herself.
+  await alice.evaluate(() => (location.hash = '#/people'))
   await alice.getByRole('button', { name: 'Change what your contacts see' }).click()
   await alice.getByRole('radio', { name: 'Away' }).check()
   await alice.getByLabel('What is on your mind?').fill('Feeding the ducks')
@@ -353,6 +354,7 @@ async function main() {
 
   // Nothing of alice's any more, and again.
   await bob.setViewportSize({ width: 1180, height: 800 })
+  await bob.evaluate(() => (location.hash = '#/people'))
   await bob.getByRole('link', { name: is('alice', 'Online') }).click()
   await button(bob, 'Block alice').click()
   await button(bob, 'Block').click()

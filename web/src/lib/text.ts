@@ -74,7 +74,7 @@ export const text = {
   requests: {
     title: (n: number) => (n === 1 ? '1 contact request' : `${n} contact requests`),
     asks: (name: string) => `${name} would like to be in your contacts`,
-    why: 'Contacts see whether the other is online, and their calls go directly.',
+    why: 'Contacts see whether the other is online, and their calls can go directly.',
     accept: 'Accept',
     decline: 'Decline',
     acceptOf: (name: string) => `Accept ${name}`,

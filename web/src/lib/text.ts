@@ -74,7 +74,7 @@ export const text = {
   requests: {
     title: (n: number) => (n === 1 ? '1 contact request' : `${n} contact requests`),
     asks: (name: string) => `${name} would like to be in your contacts`,
-    why: 'Contacts see whether the other is online, and their calls can go directly.',
+    why: 'Contacts see each other’s presence and mood, and their calls can go directly.',
     accept: 'Accept',
     decline: 'Decline',
     acceptOf: (name: string) => `Accept ${name}`,
@@ -83,7 +83,7 @@ export const text = {
     messageHint: 'They see your request as soon as they are online.',
     send: 'Send request',
     waiting: 'Has not answered yet',
-    waitingBody: (name: string) => `${name} has not answered your request yet. Until then calls go over a relay, and you do not see whether they are online.`,
+    waitingBody: (name: string) => `${name} has not answered your request yet. Until then calls go over a relay, and you do not see what they say of themselves.`,
     withdraw: 'Withdraw the request',
     declined: 'Said no',
     declinedBody: (name: string) => `${name} said no to your request.`,

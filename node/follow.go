@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
@@ -70,11 +69,38 @@ func (n *Node) follow(ctx context.Context) error {
 // networkChanged looks for new ways: to the supernodes, which learn so where this node is
 // now, and to whom there are calls with.
 func (s *station) networkChanged(now time.Time) {
-	s.log.Debug("the network changed", "addresses", s.node.ownAddrs())
+	if own := s.node.ownAddrs(); !slices.Equal(own, s.addrs) {
+		s.addrs = own
+		s.elsewhere()
+	}
+	s.log.Debug("the network changed", "addresses", s.addrs)
 	s.overlay.NetworkChanged(now)
+	s.locate(now)
 	for _, p := range s.pairs {
 		s.distrust(now, p)
+		s.show(now, p)
 		s.tellWhere(now, p)
+	}
+}
+
+// elsewhere forgets the NAT of the network that this node was on.
+func (s *station) elsewhere() {
+	s.nat.Reset()
+	s.observed, s.hops, s.test = netip.AddrPort{}, 0, natTest{}
+	select {
+	case s.node.moved <- struct{}{}:
+	default:
+	}
+}
+
+// show has the relays of a pair notice where this node is now.
+func (s *station) show(now time.Time, p *pair) {
+	for id := range p.relays {
+		for _, r := range s.sessions.Routes(id) {
+			if err := s.sessions.Probe(now, id, r.Path); err != nil {
+				s.log.Debug("show", "to", id.Short(), "err", err)
+			}
+		}
 	}
 }
 
@@ -106,21 +132,14 @@ func movedAway(before, now []message.Candidate, routes []session.Route) bool {
 	return len(routes) > 0 && routes[0].Path.Kind.Direct() && has(before, routes[0].Path.Addr) && !has(now, routes[0].Path.Addr)
 }
 
-// tellWhere tells the other side of a pair at which addresses this node is now.
+// tellWhere tells the other side of a pair at which addresses this node is now, if it
+// may know any.
 func (s *station) tellWhere(now time.Time, p *pair) {
 	p.way.Own(now, s.natFor(p), s.candidates(p))
-	if err := s.sessions.Send(now, p.peer, s.sessionRequest(p)); err != nil {
-		s.log.Debug("tell new addresses", "to", p.peer.Short(), "err", err)
-	}
-}
-
-// seenElsewhere takes a new address at which a supernode sees this node.
-func (s *station) seenElsewhere(now time.Time, by linnet.NodeID, you netip.AddrPort) {
-	before := s.observed
-	if s.witness(now, by, you); s.observed == before {
+	if !p.contact {
 		return
 	}
-	for _, p := range s.pairs {
-		s.tellWhere(now, p)
+	if err := s.sessions.Send(now, p.peer, s.sessionRequest(p)); err != nil {
+		s.log.Debug("tell new addresses", "to", p.peer.Short(), "err", err)
 	}
 }

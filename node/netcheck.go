@@ -14,19 +14,39 @@ import (
 	"github.com/linnet-p2p/linnet/traverse"
 )
 
-// witness takes where a supernode sees this node. Over a stream that says nothing
-// about the UDP socket.
+// witness takes where a supernode that serves this node sees it. Over a stream that
+// says nothing about the UDP socket.
 func (s *station) witness(now time.Time, node linnet.NodeID, you netip.AddrPort) {
 	for _, r := range s.sessions.Routes(node) {
 		if r.Path.Kind == linnet.DirectUDP {
-			s.observed = you
-			s.unwitness(node)
-			s.witnesses[node] = r.Path.Addr
-			s.nat.Observed(r.Path.Addr, you)
-			s.measureHops(r.Path.Addr)
-			s.testNAT(now, node, r.Path.Addr, you)
+			if s.witnesses[node] != r.Path.Addr {
+				s.unwitness(node)
+				s.witnesses[node] = r.Path.Addr
+			}
+			s.observe(now, node, r.Path.Addr, you)
 			return
 		}
+	}
+}
+
+// observe takes where a supernode sees the UDP socket. Peers hear of what is new in that.
+func (s *station) observe(now time.Time, by linnet.NodeID, at, you netip.AddrPort) {
+	before := s.nat.Finding(s.addrs)
+	if s.nat.Observed(at, you) {
+		s.elsewhere()
+		s.nat.Observed(at, you)
+		s.locate(now)
+	}
+	if at == s.witnesses[by] {
+		s.observed = you
+		s.measureHops(at)
+		s.testNAT(now, by, at, you) // unless that was done on this network
+	}
+	if after := s.nat.Finding(s.addrs); after.NAT == before.NAT && slices.Equal(after.Public, before.Public) {
+		return
+	}
+	for _, p := range s.pairs {
+		s.tellWhere(now, p)
 	}
 }
 
@@ -43,7 +63,7 @@ func (s *station) where(now time.Time, node linnet.NodeID, path session.Path) {
 	}
 }
 
-// seen takes the answer. Peers hear of an address that is new.
+// seen takes the answer.
 func (s *station) seen(now time.Time, e session.Seen) {
 	at, witness := s.witnesses[e.Peer]
 	if _, spare := s.test.spares[e.Path.Socket]; spare {
@@ -53,21 +73,7 @@ func (s *station) seen(now time.Time, e session.Seen) {
 	if !witness || e.Path.Kind != linnet.DirectUDP || e.Path.Socket != 0 || e.Path.Addr != at && e.Path.Addr != s.test.side {
 		return
 	}
-	before := s.nat.Finding(s.addrs)
-	s.nat.Observed(e.Path.Addr, e.You)
-	if e.Path.Addr == at {
-		s.observed = e.You
-		s.measureHops(at)
-		s.testNAT(now, e.Peer, at, e.You) // on a network where it was not done yet
-	}
-	if after := s.nat.Finding(s.addrs); after.NAT == before.NAT && slices.Equal(after.Public, before.Public) {
-		return
-	}
-	for _, p := range s.pairs {
-		if p.contact {
-			s.tellAddrs(now, p)
-		}
-	}
+	s.observe(now, e.Peer, e.Path.Addr, e.You)
 }
 
 // foundMapping takes what the router offers. Peers hear of it.
@@ -76,9 +82,7 @@ func (n *Node) foundMapping(found portmap.Found) {
 		n.mapped = &found
 		if s := n.station; s != nil {
 			for _, p := range s.pairs {
-				if p.contact {
-					s.tellAddrs(now, p)
-				}
+				s.tellWhere(now, p)
 			}
 		}
 	})
@@ -124,13 +128,12 @@ func (s *station) natFor(p *pair) traverse.NAT {
 	if !p.contact {
 		return traverse.Unknown
 	}
-	return s.nat.Finding(s.node.ownAddrs()).Told()
+	return s.nat.Finding(s.addrs).Told()
 }
 
 // netcheck is what this node knows of the network that it is on.
 func (s *station) netcheck() *linnet.NAT {
-	own := s.node.ownAddrs()
-	f := s.nat.Finding(own)
+	f := s.nat.Finding(s.addrs)
 	out := &linnet.NAT{Public: f.Public, Name: f.Name()}
 	if out.Public == nil {
 		out.Public = []netip.AddrPort{}
@@ -154,7 +157,7 @@ func (s *station) netcheck() *linnet.NAT {
 	switch {
 	case slices.ContainsFunc(f.Public, is6):
 		out.IPv6 = new(true)
-	case !slices.ContainsFunc(own, is6):
+	case !slices.ContainsFunc(s.addrs, is6):
 		out.IPv6 = new(false)
 	}
 	return out

@@ -45,7 +45,7 @@ func (s *station) overlayEffect(now time.Time, e overlay.Effect) {
 		s.witness(now, e.Node, e.You)
 		s.attached(now)
 	case overlay.Seen:
-		s.seenElsewhere(now, e.Node, e.You)
+		s.witness(now, e.Node, e.You)
 	case overlay.Hold:
 		s.hold(e.Node)
 	case overlay.Detached:

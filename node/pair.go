@@ -46,7 +46,6 @@ func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserNa
 	p.way = traverse.New(now, traverse.Options{Own: s.candidates(p), NAT: s.natFor(p), Hops: s.hops})
 	p.seen, p.began = now, now
 	s.pairs[node] = p
-	s.look(now)
 	s.locate(now)
 	if s.sweep.IsZero() {
 		s.sweep = now.Add(sweepEvery)
@@ -67,7 +66,7 @@ func (s *station) candidates(p *pair) []message.Candidate {
 		return nil
 	}
 	var list []message.Candidate
-	for _, a := range s.node.ownAddrs() {
+	for _, a := range s.addrs {
 		list = append(list, message.Candidate{Addr: a, Type: uint32(traverse.Local)})
 	}
 	if s.observed.IsValid() {
@@ -248,7 +247,6 @@ func (s *station) sweepPairs(now time.Time) {
 		}
 	}
 	s.sweep = time.Time{}
-	s.look(now)
 	s.locate(now)
 	if len(s.pairs) > 0 {
 		s.sweep = now.Add(sweepEvery)
@@ -374,59 +372,8 @@ func (s *station) miss(now time.Time, id linnet.CallID) {
 	if err := s.sessions.Silence(now, phone.peer); err != nil {
 		s.log.Debug("silence", "peer", phone.peer.Short(), "err", err)
 	}
-	s.look(now)
 	if p := s.pairs[phone.peer]; p != nil {
-		for id := range p.relays {
-			s.show(now, id)
-		}
-	}
-}
-
-// show has a node notice where this one is now.
-func (s *station) show(now time.Time, to linnet.NodeID) {
-	for _, r := range s.sessions.Routes(to) {
-		if err := s.sessions.Probe(now, to, r.Path); err != nil {
-			s.log.Debug("show", "to", to.Short(), "err", err)
-		}
-	}
-}
-
-// look finds out whether the host's addresses have changed.
-func (s *station) look(now time.Time) {
-	own := s.node.ownAddrs()
-	if slices.Equal(own, s.addrs) {
-		return
-	}
-	s.addrs = own
-	s.log.Debug("addresses", "own", own)
-	s.nat.Reset()
-	s.hops, s.test = 0, natTest{}
-	select {
-	case s.node.moved <- struct{}{}:
-	default:
-	}
-	s.moveHouse(now)
-}
-
-// moveHouse tells everybody that this node is elsewhere.
-func (s *station) moveHouse(now time.Time) {
-	for _, id := range s.overlay.Attachments() {
-		s.show(now, id)
-	}
-	s.locate(now)
-	for _, p := range s.pairs {
-		for id := range p.relays {
-			s.show(now, id)
-		}
-		s.tellAddrs(now, p)
-	}
-}
-
-// tellAddrs gives the other side of a pair new addresses of this node.
-func (s *station) tellAddrs(now time.Time, p *pair) {
-	p.way.Own(now, s.natFor(p), s.candidates(p))
-	if err := s.sessions.Send(now, p.peer, s.sessionRequest(p)); err != nil {
-		s.log.Debug("new addresses", "to", p.peer.Short(), "err", err)
+		s.show(now, p)
 	}
 }
 

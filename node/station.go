@@ -40,7 +40,7 @@ type station struct {
 	calls     *call.Machine
 
 	// How it stands on the network.
-	addrs     []netip.AddrPort // on this host, when that was looked at last
+	addrs     []netip.AddrPort // on this host
 	observed  netip.AddrPort   // as supernodes see this node
 	test      natTest          // of the NAT
 	side      uint32           // spare socket, by which a supernode tries its clients' filters

@@ -3,7 +3,6 @@ package portmap
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,8 +24,7 @@ const (
 // pcp is the Port Control Protocol.
 type pcp struct {
 	server netip.AddrPort
-	nonce  [12]byte // names the mapping; drawn once, or it could not be renewed
-	drawn  bool
+	nonce  [12]byte // names the mapping
 }
 
 func (*pcp) name() string { return "pcp" }
@@ -114,10 +112,6 @@ func (p *pcp) unmapPort(ctx context.Context, transport string, inner, outer uint
 }
 
 func (p *pcp) exchange(ctx context.Context, transport string, inner, outer uint16, life time.Duration) (m pcpMapping, err error) {
-	if !p.drawn {
-		rand.Read(p.nonce[:])
-		p.drawn = true
-	}
 	conn, err := new(net.Dialer).DialContext(ctx, "udp", p.server.String())
 	if err != nil {
 		return m, err

@@ -9,6 +9,7 @@ package portmap
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net"
@@ -21,6 +22,8 @@ type Options struct {
 	Port    uint16        // UDP and TCP, of this host
 	Changed chan struct{} // a value says that the host is on another network; nil: it never is
 	Log     *slog.Logger  // nil discards
+
+	nonce [12]byte // of PCP: whoever draws another one cannot renew what he has
 
 	// For tests.
 	gateway  func() netip.Addr
@@ -63,6 +66,7 @@ func Run(ctx context.Context, o Options, tell func(Found)) {
 	if o.pcpPort == 0 {
 		o.pcpPort = pcpPort
 	}
+	rand.Read(o.nonce[:])
 	var told *Found
 	var held lease
 	defer func() { held.release(ctx, o) }()
@@ -143,7 +147,7 @@ func (o *Options) ask(ctx context.Context, p protocol, transport string, outer u
 // protocols are those that may be tried, in order.
 func (o *Options) protocols(ctx context.Context) (list []protocol) {
 	if g := o.gateway(); g.IsValid() {
-		list = append(list, &pcp{server: netip.AddrPortFrom(g, o.pcpPort)}, &natPMP{g})
+		list = append(list, &pcp{netip.AddrPortFrom(g, o.pcpPort), o.nonce}, &natPMP{g})
 	}
 	return append(list, &upnp{root: o.rootUPnP, gateway: o.gateway()})
 }

@@ -46,17 +46,23 @@ type Finding struct {
 }
 
 // Observed says that the supernode at an address sees our UDP socket as you. Its
-// last word counts.
-func (d *Detector) Observed(at, you netip.AddrPort) {
+// last word counts. It says whether that supernode saw us at another IP address before:
+// then this may be another network.
+func (d *Detector) Observed(at, you netip.AddrPort) (elsewhere bool) {
 	at, you = clean(at), clean(you)
 	if !at.IsValid() || !you.IsValid() || you.Port() == 0 || at.Addr().Is4() != you.Addr().Is4() {
-		return
+		return false
 	}
-	d.Forget(at)
+	if i := slices.IndexFunc(d.witnesses, func(w witness) bool { return w.at == at }); i >= 0 {
+		before := d.witnesses[i].you
+		d.witnesses[i].you = you
+		return before.Addr() != you.Addr()
+	}
 	if len(d.witnesses) == maxWitnesses {
 		d.witnesses = slices.Delete(d.witnesses, 0, 1)
 	}
 	d.witnesses = append(d.witnesses, witness{at, you})
+	return false
 }
 
 // A FilterTest is which unasked packets were sent to this node, and which of them came.

@@ -54,6 +54,9 @@ func TestDetectorForgets(t *testing.T) {
 	a, b := netip.MustParseAddrPort("198.51.100.1:1"), netip.MustParseAddrPort("198.51.100.2:1")
 	d.Observed(a, netip.MustParseAddrPort("203.0.113.1:5"))
 	d.Observed(b, netip.MustParseAddrPort("203.0.113.1:6"))
+	if d.Observed(a, netip.MustParseAddrPort("203.0.113.1:7")) || !d.Observed(a, netip.MustParseAddrPort("203.0.113.2:7")) {
+		t.Error("another IP address, and no other port, is another place")
+	}
 	d.Forget(a)
 	if f := d.Finding(nil); f.Name() != "unknown" || len(f.Public) != 1 {
 		t.Errorf("with one left: %s, %v", f.Name(), f.Public)

@@ -151,6 +151,7 @@ type Pair struct {
 	shot     int       // next one of burst
 	attempts int       // since a direct path was there last
 	credit   int       // bursts that may begin at once
+	owed     bool      // one that had to wait for that
 	warm     time.Time // next probe of relays that stand by
 
 	hunt    hunt
@@ -397,7 +398,7 @@ func (p *Pair) punch(now time.Time) {
 	if earned := int(now.Sub(p.attempt) / creditEvery); earned > 0 {
 		p.credit = min(p.credit+earned, maxCredit)
 	}
-	if p.credit == 0 { // a peer that talks too much: the next regular one is soon enough
+	if p.owed = p.credit == 0; p.owed { // a peer that talks too much, or much happened
 		return
 	}
 	p.credit--
@@ -431,6 +432,9 @@ func (p *Pair) shoot() {
 func (p *Pair) againAt() time.Time {
 	if p.shot < len(burst) || len(p.direct) == 0 || p.used.Kind.Direct() {
 		return time.Time{}
+	}
+	if p.owed {
+		return p.attempt.Add(creditEvery)
 	}
 	return p.attempt.Add(min(againAfter<<min(p.attempts, 8), againAtMost))
 }

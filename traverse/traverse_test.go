@@ -296,6 +296,21 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// Who moves soon after many changes is not forgotten: the burst comes a little later.
+func TestOwed(t *testing.T) {
+	at := direct("198.51.100.9:5000")
+	f := newField(Options{Own: candidates("203.0.113.5:7000")}, map[session.Path]link{at: {rtt: 10 * time.Millisecond}})
+	for range maxCredit {
+		f.Remote(f.now, Unknown, candidates("198.51.100.1:5000"))
+	}
+	f.run(t, burst[len(burst)-1]*time.Millisecond)
+	f.Remote(f.now, Unknown, candidates("198.51.100.9:5000"))
+	f.run(t, creditEvery)
+	if f.State() != Direct {
+		t.Errorf("it is %v; probes %v", f.State(), f.probes)
+	}
+}
+
 // The session left a path by itself: it is used again when it answers again.
 func TestMovedByItself(t *testing.T) {
 	works := map[session.Path]link{public: {rtt: 10 * time.Millisecond}, relay: {rtt: 20 * time.Millisecond}}

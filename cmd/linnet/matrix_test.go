@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -123,8 +122,7 @@ func TestNATMatrix(t *testing.T) {
 	}
 	l := newLab(t, fmt.Sprintf("m%d", os.Getpid()), append(hosts, "proxy=public")...)
 	l.network()
-	l.startWith("proxy", []string{beAProxy + "=" + net.JoinHostPort(l.do("addr", "proxy"), "3128")})
-	m := &matrix{lab: l, voice: filepath.Join(l.dir, "voice.ogg"), people: make(map[string]*neighbour)}
+	m := &matrix{lab: l, proxy: l.startProxy("proxy", ""), voice: filepath.Join(l.dir, "voice.ogg"), people: make(map[string]*neighbour)}
 	if err := os.WriteFile(m.voice, sample.Speech(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +149,7 @@ func TestNATMatrix(t *testing.T) {
 
 type matrix struct {
 	*lab
+	proxy  string // of all that have nothing else
 	voice  string
 	people map[string]*neighbour // by host
 }
@@ -170,7 +169,10 @@ func (m *matrix) moveIn(hosts []string) {
 		n := &neighbour{resident: m.newResident(host)}
 		m.people[host] = n
 		if strings.HasSuffix(host, "proxyonly") {
-			m.proxyOnly(n.resident, "proxy")
+			m.proxyOnly(host, "proxy")
+			for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
+				n.env = append(n.env, name+"="+m.proxy)
+			}
 		}
 		wg.Go(func() {
 			room <- struct{}{}

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"net"
-	nethttp "net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +18,8 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/api/http"
+	"github.com/linnet-p2p/linnet/netx"
+	"github.com/linnet-p2p/linnet/netx/proxytest"
 )
 
 var labLogs = flag.String("logs", "", "where each host of a lab leaves what its node says")
@@ -30,6 +32,7 @@ type lab struct {
 	natlab string
 	name   string
 	dir    string
+	web    []string // flags of the servers
 	invite string
 }
 
@@ -130,7 +133,8 @@ func (p *process) end(s syscall.Signal) {
 func (l *lab) network(more ...string) (first, second *process) {
 	l.t.Helper()
 	birds := filepath.Join(l.dir, "birds")
-	first = l.start("s1", "network", "create", "birds", "--json", "--home", birds, "--address", l.do("addr", "s1"))
+	first = l.start("s1", append([]string{"network", "create", "birds", "--json", "--home", birds,
+		"--address", l.do("addr", "s1") + "," + l.do("addr", "s1", "6")}, l.web...)...)
 	var made struct{ Invite string }
 	eventually(l.t, "the network is made", func() bool {
 		return json.Unmarshal([]byte(first.stdout.String()), &made) == nil && made.Invite != ""
@@ -143,7 +147,7 @@ func (l *lab) network(more ...string) (first, second *process) {
 				ticket = word
 			}
 		}
-		p := l.start(host, "supernode", "--home", filepath.Join(l.dir, host), "--join", ticket, "--address", l.do("addr", host))
+		p := l.start(host, append([]string{"supernode", "--home", filepath.Join(l.dir, host), "--join", ticket, "--address", l.do("addr", host)}, l.web...)...)
 		if second == nil {
 			second = p
 		}
@@ -151,40 +155,46 @@ func (l *lab) network(more ...string) (first, second *process) {
 	return first, second
 }
 
-const beAProxy = "BE_A_PROXY" // its value is where
+const beAProxy = "BE_A_PROXY" // its value is the proxy's URL
 
-// proxy serves HTTP CONNECT until it is killed.
+const proxyPort = "3128"
+
+// proxy serves until it is killed. One that wants a password lets people into the web
+// alone.
 func proxy(at string) {
-	err := nethttp.ListenAndServe(at, nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
-		there, err := net.Dial("tcp", r.Host)
-		if err != nil || r.Method != nethttp.MethodConnect {
-			nethttp.Error(w, "cannot connect", nethttp.StatusBadGateway)
-			return
-		}
-		defer there.Close()
-		w.WriteHeader(nethttp.StatusOK)
-		here, begun, err := nethttp.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		defer here.Close()
-		go func() {
-			io.Copy(there, begun)
-			there.Close()
-		}()
-		io.Copy(here, there)
-	}))
-	fmt.Fprintln(os.Stderr, err)
+	u, err := url.Parse(at)
+	if err != nil {
+		panic(err)
+	}
+	l, err := net.Listen("tcp", u.Host)
+	if err != nil {
+		panic(err)
+	}
+	p := proxytest.Proxy{Net: netx.System{}}
+	if u.User != nil {
+		p.User, p.Digest = u.User.Username(), true
+		p.Password, _ = u.User.Password()
+		p.Allow = func(to netip.AddrPort) bool { return to.Port() == 443 }
+	}
+	p.Serve(l)
 	os.Exit(1)
 }
 
-// proxyOnly lets a host whose NAT passes TCP reach nothing but a proxy on another one.
-func (l *lab) proxyOnly(r *resident, proxy string) {
-	at := l.do("addr", proxy)
-	l.do("router", r.host, "--", "nft", "insert", "rule", "inet", "filter", "forward", "iifname", "lan", "ip", "daddr", "!=", at, "drop")
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
-		r.env = append(r.env, name+"=http://"+net.JoinHostPort(at, "3128"))
+// startProxy starts one on a host, for user:password or, "", everybody.
+func (l *lab) startProxy(host, user string) (at string) {
+	l.t.Helper()
+	if user != "" {
+		user += "@"
 	}
+	at = "http://" + user + net.JoinHostPort(l.do("addr", host), proxyPort)
+	l.startWith(host, []string{beAProxy + "=" + at})
+	return at
+}
+
+// proxyOnly lets a host whose NAT passes TCP reach nothing but a proxy on another one.
+func (l *lab) proxyOnly(host, proxy string) {
+	l.t.Helper()
+	l.do("router", host, "--", "nft", "insert", "rule", "inet", "filter", "forward", "iifname", "lan", "ip", "daddr", "!=", l.do("addr", proxy), "drop")
 }
 
 // A resident is somebody with a node on a host.
@@ -193,7 +203,7 @@ type resident struct {
 	*http.Client // of the node: its socket is a file, and no namespace hides it
 	lab          *lab
 	host, home   string
-	env          []string // of the node
+	env, flags   []string // of the node
 	user         linnet.UserName
 }
 
@@ -214,7 +224,7 @@ func (l *lab) resident(host string) *resident {
 }
 
 func (r *resident) start() {
-	r.process = r.lab.startWith(r.host, r.env, "up", "--home", r.home, "--join", r.lab.invite)
+	r.process = r.lab.startWith(r.host, r.env, append([]string{"up", "--home", r.home, "--join", r.lab.invite}, r.flags...)...)
 }
 
 // moveIn does what resident does, where several do so at once.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
-	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/suite"
 )
 
@@ -179,12 +178,7 @@ func TestPresenceIsForContacts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		var read, passed recording
-		for _, m := range w.supernodes {
-			o := m.sessionOptions()
-			o.Suite = wiretap{o.Suite, &read}
-			m.eventually("has its identity", func() bool { return m.status().User != "" })
-			m.within(func(_ time.Time, s *station) { s.sessions = session.New(o) })
-		}
+		w.wiretap(&read)
 		time.Sleep(2 * time.Minute)
 		alice, bob, eve := w.user("alice", w.atHome()), w.user("bob", w.atHome()), w.user("eve", w.atHome())
 		for _, m := range w.computers {

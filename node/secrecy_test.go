@@ -108,18 +108,25 @@ func (m *computer) sessionOptions() session.Options {
 	}
 }
 
+// wiretap has supernodes record what they can read.
+func (w *world) wiretap(read *recording) {
+	for _, m := range w.supernodes {
+		if err := m.node.Ready(w.t.Context()); err != nil {
+			w.t.Fatal(err)
+		}
+		o := m.sessionOptions()
+		o.Suite = wiretap{o.Suite, read}
+		m.within(func(_ time.Time, s *station) { s.sessions = session.New(o) })
+	}
+}
+
 // TestSupernodesReadNothing looks for secrets in all that supernodes and relay can
 // read, in all that passes on any cable, and on the disks of others.
 func TestSupernodesReadNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		var read, passed recording
-		for _, m := range w.supernodes {
-			o := m.sessionOptions()
-			o.Suite = wiretap{o.Suite, &read}
-			m.eventually("has its identity", func() bool { return m.status().User != "" })
-			m.within(func(_ time.Time, s *station) { s.sessions = session.New(o) })
-		}
+		w.wiretap(&read)
 		time.Sleep(2 * time.Minute) // until they have found each other again
 		alice, bob := w.user("nightingale", w.atHome()), w.user("woodpecker", w.atHome())
 		for _, m := range w.computers {

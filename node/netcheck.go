@@ -29,10 +29,15 @@ func (s *station) witness(now time.Time, node linnet.NodeID, you netip.AddrPort)
 	}
 }
 
+// carryPause is the least time between two changes of the network of which supernodes
+// tell: one that lies must not have all tested again and again.
+const carryPause = 30 * time.Second
+
 // observe takes where a supernode sees the UDP socket. Peers hear of what is new in that.
 func (s *station) observe(now time.Time, by linnet.NodeID, at, you netip.AddrPort) {
 	before := s.nat.Finding(s.addrs)
-	if s.nat.Observed(at, you) {
+	if s.nat.Observed(at, you) && now.Sub(s.carried) >= carryPause {
+		s.carried = now
 		s.elsewhere()
 		s.nat.Observed(at, you)
 		s.locate(now)

@@ -46,6 +46,7 @@ type station struct {
 	side      uint32           // spare socket, by which a supernode tries its clients' filters
 	nat       traverse.Detector
 	witnesses map[linnet.NodeID]netip.AddrPort // of nat: supernodes over UDP, and where they are
+	carried   time.Time                        // when a supernode last told of another network
 	hops      int                              // that it takes to open the NATs before this node; 0: not known
 	measuring bool                             // them
 	online    bool

@@ -211,6 +211,8 @@ func (m *Machine) keepPrekeys(now time.Time) {
 	if newest := m.prekeys[len(m.prekeys)-1]; m.attached && now.Sub(newest.Published) >= prekeyAgain {
 		m.saveAgain()
 		m.do(PublishPrekey{newest.Public, newest.Made})
+	} else {
+		m.introduce(now) // it may have crashed when the prekey was just published
 	}
 	if !m.keeping {
 		m.keeping = true

@@ -116,9 +116,12 @@ func anything(t *testing.T, rt *rapid.T, blocks bool) {
 			ok := true
 			switch x {
 			case linnet.Approved:
-				ok = y == linnet.Approved || y == linnet.Blocked || y == linnet.Asking && blocked[pair{b.user, a.user}]
+				// Not all of a user's devices hear that the other side said yes, where both ask
+				// while a device is new: a known limit (docs/security.md).
+				ok = y == linnet.Approved || y == linnet.Blocked || y == linnet.Asking && blocked[pair{b.user, a.user}] ||
+					y == linnet.Asked && len(of(b.user)) > 1
 			case linnet.Asked:
-				ok = y == linnet.Asking || y == linnet.Blocked ||
+				ok = y == linnet.Asking || y == linnet.Blocked || y == linnet.Approved && len(of(a.user)) > 1 ||
 					y == linnet.NoContact && (removed[pair{b.user, a.user}] || blocked[pair{b.user, a.user}] || len(of(b.user)) > 1)
 			case linnet.Asking:
 				ok = y == linnet.Asked || (y == linnet.Declined || y == linnet.NoContact) && len(of(a.user)) > 1 || y == linnet.Blocked || y == linnet.Approved && blocked[pair{a.user, b.user}] ||

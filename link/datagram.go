@@ -25,9 +25,26 @@ const (
 	expireEvery = 10 * time.Second // answers that are remembered
 )
 
-func (l *Link) readUDP() error {
+// A reader reads one of the sockets on the link's UDP port. What it has is its
+// goroutine's own; the system gives what comes from one address to one reader.
+type reader struct {
+	*Link
+	conn   netx.BatchConn
+	trains bool // datagrams may come and go coupled
+
+	shown  []byte    // the plain body of what is being read
+	looked time.Time // when it asked for interface addresses
+}
+
+func newReader(l *Link, conn netx.PacketConn) *reader {
+	r := &reader{Link: l, conn: netx.Batched(conn)}
+	r.trains = l.o.Trains && r.conn.Trains()
+	return r
+}
+
+func (r *reader) read() error {
 	room := maxBuffer
-	if l.trains {
+	if r.trains {
 		room = netx.MaxTrain
 	}
 	in, out := make([]netx.Datagram, maxBatch), make([]netx.Datagram, 0, maxBatch)
@@ -36,7 +53,7 @@ func (l *Link) readUDP() error {
 	}
 	var expired time.Time
 	for failures := 0; ; {
-		n, err := l.udp.ReadBatch(in)
+		n, err := r.conn.ReadBatch(in)
 		if err != nil {
 			if failures++; errors.Is(err, net.ErrClosed) || failures > maxUDPErrors {
 				return err
@@ -47,11 +64,11 @@ func (l *Link) readUDP() error {
 		now := time.Now()
 		if now.Sub(expired) > expireEvery {
 			expired = now
-			l.mu.Lock()
-			l.answers.expire(now)
-			l.mu.Unlock()
+			r.mu.Lock()
+			r.answers.expire(now)
+			r.mu.Unlock()
 		}
-		l.count.udpIn.addAll(in[:n])
+		r.count.udpIn.addAll(in[:n])
 		for _, d := range in[:n] {
 			for rest := d.Data; len(rest) > 0; {
 				size := len(rest)
@@ -59,63 +76,63 @@ func (l *Link) readUDP() error {
 					size = min(d.Train, size)
 				}
 				var mine bool
-				if out, mine = l.passOn(now, out, d.Addr, rest[:size]); !mine {
-					l.datagram(d.Addr, rest[:size:size])
+				if out, mine = r.passOn(now, out, d.Addr, rest[:size]); !mine {
+					r.datagram(d.Addr, rest[:size:size])
 				}
 				rest = rest[size:]
 			}
 		}
-		l.flush(out)
+		r.flush(out)
 		out = out[:0]
 	}
 }
 
 // datagram takes what anybody may have sent.
-func (l *Link) datagram(from netip.AddrPort, b []byte) {
+func (r *reader) datagram(from netip.AddrPort, b []byte) {
 	f, err := frame.Parse(b)
 	if err != nil {
-		l.count.drop(DropMalformed)
+		r.count.drop(DropMalformed)
 		return
 	}
 	switch f.Type {
 	case frame.Session:
 		if !f.KeepAlive {
-			l.packet(Origin{Addr: from}, f.Tag, f.Body)
+			r.packet(Origin{Addr: from}, f.Tag, f.Body)
 		}
 	case frame.Command:
-		if self, ok := l.show(from, f); ok {
-			l.commands(from, f, self, len(b))
+		if self, ok := r.show(from, f); ok {
+			r.commands(from, f, self, len(b))
 		} else {
-			l.count.drop(DropSeed)
+			r.count.drop(DropSeed)
 			if len(b) >= nackSize(from.Addr()) {
-				l.nack(from, f.ID)
+				r.nack(from, f.ID)
 			}
 		}
 	case frame.Resend:
-		l.resend(from, f, len(b))
+		r.resend(from, f, len(b))
 	case frame.Confirm:
-		l.answered(from, f.ID, answer{self: f.IP})
+		r.answered(from, f.ID, answer{self: f.IP})
 	case frame.Nack:
-		l.answered(from, f.ID, answer{self: f.IP, nack: true, challenge: f.Challenge})
+		r.answered(from, f.ID, answer{self: f.IP, nack: true, challenge: f.Challenge})
 	case frame.Fragment:
-		l.fragment(from, f)
+		r.fragment(from, f)
 	}
 }
 
-// show puts the plain body into l.shown. The key depends on the address to
+// show puts the plain body into r.shown. The key depends on the address to
 // which the peer sent: one of ours, but not every socket says which.
-func (l *Link) show(from netip.AddrPort, f frame.Frame) (self netip.Addr, ok bool) {
-	tried, ok := l.showAs(from, f, nil)
+func (r *reader) show(from netip.AddrPort, f frame.Frame) (self netip.Addr, ok bool) {
+	tried, ok := r.showAs(from, f, nil)
 	if ok {
 		return tried[len(tried)-1], true
 	}
-	if now := time.Now(); now.Sub(l.looked) > lookAgain { // the network may have changed
-		l.looked = now
-		if addrs, err := l.o.Net.Addrs(); err == nil {
-			l.mu.Lock()
-			l.interfaces = addrs
-			l.mu.Unlock()
-			if tried, ok = l.showAs(from, f, tried); ok {
+	if now := time.Now(); now.Sub(r.looked) > lookAgain { // the network may have changed
+		r.looked = now
+		if addrs, err := r.o.Net.Addrs(); err == nil {
+			r.mu.Lock()
+			r.interfaces = addrs
+			r.mu.Unlock()
+			if tried, ok = r.showAs(from, f, tried); ok {
 				return tried[len(tried)-1], true
 			}
 		}
@@ -125,10 +142,10 @@ func (l *Link) show(from netip.AddrPort, f frame.Frame) (self netip.Addr, ok boo
 
 // showAs tries own addresses that are not in tried yet and returns all, the
 // right one last.
-func (l *Link) showAs(from netip.AddrPort, f frame.Frame, tried []netip.Addr) ([]netip.Addr, bool) {
-	l.mu.Lock()
-	own := append([]netip.Addr{l.self(from), l.public[family(from.Addr())]}, l.interfaces...)
-	l.mu.Unlock()
+func (r *reader) showAs(from netip.AddrPort, f frame.Frame, tried []netip.Addr) ([]netip.Addr, bool) {
+	r.mu.Lock()
+	own := append([]netip.Addr{r.self(from), r.public[family(from.Addr())]}, r.interfaces...)
+	r.mu.Unlock()
 	if from.Addr().IsLoopback() {
 		own = append(own, from.Addr())
 	}
@@ -137,9 +154,9 @@ func (l *Link) showAs(from netip.AddrPort, f frame.Frame, tried []netip.Addr) ([
 			continue
 		}
 		tried = append(tried, self)
-		l.shown = append(l.shown[:0], f.Body...)
-		obfuscate.XOR(l.shown, obfuscate.SeedOf(from.Addr(), self, f.ID, f.IV))
-		if obfuscate.CRC(l.shown) == f.CRC {
+		r.shown = append(r.shown[:0], f.Body...)
+		obfuscate.XOR(r.shown, obfuscate.SeedOf(from.Addr(), self, f.ID, f.IV))
+		if obfuscate.CRC(r.shown) == f.CRC {
 			return tried, true
 		}
 	}
@@ -147,61 +164,61 @@ func (l *Link) showAs(from netip.AddrPort, f frame.Frame, tried []netip.Addr) ([
 }
 
 // resend takes the answer to a nack: proof that the address is the sender's.
-func (l *Link) resend(from netip.AddrPort, f frame.Frame, size int) {
+func (r *reader) resend(from netip.AddrPort, f frame.Frame, size int) {
 	now := time.Now()
-	l.shown = append(l.shown[:0], f.Body...)
-	obfuscate.XOR(l.shown, obfuscate.ResendSeed(f.Challenge, f.ID))
-	if !l.challenge.check(from, f.Challenge, now) || obfuscate.CRC(l.shown) != f.CRC {
-		l.count.drop(DropSeed)
+	r.shown = append(r.shown[:0], f.Body...)
+	obfuscate.XOR(r.shown, obfuscate.ResendSeed(f.Challenge, f.ID))
+	if !r.challenge.check(from, f.Challenge, now) || obfuscate.CRC(r.shown) != f.CRC {
+		r.count.drop(DropSeed)
 		return
 	}
-	l.mu.Lock()
-	l.peer(from).valid = now.Add(validFor)
-	l.learn(from, f.IP, false)
-	l.mu.Unlock()
-	l.commands(from, f, f.IP, size)
+	r.mu.Lock()
+	r.peer(from).valid = now.Add(validFor)
+	r.learn(from, f.IP, false)
+	r.mu.Unlock()
+	r.commands(from, f, f.IP, size)
 }
 
 // fragment takes part of a long command, from peers that proved their address
 // or were asked something.
-func (l *Link) fragment(from netip.AddrPort, f frame.Frame) {
+func (r *reader) fragment(from netip.AddrPort, f frame.Frame) {
 	now := time.Now()
-	l.mu.Lock()
-	welcome := l.validated(from, now) || l.asked(from)
-	l.mu.Unlock()
+	r.mu.Lock()
+	welcome := r.validated(from, now) || r.asked(from)
+	r.mu.Unlock()
 	if !welcome {
-		l.count.drop(DropUnvalidated)
+		r.count.drop(DropUnvalidated)
 		return
 	}
-	self, ok := l.show(from, f)
+	self, ok := r.show(from, f)
 	if !ok {
-		l.count.drop(DropSeed)
+		r.count.drop(DropSeed)
 		return
 	}
-	f.Body = l.shown
-	l.mu.Lock()
-	payload, err := l.fragments.Add(now, from, f)
-	l.mu.Unlock()
+	f.Body = r.shown
+	r.mu.Lock()
+	payload, err := r.fragments.Add(now, from, f)
+	r.mu.Unlock()
 	if err != nil {
-		l.count.drop(DropFragments)
+		r.count.drop(DropFragments)
 	}
 	if payload != nil {
-		l.shown = payload
-		l.commands(from, frame.Frame{ID: f.Group, Type: frame.Fragment}, self, len(payload))
+		r.shown = payload
+		r.commands(from, frame.Frame{ID: f.Group, Type: frame.Fragment}, self, len(payload))
 	}
 }
 
-// commands handles the plain commands in l.shown, which came in a datagram of
+// commands handles the plain commands in r.shown, which came in a datagram of
 // size bytes, sent to our address self.
-func (l *Link) commands(from netip.AddrPort, f frame.Frame, self netip.Addr, size int) {
+func (r *reader) commands(from netip.AddrPort, f frame.Frame, self netip.Addr, size int) {
 	var requests, oneWay []message.Command
-	rest := l.shown
+	rest := r.shown
 	for n := 0; len(rest) > 0; n++ {
 		var c message.Command
 		var err error
 		c, rest, err = message.Parse(rest, message.Raw)
 		if err != nil || n == maxCommands {
-			l.count.drop(DropMalformed)
+			r.count.drop(DropMalformed)
 			if n == maxCommands {
 				break
 			}
@@ -209,27 +226,27 @@ func (l *Link) commands(from netip.AddrPort, f frame.Frame, self netip.Addr, siz
 		}
 		switch message.SpecOf(c.Body).Kind {
 		case message.Reply:
-			l.answered(from, c.ID+1, answer{self: self, body: c.Body})
+			r.answered(from, c.ID+1, answer{self: self, body: c.Body})
 		case message.Request:
 			requests = append(requests, c)
 		case message.OneWay:
 			oneWay = append(oneWay, c)
 		}
 	}
-	r := received{frame: f.ID, sum: obfuscate.CRC(l.shown), self: self, nackable: f.Type == frame.Command}
+	came := received{frame: f.ID, sum: obfuscate.CRC(r.shown), self: self, nackable: f.Type == frame.Command}
 	for _, c := range requests {
-		r.credit = size / len(requests)
-		l.request(Origin{Addr: from}, c, r)
+		came.credit = size / len(requests)
+		r.request(Origin{Addr: from}, c, came)
 	}
 	if len(oneWay) > 0 {
-		r.credit = size
-		l.oneWay(Origin{Addr: from}, oneWay, r, len(requests) == 0)
+		came.credit = size
+		r.oneWay(Origin{Addr: from}, oneWay, came, len(requests) == 0)
 	}
 }
 
 // write sends one frame. What hides its body is the seed.
 func (l *Link) write(to netip.AddrPort, f frame.Frame, seed uint32) error {
-	return l.writeBy(l.udp, to, f, seed)
+	return l.writeBy(l.udp(), to, f, seed)
 }
 
 func (l *Link) writeBy(conn netx.PacketConn, to netip.AddrPort, f frame.Frame, seed uint32) error {

@@ -36,7 +36,7 @@ func (c *counter) WriteTo(b []byte, _ netip.AddrPort) (int, error) {
 }
 
 // unread is a link whose datagrams a test hands over itself.
-func unread(t testing.TB, h *tester) (*Link, *counter) {
+func unread(t testing.TB, h *tester) (*reader, *counter) {
 	t.Helper()
 	c := &counter{addr: netip.MustParseAddrPort("192.0.2.1:33033")}
 	l, err := Open(Options{Net: c, Handler: h, Listen: c.addr})
@@ -44,7 +44,7 @@ func unread(t testing.TB, h *tester) (*Link, *counter) {
 		t.Fatal(err)
 	}
 	h.link = l
-	return l, c
+	return l.readers[0], c
 }
 
 // FuzzDatagram gives a link three datagrams of a stranger: the bytes as they

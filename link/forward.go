@@ -12,21 +12,21 @@ import (
 
 // passOn takes a datagram that is for somebody else, and adds it to out if it
 // goes on as a datagram: the tag is changed in its place, nothing is copied.
-func (l *Link) passOn(now time.Time, out []netx.Datagram, from netip.AddrPort, b []byte) (_ []netx.Datagram, mine bool) {
-	if l.o.Forward == nil {
+func (r *reader) passOn(now time.Time, out []netx.Datagram, from netip.AddrPort, b []byte) (_ []netx.Datagram, mine bool) {
+	if r.o.Forward == nil {
 		return out, false
 	}
 	tag, ok := frame.TagOf(b)
-	if !ok || l.bound(tag) != nil {
+	if !ok || r.bound(tag) != nil {
 		return out, false
 	}
-	to, under, mine := l.o.Forward(now, Origin{Addr: from}, tag, len(b)-frame.SessionSize)
+	to, under, mine := r.o.Forward(now, Origin{Addr: from}, tag, len(b)-frame.SessionSize)
 	switch {
 	case to.Stream != 0:
-		l.sendOn(to, under, b[frame.SessionSize:])
+		r.sendOn(to, under, b[frame.SessionSize:])
 	case to.Addr.IsValid():
 		frame.SetTag(b, under)
-		if l.trains && couple(out, to.Addr, b) {
+		if r.trains && couple(out, to.Addr, b) {
 			break
 		}
 		out = append(out, netx.Datagram{Addr: to.Addr, Data: b})
@@ -70,18 +70,18 @@ func (l *Link) sendOn(to Origin, tag uint32, body []byte) {
 }
 
 // flush sends what a batch left to be passed on.
-func (l *Link) flush(out []netx.Datagram) {
+func (r *reader) flush(out []netx.Datagram) {
 	for len(out) > 0 {
-		n, err := l.udp.WriteBatch(out)
-		l.count.udpOut.addAll(out[:n])
+		n, err := r.conn.WriteBatch(out)
+		r.count.udpOut.addAll(out[:n])
 		if err == nil {
 			return
 		}
 		if d := out[n]; d.Train != 0 {
-			l.trains = false // of interfaces that cannot take them there may be no other
-			l.flush(cars(d))
+			r.trains = false // of interfaces that cannot take them there may be no other
+			r.flush(cars(d))
 		} else {
-			l.count.drop(DropForward)
+			r.count.drop(DropForward)
 		}
 		out = out[n+1:]
 	}

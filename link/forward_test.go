@@ -11,6 +11,7 @@ import (
 
 	"github.com/linnet-p2p/linnet/netx"
 	"github.com/linnet-p2p/linnet/wire/frame"
+	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 // table is who is told what about packets for others.
@@ -160,6 +161,51 @@ func TestPassTrainsOn(t *testing.T) {
 	}
 	if c := relay.Counters(); c.UDPReceived.Packets != uint64(len(order)) || c.UDPSent.Packets != uint64(len(order)-1) {
 		t.Errorf("counted %+v", c)
+	}
+}
+
+// TestReaders has packets of many senders passed on by a link with several readers,
+// while others ask it something, and streams and sockets come and go.
+func TestReaders(t *testing.T) {
+	const readers, senders, each = 4, 32, 20
+	loopback := netip.MustParseAddrPort("127.0.0.1:0")
+	for _, trains := range []bool{false, true} {
+		f := &table{to: make(map[uint32]Origin)}
+		h := new(tester)
+		h.answer = func(from Origin, c message.Command) {
+			h.link.Reply(from, c.ID, &message.Failure{Code: message.FailureTooMany})
+		}
+		relay, _ := start(t, Options{Listen: loopback, Handler: h, Forward: f.forward, Trains: trains, Readers: readers})
+		if n := len(relay.readers); n == 1 {
+			t.Skip("this system does not divide the senders to a port")
+		} else if n != readers {
+			t.Fatalf("%d readers", n)
+		}
+		if _, err := Open(Options{Handler: h, Listen: relay.Addr(), Readers: readers}); err == nil {
+			t.Fatal("two links on one port")
+		}
+		end, got := start(t, Options{Listen: loopback})
+		f.set(1, Origin{Addr: end.Addr()})
+		var wg sync.WaitGroup
+		for range senders {
+			sender, _ := start(t, Options{Listen: loopback})
+			wg.Go(func() {
+				if _, err := sender.Request(t.Context(), relay.Addr(), &message.Probe{}); err != nil {
+					t.Error(err)
+				}
+				for range each {
+					if err := sender.SendPacket(Origin{Addr: relay.Addr()}, 1, []byte("x")); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(time.Millisecond) // a socket's buffer is no endless one
+				}
+			})
+		}
+		wg.Wait()
+		eventually(t, func() bool { return len(got.told().packets) == senders*each })
+		if n := len(relay.Waited()); n != readers {
+			t.Errorf("%d readers tell how long they waited", n)
+		}
 	}
 }
 

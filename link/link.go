@@ -49,8 +49,8 @@ type Origin struct {
 	Socket uint32 // of OpenSpares; 0: the link's own
 }
 
-// A Handler takes what arrives. Its methods are called by the goroutine that
-// reads the socket or stream: they must not wait, least of all for an answer.
+// A Handler takes what arrives. Its methods are called by the goroutines that
+// read the sockets and streams: they must not wait, least of all for an answer.
 type Handler interface {
 	// HandleCommand takes requests, to be answered by Reply, and one-way
 	// commands. A request that was resent is not handed over twice.
@@ -82,8 +82,11 @@ type Options struct {
 	// under which tag; nowhere drops it. It is not mine to decide about others. It is
 	// called as a Handler's methods are, for packets whose tag nobody bound.
 	Forward func(now time.Time, from Origin, tag uint32, size int) (to Origin, out uint32, mine bool)
-	// Trains makes passing on trains of packets cheaper, for some MB of memory.
+	// Trains makes passing on trains of packets cheaper, for some MB of memory a reader.
 	Trains bool
+	// Readers is how many goroutines read the UDP port at once, where the system can
+	// divide its senders among them; 0 means one.
+	Readers int
 }
 
 const (
@@ -118,22 +121,19 @@ func (e *ListenError) Unwrap() error { return e.Err }
 // A Link is a node's socket and listener. Run serves them.
 type Link struct {
 	o         Options
-	udp       netx.BatchConn
+	readers   []*reader  // of the UDP port; the first has the socket that was there before the others
 	tcp       []listener // that of the own port leads
 	tls       *tls.Config
 	addr      netip.AddrPort
 	done      chan struct{} // closed when Run ends
 	count     counters
-	trains    bool // datagrams may come and go coupled; the reader's own
 	tags      tags
 	challenge challenger
 	buffers   sync.Pool // of *[]byte for datagrams to be sent
 	spares    spares
 	classic   atomic.Bool
 
-	wg     sync.WaitGroup // goroutines; added to under mu while open
-	shown  []byte         // the UDP reader's own
-	looked time.Time      // the same, for when it asked for interface addresses
+	wg sync.WaitGroup // goroutines; added to under mu while open
 
 	mu         sync.Mutex // all of below
 	closed     bool
@@ -196,19 +196,35 @@ func (l *Link) listen() (err error) {
 		if err != nil {
 			return err
 		}
-		l.udp, l.addr = netx.Batched(conn), conn.LocalAddr()
-		l.trains = l.o.Trains && l.udp.Trains()
+		l.addr = conn.LocalAddr()
 		err = l.listenStreams(ctx, netip.AddrPortFrom(l.o.Listen.Addr(), l.addr.Port()), false)
 		if err == nil {
+			l.share(conn)
 			return nil
 		}
-		l.udp.Close()
+		conn.Close()
 		if l.o.Listen.Port() != 0 {
 			return err
 		}
 	}
 	return err
 }
+
+// share gives the UDP port its readers. Where it cannot be shared one reads all.
+func (l *Link) share(first netx.PacketConn) {
+	l.readers = []*reader{newReader(l, first)}
+	for len(l.readers) < l.o.Readers {
+		conn, err := netx.Share(first)
+		if err != nil {
+			l.o.Log.Debug("share the UDP port", "readers", len(l.readers), "err", err)
+			return
+		}
+		l.readers = append(l.readers, newReader(l, conn))
+	}
+}
+
+// udp is the socket that sends what this node says itself.
+func (l *Link) udp() netx.BatchConn { return l.readers[0].conn }
 
 // listenStreams opens one listener more.
 func (l *Link) listenStreams(ctx context.Context, at netip.AddrPort, inTLS bool) error {
@@ -220,7 +236,9 @@ func (l *Link) listenStreams(ctx context.Context, at netip.AddrPort, inTLS bool)
 }
 
 func (l *Link) closeSockets() {
-	l.udp.Close()
+	for _, r := range l.readers {
+		r.conn.Close()
+	}
 	for _, tcp := range l.tcp {
 		tcp.Close()
 	}
@@ -231,10 +249,19 @@ func (l *Link) closeSockets() {
 // disguise. A link is open before a node knows its network, so this is no option.
 func (l *Link) SetClassic(classic bool) { l.classic.Store(classic) }
 
-// Waited is how long the goroutine that reads the UDP socket has waited for
+// Waited is how long each of the goroutines that read the UDP port has waited for
 // datagrams since the link was opened: the rest of the time it was busy, and when it
-// never waits datagrams are lost. Not every system tells.
-func (l *Link) Waited() (d time.Duration, known bool) { return l.udp.Waited() }
+// never waits datagrams are lost. It is nil where the system does not tell.
+func (l *Link) Waited() (each []time.Duration) {
+	for _, r := range l.readers {
+		d, known := r.conn.Waited()
+		if !known {
+			return nil
+		}
+		each = append(each, d)
+	}
+	return each
+}
 
 // Addr is the local address of both sockets.
 func (l *Link) Addr() netip.AddrPort { return l.addr }
@@ -242,9 +269,11 @@ func (l *Link) Addr() netip.AddrPort { return l.addr }
 // Run serves the sockets until ctx ends, and then returns nil, or until one of
 // them fails. It closes them and all streams; no goroutine outlives it.
 func (l *Link) Run(ctx context.Context) error {
-	failed := make(chan error, 1+len(l.tcp))
+	failed := make(chan error, len(l.readers)+len(l.tcp))
 	var wg sync.WaitGroup
-	wg.Go(func() { failed <- l.readUDP() })
+	for _, r := range l.readers {
+		wg.Go(func() { failed <- r.read() })
+	}
 	for _, tcp := range l.tcp {
 		wg.Go(func() { failed <- l.accept(tcp, tcp.door) })
 	}

@@ -82,7 +82,7 @@ func (l *Link) sendPacket(to Origin, tag uint32, body []byte) error {
 	if len(body) > MaxPacket {
 		return ErrTooLong
 	}
-	conn := netx.PacketConn(l.udp)
+	conn := netx.PacketConn(l.udp())
 	if to.Socket != 0 {
 		if conn = l.spares.get(to.Socket); conn == nil {
 			return ErrSpare

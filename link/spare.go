@@ -140,7 +140,7 @@ func (l *Link) readSpare(id uint32, conn netx.PacketConn) {
 // this node: it opens the NATs before this node for the address, unseen by those
 // before the peer. There, on some routers, a packet that comes too early spoils the port.
 func (l *Link) Open(to Origin, hops int) error {
-	conn := netx.PacketConn(l.udp)
+	conn := netx.PacketConn(l.udp())
 	if to.Socket != 0 {
 		if conn = l.spares.get(to.Socket); conn == nil {
 			return ErrSpare

@@ -17,7 +17,12 @@ const socketBuffer = 1 << 20
 
 // ListenUDP opens a socket of the kernel.
 func (System) ListenUDP(ctx context.Context, local netip.AddrPort) (PacketConn, error) {
-	var lc net.ListenConfig
+	return listenUDP(ctx, local, nil)
+}
+
+// listenUDP has a socket prepared before it is bound.
+func listenUDP(ctx context.Context, local netip.AddrPort, prepare func(network, address string, c syscall.RawConn) error) (PacketConn, error) {
+	lc := net.ListenConfig{Control: prepare}
 	c, err := lc.ListenPacket(ctx, network("udp", local), text(local))
 	if err != nil {
 		return nil, fmt.Errorf("netx: %w", err)

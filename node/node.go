@@ -20,6 +20,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,6 +125,10 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	return n, nil
 }
 
+// maxReaders of the UDP port do with the memory that a relay may take for them; 4 MB
+// each.
+const maxReaders = 16
+
 func (n *Node) open(ctx context.Context) (err error) {
 	if err := n.loadNetwork(ctx); err != nil {
 		return err
@@ -140,6 +145,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 	o := link.Options{
 		Net: n.opts.Net, Listen: n.opts.Listen, Web: n.opts.Web, Handler: (*receiver)(n), FirstID: n.opts.FirstFrameID, Log: n.log,
 		Forward: n.relayPacket, Trains: n.opts.Role&linnet.Relay != 0,
+	}
+	if n.opts.Role&(linnet.Supernode|linnet.Relay) != 0 {
+		o.Readers = min(runtime.GOMAXPROCS(0), maxReaders)
 	}
 	if n.opts.Authority != nil && n.classic() {
 		o.Foreign = n.opts.Authority.classicLogin

@@ -13,8 +13,8 @@ import (
 // zero value relays for nobody.
 type relaying struct {
 	server *relay.Server
-	waited func() (time.Duration, bool) // the link's
-	expire time.Time                    // when to look for unused reservations
+	waited func() []time.Duration // the link's
+	expire time.Time              // when to look for unused reservations
 }
 
 const expireEvery = time.Second
@@ -33,9 +33,7 @@ func (r *relaying) Deadline() time.Time { return r.expire }
 func (r *relaying) Tick(now time.Time) {
 	if r.server != nil && !now.Before(r.expire) {
 		r.server.Expire(now)
-		if waited, known := r.waited(); known {
-			r.server.Measure(now, waited)
-		}
+		r.server.Measure(now, r.waited())
 		r.expire = now.Add(expireEvery)
 	}
 }

@@ -33,7 +33,7 @@ func TestAdmissionStopsBeforeTheLimit(t *testing.T) {
 			rate := min((calls-silent)*callRate, can)
 			forwarded += uint64(rate)
 			waited += time.Duration((1 - float64(rate)/can) * float64(time.Second))
-			a.measure(time.Duration(second+1)*time.Second, waited, forwarded, oneIn*silent)
+			a.measure(time.Duration(second+1)*time.Second, []time.Duration{waited}, forwarded, oneIn*silent)
 		}
 		if offered := float64(calls) * callRate / can; offered > 0.95 || offered < 0.7 {
 			t.Errorf("rings %d s: %d calls, %.2f of what it carries", ringing, calls, offered)
@@ -46,13 +46,30 @@ func TestAdmissionOfABusyMachine(t *testing.T) {
 	if !a.admits() {
 		t.Error("refused before anything is known")
 	}
-	a.measure(time.Second, 50*time.Millisecond, 0, 0) // with other things
+	ms := func(waited ...time.Duration) []time.Duration {
+		for i := range waited {
+			waited[i] *= time.Millisecond
+		}
+		return waited
+	}
+	a.measure(time.Second, ms(50), 0, 0) // with other things
 	if a.admits() {
 		t.Error("admitted though there is no time for more")
 	}
-	a.measure(time.Second, 0, 0, 0) // no time has passed
-	a.measure(2*time.Second, 1050*time.Millisecond, 0, 0)
+	a.measure(time.Second, ms(0), 0, 0) // no time has passed
+	a.measure(2*time.Second, nil, 0, 0) // the system does not tell
+	a.measure(2*time.Second, ms(1050), 0, 0)
 	if !a.admits() {
 		t.Error("refused though idle again")
+	}
+
+	a = admission{}
+	a.measure(time.Second, ms(900, 100), 1000, 0)
+	if a.admits() || a.busy != 0.9 {
+		t.Errorf("admitted though one of the readers has no time for more, %v busy", a.busy)
+	}
+	a.measure(2*time.Second, ms(1800, 1000), 2000, 0)
+	if !a.admits() {
+		t.Error("refused though both are idle")
 	}
 }

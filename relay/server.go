@@ -366,10 +366,10 @@ func (s *Server) Expire(now time.Time) {
 	}
 }
 
-// Measure says how long, of the time since the server was made, the reader of the
+// Measure says how long, of the time since the server was made, each reader of the
 // packets has waited for them: a link's Waited. It is called about once a second;
 // a relay that is never told admits all that its options allow.
-func (s *Server) Measure(now time.Time, waited time.Duration) {
+func (s *Server) Measure(now time.Time, waited []time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	silent := 0

@@ -326,12 +326,12 @@ func TestAdmission(t *testing.T) {
 		t.Error("took more reservations than allowed")
 	}
 	s, _, b := call(t, ServerOptions{})
-	s.Measure(start.Add(time.Second), time.Second)
+	s.Measure(start.Add(time.Second), []time.Duration{time.Second})
 	if full(s) {
 		t.Error("refused while idle")
 	}
 	s.Handle(start.Add(time.Second), carol, &message.RelayRelease{Relay: s.clients[carol.Node][0].of.id})
-	s.Measure(start.Add(2*time.Second), 1100*time.Millisecond)
+	s.Measure(start.Add(2*time.Second), []time.Duration{1100 * time.Millisecond})
 	if busy := s.Stats().Busy; !full(s) || busy < 0.89 || busy > 0.91 {
 		t.Errorf("admitted somebody while busy %v of the time", busy)
 	}
@@ -339,7 +339,7 @@ func TestAdmission(t *testing.T) {
 		t.Error("a call that was admitted is hurt")
 	}
 	reserve(t, s, start.Add(2*time.Second), alice, 7, aliceTag) // renewed all the same
-	s.Measure(start.Add(3*time.Second), 2*time.Second)
+	s.Measure(start.Add(3*time.Second), []time.Duration{2 * time.Second})
 	if full(s) {
 		t.Error("refused although the load is gone")
 	}

@@ -165,9 +165,7 @@ func watch(ctx context.Context, r *relay.Server, l *link.Link) {
 			tick.Stop()
 			return
 		case now := <-tick.C:
-			if waited, known := l.Waited(); known {
-				r.Measure(now, waited)
-			}
+			r.Measure(now, l.Waited())
 		}
 	}
 }

@@ -56,7 +56,7 @@ var operations = map[string]operation{
 	"POST /v1/page":                   {"Connect a browser on this machine as microphone and loudspeaker: a WebRTC offer for its answer, both SDP.", pageRequest{}, pageReply{}, "all"},
 	"GET /v1/events":                  {"What happens from now on: one event a line. On the page also as a WebSocket, one a message (?page= is the page's name, ?key= its key); there {\"kind\":\"phone\",\"phone\"} says whether this page is the phone, and the message {\"take\":true} makes it so.", nil, linnet.Event{}, "all"},
 	"POST /v1/link":                   {"A link that opens the page in a browser, once.", nil, linkReply{}, "socket"},
-	"POST /v1/session":                {"The cookie and the key for the token of a link.", sessionRequest{}, sessionReply{}, "site"},
+	"POST /v1/session":                {"The cookie and the key for the token of a link or, where other machines reach the page, for its password.", sessionRequest{}, sessionReply{}, "site"},
 }
 
 type patterns []string
@@ -145,7 +145,7 @@ func (s *schemas) document() object {
 	return object{
 		"openapi": "3.1.0",
 		"info": object{"title": "A Linnet node", "version": "1",
-			"description": "What a running node offers on its local socket, and to its page on 127.0.0.1. Made by go test ./api/http -update."},
+			"description": "What a running node offers on its local socket, and to its page. Made by go test ./api/http -update."},
 		"paths":    paths,
 		"security": []object{{"cookie": []string{}, "key": []string{}}},
 		"components": object{"schemas": s.named, "securitySchemes": object{

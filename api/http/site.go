@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log"
+	"math"
 	"mime"
 	"net"
 	"net/http"
@@ -24,10 +28,11 @@ import (
 	"github.com/linnet-p2p/linnet"
 )
 
-// A Site is the page of a node, for browsers on this machine. Besides what a
+// A Site is the page of a node, for browsers on this machine; on an address that
+// others reach, for those who have its password, and over TLS. Besides what a
 // Handler has, it serves the files of the page, and
 //
-//	POST   /v1/session   {"token"} -> {"key"}, and a cookie
+//	POST   /v1/session   {"token"} or {"password"} -> {"key"}, and a cookie
 //	GET    /v1/events    as a WebSocket, with ?page= and ?key=: see desk
 //
 // All of /v1 but /v1/session wants the cookie and the key: in the header
@@ -36,8 +41,11 @@ import (
 type Site struct {
 	client   linnet.Client
 	listener net.Listener
-	hosts    []string // under which browsers may call it
-	cookie   string   // its name
+	hosts    []string         // under which browsers may call it; the first is shown
+	anyIP    bool             // and under any address, which nobody can rebind
+	tls      *tls.Certificate // nil: on this machine only
+	door     doorman
+	cookie   string // its name
 	keys     *keys
 	desk     desk
 	files    fs.FS
@@ -53,7 +61,11 @@ const maxConns = 128
 type SiteOptions struct {
 	Home   string         // of the node: keeps the key of the page
 	Files  fs.FS          // of the page
-	Listen netip.AddrPort // a loopback address; zero is 127.0.0.1:33080, or any port if that is taken
+	Listen netip.AddrPort // zero is 127.0.0.1:33080, or any port if that is taken. Another one than a loopback address wants a password (SetPassword)
+
+	// For addresses that are not loopback alone.
+	Certificate *tls.Certificate // nil: one that is made here, and kept in Home
+	Names       []string         // by which browsers may call it, besides its addresses
 }
 
 // sitePort is where the page is unless told otherwise: a bookmark lasts.
@@ -61,25 +73,63 @@ const sitePort = 33080
 
 // NewSite opens the port of the page of c. Run serves it.
 func NewSite(c linnet.Client, o SiteOptions) (*Site, error) {
-	if o.Listen.IsValid() && !o.Listen.Addr().IsLoopback() {
-		return nil, &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("the page cannot be served on %s: it is for browsers on this machine", o.Listen.Addr()),
-			Hint: "use 127.0.0.1, and run a node on each machine that you sit at"}
-	}
 	k, err := openKeys(o.Home)
-	if err != nil {
-		return nil, err
-	}
-	l, err := listenSite(o.Listen)
 	if err != nil {
 		return nil, err
 	}
 	// Cookies ignore ports, so two nodes on one machine need two names.
 	sum := sha256.Sum256([]byte(o.Home))
-	s := &Site{client: c, listener: l, keys: k, files: o.Files, cookie: "linnet-" + hex.EncodeToString(sum[:4])}
-	at := l.Addr().(*net.TCPAddr).AddrPort()
-	port := strconv.Itoa(int(at.Port()))
-	s.hosts = []string{net.JoinHostPort(at.Addr().Unmap().String(), port), net.JoinHostPort("localhost", port)}
+	s := &Site{client: c, keys: k, files: o.Files, cookie: "linnet-" + hex.EncodeToString(sum[:4]), door: doorman{home: o.Home}}
+	names := []string{"localhost"}
+	if o.Listen.IsValid() && !o.Listen.Addr().IsLoopback() {
+		names = slices.Concat(addressesAt(o.Listen.Addr()), o.Names, names)
+		if err := s.forOthers(o, names); err != nil {
+			return nil, err
+		}
+	}
+	if s.listener, err = listenSite(o.Listen); err != nil {
+		return nil, err
+	}
+	at := s.listener.Addr().(*net.TCPAddr).AddrPort()
+	if s.tls == nil {
+		names = slices.Concat([]string{at.Addr().Unmap().String()}, names)
+	}
+	for _, name := range names {
+		s.hosts = append(s.hosts, net.JoinHostPort(name, strconv.Itoa(int(at.Port()))))
+	}
 	return s, nil
+}
+
+// forOthers prepares for strangers: a password, and TLS.
+func (s *Site) forOthers(o SiteOptions, names []string) error {
+	l, err := readLock(o.Home)
+	if err != nil {
+		return err
+	}
+	if l == nil {
+		return &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("without a password the page is not served on %s, which others reach", o.Listen.Addr()),
+			Hint: "set one with `linnet page --set-password`, or use 127.0.0.1"}
+	}
+	s.anyIP = o.Listen.Addr().IsUnspecified()
+	if s.tls = o.Certificate; s.tls == nil {
+		s.tls, err = ownCertificate(o.Home, time.Now(), names, !s.anyIP)
+	}
+	return err
+}
+
+// addressesAt are those by which browsers reach a listener at a, the most likely first.
+func addressesAt(a netip.Addr) []string {
+	if !a.IsUnspecified() {
+		return []string{a.Unmap().String()}
+	}
+	all, _ := net.InterfaceAddrs() // without them it is reached at 127.0.0.1
+	var list []string
+	for _, x := range all {
+		if n, ok := x.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && (n.IP.To4() != nil || a.Is6()) {
+			list = append(list, n.IP.String())
+		}
+	}
+	return append(list, "127.0.0.1")
 }
 
 func listenSite(at netip.AddrPort) (net.Listener, error) {
@@ -99,7 +149,22 @@ func listenSite(at netip.AddrPort) (net.Listener, error) {
 }
 
 // URL is where the page is.
-func (s *Site) URL() string { return "http://" + s.hosts[0] + "/" }
+func (s *Site) URL() string { return s.scheme() + "://" + s.hosts[0] + "/" }
+
+func (s *Site) scheme() string {
+	if s.tls != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// Fingerprint is that of the certificate, which people compare; "" without TLS.
+func (s *Site) Fingerprint() string {
+	if s.tls == nil {
+		return ""
+	}
+	return fingerprint(s.tls)
+}
 
 // Link opens the page, once. The token is in the fragment, which browsers send nowhere.
 func (s *Site) Link() string { return s.URL() + "#token=" + s.keys.token() }
@@ -116,7 +181,16 @@ func (s *Site) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
 	defer s.pages.Wait()
-	if err := srv.Serve(netutil.LimitListener(s.listener, maxConns)); !errors.Is(err, http.ErrServerClosed) {
+	l := netutil.LimitListener(s.listener, maxConns)
+	serve := func() error { return srv.Serve(l) }
+	if s.tls != nil {
+		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*s.tls}, MinVersion: tls.VersionTLS13}
+		srv.Protocols = new(http.Protocols)
+		srv.Protocols.SetHTTP1(true)              // the streams of one HTTP/2 connection would not be counted
+		srv.ErrorLog = log.New(io.Discard, "", 0) // of strangers who speak no TLS
+		serve = func() error { return srv.ServeTLS(l, "", "") }
+	}
+	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("page: %w", err)
 	}
 	return nil
@@ -158,7 +232,7 @@ func (s *Site) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; manifest-src 'self'; "+
-			"media-src 'self' blob:; connect-src 'self' ws://"+r.Host+"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+			"media-src 'self' blob:; connect-src 'self' "+strings.Replace(s.scheme(), "http", "ws", 1)+"://"+r.Host+"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		h.Set("Permissions-Policy", "microphone=(self), camera=(self), display-capture=(self), geolocation=(), payment=(), usb=()")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -166,7 +240,7 @@ func (s *Site) guarded(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
 		http.NewResponseController(w).SetReadDeadline(time.Now().Add(cmp.Or(s.patience, 10*time.Second)))
-		if !slices.Contains(s.hosts, r.Host) {
+		if !s.ownHost(r.Host) {
 			refuse(w, http.StatusMisdirectedRequest, "this address is not the page's", "open "+s.URL())
 			return
 		}
@@ -178,10 +252,19 @@ func (s *Site) guarded(next http.Handler) http.Handler {
 	})
 }
 
+// ownHost says whether a browser that calls this host means this page.
+func (s *Site) ownHost(host string) bool {
+	if slices.Contains(s.hosts, strings.ToLower(host)) {
+		return true
+	}
+	at, err := netip.ParseAddrPort(host)
+	return s.anyIP && err == nil && at.Port() == s.listener.Addr().(*net.TCPAddr).AddrPort().Port()
+}
+
 // ownOrigin says whether a request is of this page, or of a program that is no browser.
 func (s *Site) ownOrigin(r *http.Request) bool {
 	if o := r.Header.Get("Origin"); o != "" {
-		return o == "http://"+r.Host
+		return o == s.scheme()+"://"+r.Host
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "same-origin", "none":
@@ -223,7 +306,8 @@ func isJSON(r *http.Request) bool {
 }
 
 type sessionRequest struct {
-	Token string `json:"token"`
+	Token    string `json:"token,omitempty"`
+	Password string `json:"password,omitempty"`
 }
 
 type sessionReply struct {
@@ -241,13 +325,39 @@ func (s *Site) newSession(w http.ResponseWriter, r *http.Request) {
 		writeFailure(w, err)
 		return
 	}
-	if !s.keys.use(q.Token) {
+	if q.Password != "" {
+		if !s.knows(w, r, q.Password) {
+			return
+		}
+	} else if !s.keys.use(q.Token) {
 		refuse(w, http.StatusUnauthorized, "this link was used already, or is of an earlier start", "run `linnet page` in a terminal and open the link that it prints")
 		return
 	}
 	cookie, key := s.keys.session(time.Now())
-	http.SetCookie(w, &http.Cookie{Name: s.cookie, Value: cookie, Path: "/v1/", MaxAge: int(sessionLife.Seconds()), HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	http.SetCookie(w, &http.Cookie{Name: s.cookie, Value: cookie, Path: "/v1/", MaxAge: int(sessionLife.Seconds()), HttpOnly: true, Secure: s.tls != nil, SameSite: http.SameSiteStrictMode})
 	writeJSON(w, http.StatusOK, sessionReply{key})
+}
+
+// knows says whether a stranger knows the password, and tells one who does not.
+func (s *Site) knows(w http.ResponseWriter, r *http.Request, password string) bool {
+	if s.tls == nil {
+		refuse(w, http.StatusUnauthorized, "on this machine a link opens the page", "run `linnet page` in a terminal and open the link that it prints")
+		return false
+	}
+	http.NewResponseController(w).SetReadDeadline(time.Time{}) // trying it may take a while
+	from, _ := netip.ParseAddrPort(r.RemoteAddr)
+	right, wait, err := s.door.admit(r.Context(), time.Now(), from.Addr(), password)
+	switch {
+	case err != nil:
+		writeFailure(w, err)
+	case wait > 0:
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		writeJSON(w, http.StatusTooManyRequests, failure{Code: linnet.CodeTooSoon, Text: "too many attempts",
+			Hint: fmt.Sprintf("try again in %v", (wait + time.Second - 1).Truncate(time.Second))})
+	case !right:
+		writeJSON(w, http.StatusUnauthorized, failure{Code: linnet.CodePassword, Text: "this is not the password of the page"})
+	}
+	return right
 }
 
 // onlyPhone lets the page through that is the phone.

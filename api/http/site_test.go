@@ -26,6 +26,7 @@ type visitor struct {
 	t           *testing.T
 	site        *Site
 	cookie, key string
+	through     http.RoundTripper // nil: the default one
 }
 
 // openSite runs a Site of f on a free port, with a visitor who came by its link.
@@ -86,7 +87,11 @@ func (v *visitor) ask(method, path, body string, headers ...string) (*http.Respo
 			h.Set(name, value)
 		}
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	through := v.through
+	if through == nil {
+		through = http.DefaultTransport
+	}
+	resp, err := through.RoundTrip(req)
 	if err != nil {
 		v.t.Fatal(err)
 	}

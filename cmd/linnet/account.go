@@ -77,15 +77,15 @@ func (a *account) credentials(p *program, fresh bool) (linnet.Credentials, error
 		}
 		c.Token = invite.Token
 	}
-	c.Password, err = a.password(p, fresh)
+	c.Password, err = p.password(a.PasswordFile, fresh)
 	return c, err
 }
 
 // password asks at a terminal, twice for a new one, and otherwise reads a line.
-func (a *account) password(p *program, fresh bool) (string, error) {
+func (p *program) password(file string, fresh bool) (string, error) {
 	in := p.stdin
-	if a.PasswordFile != "" && a.PasswordFile != "-" {
-		f, err := os.Open(a.PasswordFile)
+	if file != "" && file != "-" {
+		f, err := os.Open(file)
 		if err != nil {
 			return "", &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("the password file cannot be read: %v", err)}
 		}
@@ -116,7 +116,7 @@ func (a *account) password(p *program, fresh bool) (string, error) {
 			return "", fmt.Errorf("read the password: %w", err)
 		}
 		if again != first {
-			return "", linnet.Errorf(linnet.CodeUsage, "the two passwords differ; nothing was sent")
+			return "", linnet.Errorf(linnet.CodeUsage, "the two passwords differ; nothing was done")
 		}
 	}
 	return checkPassword(first)
@@ -128,7 +128,7 @@ const minPassword = 8
 func checkPassword(s string) (string, error) {
 	if len([]rune(s)) < minPassword {
 		return "", &linnet.Error{Code: linnet.CodeUsage, Text: fmt.Sprintf("a password has at least %d characters", minPassword),
-			Hint: "give it on standard input, at the prompt or with --password-file"}
+			Hint: "give it on standard input, at the prompt or, where there is one, with --password-file"}
 	}
 	return s, nil
 }

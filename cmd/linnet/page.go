@@ -17,12 +17,19 @@ import (
 
 // pageFlags are for commands that serve the page of a node.
 type pageFlags struct {
-	Web       netip.AddrPort `help:"Where the page is, on this machine only; default: 127.0.0.1:33080, or a free port." placeholder:"ADDR:PORT"`
+	Web       netip.AddrPort `help:"Where the page is; default: 127.0.0.1:33080, or a free port. An address that other machines reach wants a password (linnet page --set-password), and has TLS." placeholder:"ADDR:PORT"`
+	WebName   []string       `help:"A name by which browsers on other machines call the page, besides its addresses." placeholder:"NAME"`
+	WebCert   string         `help:"Certificate chain to show them; default: one that the node makes and prints the fingerprint of." placeholder:"FILE" type:"path"`
+	WebKey    string         `help:"Its key." placeholder:"FILE" type:"path"`
 	NoBrowser bool           `help:"Do not open the page in a browser; only print its address."`
 }
 
 func (f pageFlags) site(c linnet.Client, home string) (*http.Site, error) {
-	return http.NewSite(c, http.SiteOptions{Home: home, Files: web.Files(), Listen: f.Web})
+	pair, err := certificate(f.WebCert, f.WebKey, "--web-cert and --web-key")
+	if err != nil {
+		return nil, err
+	}
+	return http.NewSite(c, http.SiteOptions{Home: home, Files: web.Files(), Listen: f.Web, Certificate: pair, Names: f.WebName})
 }
 
 // open says whether the page is to be opened: not by default where nobody would see it.
@@ -35,6 +42,9 @@ func hasDisplay() bool {
 // showPage tells where the page is, and opens it.
 func (p *program) showPage(site *http.Site, whose, home string, open bool) {
 	p.tell("%s: %s", whose, site.Link())
+	if f := site.Fingerprint(); f != "" {
+		p.tell("Other machines get in with its password. SHA-256 fingerprint of its certificate, to compare before that:\n%s", f)
+	}
 	if !open {
 		return
 	}
@@ -68,10 +78,14 @@ func openBrowser(home, link string) error {
 }
 
 type pageCmd struct {
-	NoBrowser bool `help:"Only print the link."`
+	NoBrowser   bool `help:"Only print the link."`
+	SetPassword bool `help:"Set the password of a page that other machines reach: asked for, or a line of standard input."`
 }
 
 func (c *pageCmd) Run(p *program) error {
+	if c.SetPassword {
+		return p.setPagePassword()
+	}
 	node := p.node()
 	link, err := node.Link(p.ctx)
 	if err != nil {
@@ -90,4 +104,20 @@ func (c *pageCmd) Run(p *program) error {
 	}
 	_, err = fmt.Fprintln(p.stdout, link)
 	return err
+}
+
+// setPagePassword works whether the node runs or not.
+func (p *program) setPagePassword() error {
+	password, err := p.password("", true)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(p.home(), 0o700); err != nil {
+		return &linnet.Error{Code: linnet.CodeDisk, Text: "the directory of the node cannot be made", Err: err}
+	}
+	if err := http.SetPassword(p.home(), password); err != nil {
+		return err
+	}
+	p.tell("The page has a new password. Browsers that are in stay in; `linnet up --web ADDR:PORT` serves it to other machines.")
+	return nil
 }

@@ -56,9 +56,30 @@ func opensPage(t *testing.T, link string) {
 	}
 }
 
-func TestPageIsForThisMachine(t *testing.T) {
-	_, err := pageFlags{Web: netip.MustParseAddrPort("0.0.0.0:0")}.site(nil, t.TempDir())
-	if linnet.CodeOf(err) != linnet.CodeUsage || !strings.Contains(err.Error(), "browsers on this machine") {
+func TestPageForOtherMachinesWantsAPassword(t *testing.T) {
+	home := t.TempDir()
+	everybody := pageFlags{Web: netip.MustParseAddrPort("0.0.0.0:0")}
+	if _, err := everybody.site(nil, home); linnet.CodeOf(err) != linnet.CodeUsage || !strings.Contains(err.Error(), "linnet page --set-password") {
 		t.Errorf("a page for everybody: %v", err)
+	}
+	set := func(password string) (code int, said string) {
+		var stderr strings.Builder
+		return run(t.Context(), []string{"--home", home, "page", "--set-password"}, strings.NewReader(password+"\n"), io.Discard, &stderr), stderr.String()
+	}
+	if code, said := set("short"); code != 2 {
+		t.Errorf("a short password: %d, %s", code, said)
+	}
+	if code, said := set("two birds, one page"); code != 0 {
+		t.Fatalf("the password: %d, %s", code, said)
+	}
+	site, err := everybody.site(nil, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(site.Link(), "https://") || len(site.Fingerprint()) != 95 {
+		t.Errorf("the page is %s, its fingerprint %s", site.URL(), site.Fingerprint())
+	}
+	if _, err := (pageFlags{Web: everybody.Web, WebCert: "chain.pem"}).site(nil, home); linnet.CodeOf(err) != linnet.CodeUsage {
+		t.Errorf("a certificate without its key: %v", err)
 	}
 }

@@ -26,17 +26,23 @@ func (f webFlags) web() (w link.Web, err error) {
 	if w.TLS, err = listenAt(f.Listen443); err != nil {
 		return w, err
 	}
-	if (f.TLSCert == "") != (f.TLSKey == "") {
-		return w, &linnet.Error{Code: linnet.CodeUsage, Text: "a certificate needs its key", Hint: "give both --tls-cert and --tls-key, or neither"}
+	w.Certificate, err = certificate(f.TLSCert, f.TLSKey, "--tls-cert and --tls-key")
+	return w, err
+}
+
+// certificate reads a chain and its key; nil without an error where none are named.
+func certificate(chain, key, flags string) (*tls.Certificate, error) {
+	if (chain == "") != (key == "") {
+		return nil, &linnet.Error{Code: linnet.CodeUsage, Text: "a certificate needs its key", Hint: "give both " + flags + ", or neither"}
 	}
-	if f.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(f.TLSCert, f.TLSKey)
-		if err != nil {
-			return w, &linnet.Error{Code: linnet.CodeBadFile, Text: fmt.Sprintf("the certificate cannot be used: %v", err)}
-		}
-		w.Certificate = &pair
+	if chain == "" {
+		return nil, nil
 	}
-	return w, nil
+	pair, err := tls.LoadX509KeyPair(chain, key)
+	if err != nil {
+		return nil, &linnet.Error{Code: linnet.CodeBadFile, Text: fmt.Sprintf("the certificate cannot be used: %v", err)}
+	}
+	return &pair, nil
 }
 
 // listenAt is the address of ADDR:PORT or :PORT, which is that of all addresses.

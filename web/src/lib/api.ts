@@ -36,7 +36,7 @@ export const hasKey = () => localStorage.getItem(KEY) !== null
 
 export function eventsAddress(): string {
   const query = new URLSearchParams({ page: pageName, key: localStorage.getItem(KEY) ?? '' })
-  return `ws://${location.host}/v1/events?${query}`
+  return `${location.protocol.replace('http', 'ws')}//${location.host}/v1/events?${query}`
 }
 
 async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -65,6 +65,14 @@ export async function openLink(): Promise<void> {
     // A link that was opened before does no harm where the browser has a key already.
     if (!(e instanceof NodeError) || !localStorage.getItem(KEY)) throw e
   }
+}
+
+/** Over TLS the page is for other machines, too, and has a password. */
+export const hasPassword = location.protocol === 'https:'
+
+export async function openWithPassword(password: string): Promise<void> {
+  const { key } = await ask<{ key: string }>('POST', '/v1/session', { password })
+  localStorage.setItem(KEY, key)
 }
 
 const user = (name: string) => encodeURIComponent(name)

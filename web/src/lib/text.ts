@@ -18,6 +18,10 @@ export const text = {
     command: 'linnet page',
     after: 'Then open the link that it prints in this browser. Each link works once.',
     used: 'The link that you opened was used before, or is from an earlier start of the program.',
+    password: 'Open your node’s page',
+    passwordHint: 'It was set with “linnet page --set-password” on the computer on which the node runs.',
+    open: 'Open',
+    opening: 'Checking',
   },
 
   welcome: {

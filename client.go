@@ -65,6 +65,31 @@ type Client interface {
 	Presence(ctx context.Context) (Mine, error)
 	SetPresence(ctx context.Context, m Mine) error
 
+	// Conversations lists whom the user writes with, the newest line first.
+	Conversations(ctx context.Context) ([]Conversation, error)
+	// Messages are the last lines with somebody before one of them, or the last of
+	// all if that is none; in their order, the oldest first.
+	Messages(ctx context.Context, user UserName, before MessageID, limit int) ([]Message, error)
+	// SendMessage says something to somebody, perhaps as a reply. It returns when that
+	// is on disk: the node brings it there, and Events tell how far it has come.
+	SendMessage(ctx context.Context, user UserName, text string, replyTo MessageID) (MessageID, error)
+	// EditMessage and DeleteMessage change the user's own, for both sides; what was
+	// read or kept in another way they cannot take back.
+	EditMessage(ctx context.Context, id MessageID, text string) error
+	DeleteMessage(ctx context.Context, id MessageID) error
+	// React answers a message with an emoji, instead of the one before; an empty one
+	// takes it away.
+	React(ctx context.Context, id MessageID, emoji string) error
+	// MarkRead says that the user has read what somebody wrote up to a message, or all
+	// if that is none. Contacts get to know.
+	MarkRead(ctx context.Context, user UserName, upTo MessageID) error
+	// Typing tells somebody, if that costs nothing, that the user writes to them, or
+	// has stopped. It is good for ten seconds.
+	Typing(ctx context.Context, user UserName, on bool) error
+	// SearchMessages finds the messages with all these words, or words that begin so,
+	// the newest first.
+	SearchMessages(ctx context.Context, words string, limit int) ([]Message, error)
+
 	// Call rings all devices of a user and returns at once; Events tell the rest.
 	Call(ctx context.Context, user UserName, m CallMedia) (CallID, error)
 	// Answer takes a ringing call.
@@ -127,6 +152,7 @@ type Status struct {
 	Clients     int           `json:"clients"` // attached to this node
 	Records     int           `json:"records"` // kept by this node for others
 	Certificate time.Time     `json:"certificate_expires,omitzero"`
+	Unread      int           `json:"unread"` // messages
 	Calls       []CallInfo    `json:"calls"`
 	Home        string        `json:"home"`
 }
@@ -223,14 +249,17 @@ type Device struct {
 
 // Event is something that happened.
 type Event struct {
-	Time    time.Time   `json:"time"`
-	Kind    EventKind   `json:"kind"`
-	Call    *CallInfo   `json:"call,omitempty"`
-	Record  *CallRecord `json:"record,omitempty"`  // with EventCallEnded
-	Contact *Contact    `json:"contact,omitempty"` // with EventPresence and EventContact...
-	Was     *CallID     `json:"was,omitempty"`     // with EventCallMerged
-	Text    string      `json:"text,omitempty"`
-	Code    Code        `json:"code,omitempty"` // with EventWarning about a Call: what it is as an error
+	Time    time.Time     `json:"time"`
+	Kind    EventKind     `json:"kind"`
+	Call    *CallInfo     `json:"call,omitempty"`
+	Record  *CallRecord   `json:"record,omitempty"`  // with EventCallEnded
+	Contact *Contact      `json:"contact,omitempty"` // with EventPresence and EventContact...
+	Message *Message      `json:"message,omitempty"` // with EventMessage and EventMessageChanged
+	Typing  *Typing       `json:"typing,omitempty"`  // with EventTyping
+	Unread  *Conversation `json:"unread,omitempty"`  // with EventUnread, without Last
+	Was     *CallID       `json:"was,omitempty"`     // with EventCallMerged
+	Text    string        `json:"text,omitempty"`
+	Code    Code          `json:"code,omitempty"` // with EventWarning about a Call: what it is as an error
 }
 
 // EventKind says what an Event is about.
@@ -251,6 +280,10 @@ const (
 	EventContactAccepted EventKind = "contact-accepted" // both want it now
 	EventContactDeclined EventKind = "contact-declined" // they said no
 	EventContactChanged  EventKind = "contact-changed"  // its state, in another way
-	EventRole            EventKind = "role"             // what this machine does for others changed; Text is for people
-	EventWarning         EventKind = "warning"          // Text is for people
+	EventMessage         EventKind = "message"          // a new one, of either side
+	EventMessageChanged  EventKind = "message-changed"  // its state, text or reactions
+	EventTyping          EventKind = "typing"
+	EventUnread          EventKind = "unread"  // there are more or fewer unread messages of somebody
+	EventRole            EventKind = "role"    // what this machine does for others changed; Text is for people
+	EventWarning         EventKind = "warning" // Text is for people
 )

@@ -49,7 +49,7 @@ var layers = [][]string{
 }
 
 // machines hold no socket, no goroutine and no clock.
-var machines = []string{"session", "overlay", "directory", "traverse", "presence", "call"}
+var machines = []string{"session", "overlay", "directory", "traverse", "presence", "call", "chat"}
 
 type goPackage struct {
 	Dir, ImportPath string

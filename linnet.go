@@ -73,18 +73,23 @@ func NewCallID() (id CallID) {
 	return id
 }
 
-var callIDText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+var idText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // String is the form in which people and programs pass a call around.
-func (id CallID) String() string { return callIDText.EncodeToString(id[:]) }
+func (id CallID) String() string { return idText.EncodeToString(id[:]) }
 
 // ParseCallID is the inverse of CallID.String.
 func ParseCallID(s string) (id CallID, err error) {
-	b, err := callIDText.DecodeString(strings.ToLower(s))
+	b, err := parseID(s, "call", "linnet status")
+	return CallID(b), err
+}
+
+func parseID(s, what, printed string) (id [16]byte, err error) {
+	b, err := idText.DecodeString(strings.ToLower(s))
 	if err != nil || len(b) != len(id) {
-		return id, fmt.Errorf("call id %q: want the 26 letters and digits that `linnet status` prints", s)
+		return id, fmt.Errorf("%s id %q: want the 26 letters and digits that `%s` prints", what, s, printed)
 	}
-	return CallID(b), nil
+	return [16]byte(b), nil
 }
 
 // MarshalText is the text of String: ids travel as text in JSON.

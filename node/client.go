@@ -49,6 +49,9 @@ func (n *Node) Status(ctx context.Context) (linnet.Status, error) {
 	if errors.Is(err, errNotSignedIn) {
 		err = nil
 	}
+	if err == nil && s.User != "" {
+		s.Unread, err = n.store.Unread(ctx, s.User)
+	}
 	return s, err
 }
 

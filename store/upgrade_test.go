@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/chat"
 	"github.com/linnet-p2p/linnet/presence"
 )
 
@@ -69,6 +70,7 @@ func TestUpgrade(t *testing.T) {
 			ok(t, s.ChangeMail(t.Context(), MailChange{Put: Mail{[16]byte{1}, []byte("head"), []byte("mail")}}))
 			ok(t, s.ChangeCards(t.Context(), Card{"bob", []byte("card")}))
 			ok(t, s.SetOwnCard(t.Context(), "alice", []byte("wish")))
+			must(s.SaveChat(t.Context(), "alice", chat.Save{Messages: []linnet.Message{{ID: linnet.MessageID{1}, User: "bob", Author: "alice", Text: "hi"}}}))(t)
 			s = reopen(t, s, home)
 			tt.check(t, s)
 			if heads := must(s.MailHeads(t.Context()))(t); len(heads) != 1 {

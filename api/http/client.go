@@ -151,6 +151,57 @@ func (c *Client) RemoveContact(ctx context.Context, user linnet.UserName) error 
 	return c.do(ctx, "DELETE", "/v1/contacts/"+string(user), nil, nil)
 }
 
+// Conversations implements linnet.Client.
+func (c *Client) Conversations(ctx context.Context) (l []linnet.Conversation, err error) {
+	return l, c.do(ctx, "GET", "/v1/conversations", nil, &l)
+}
+
+// Messages implements linnet.Client.
+func (c *Client) Messages(ctx context.Context, user linnet.UserName, before linnet.MessageID, limit int) (l []linnet.Message, err error) {
+	path := fmt.Sprintf("/v1/conversations/%s/messages?limit=%d", user, limit)
+	if !before.IsZero() {
+		path += "&before=" + before.String()
+	}
+	return l, c.do(ctx, "GET", path, nil, &l)
+}
+
+// SendMessage implements linnet.Client.
+func (c *Client) SendMessage(ctx context.Context, user linnet.UserName, text string, replyTo linnet.MessageID) (linnet.MessageID, error) {
+	var r messageRef
+	err := c.do(ctx, "POST", "/v1/conversations/"+string(user)+"/messages", sendRequest{text, replyTo}, &r)
+	return r.Message, err
+}
+
+// EditMessage implements linnet.Client.
+func (c *Client) EditMessage(ctx context.Context, id linnet.MessageID, text string) error {
+	return c.do(ctx, "PUT", "/v1/messages/"+id.String(), editRequest{text}, nil)
+}
+
+// DeleteMessage implements linnet.Client.
+func (c *Client) DeleteMessage(ctx context.Context, id linnet.MessageID) error {
+	return c.do(ctx, "DELETE", "/v1/messages/"+id.String(), nil, nil)
+}
+
+// React implements linnet.Client.
+func (c *Client) React(ctx context.Context, id linnet.MessageID, emoji string) error {
+	return c.do(ctx, "PUT", "/v1/messages/"+id.String()+"/reaction", reactionRequest{emoji}, nil)
+}
+
+// MarkRead implements linnet.Client.
+func (c *Client) MarkRead(ctx context.Context, user linnet.UserName, upTo linnet.MessageID) error {
+	return c.do(ctx, "PUT", "/v1/conversations/"+string(user)+"/read", messageRef{upTo}, nil)
+}
+
+// Typing implements linnet.Client.
+func (c *Client) Typing(ctx context.Context, user linnet.UserName, on bool) error {
+	return c.do(ctx, "PUT", "/v1/conversations/"+string(user)+"/typing", onRequest{on}, nil)
+}
+
+// SearchMessages implements linnet.Client.
+func (c *Client) SearchMessages(ctx context.Context, words string, limit int) (l []linnet.Message, err error) {
+	return l, c.do(ctx, "GET", fmt.Sprintf("/v1/messages?words=%s&limit=%d", url.QueryEscape(words), limit), nil, &l)
+}
+
 // Call implements linnet.Client.
 func (c *Client) Call(ctx context.Context, user linnet.UserName, m linnet.CallMedia) (linnet.CallID, error) {
 	var r dialReply

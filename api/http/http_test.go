@@ -93,6 +93,33 @@ func (f *fake) Tone(_ context.Context, id linnet.CallID, tone string) error {
 func (f *fake) History(_ context.Context, limit int) ([]linnet.CallRecord, error) {
 	return []linnet.CallRecord{{Peer: "bob", Outcome: linnet.OutcomeMissed}}, f.note("history", limit)
 }
+func (f *fake) Conversations(context.Context) ([]linnet.Conversation, error) {
+	return []linnet.Conversation{{User: "bob", Unread: 2, Last: &linnet.Message{Kind: linnet.CallMessage}}}, f.note("conversations")
+}
+func (f *fake) Messages(_ context.Context, u linnet.UserName, before linnet.MessageID, limit int) ([]linnet.Message, error) {
+	return []linnet.Message{{ID: before, User: u, Text: "hi", State: linnet.MessageDelivered}}, f.note("messages", u, before, limit)
+}
+func (f *fake) SendMessage(_ context.Context, u linnet.UserName, text string, replyTo linnet.MessageID) (linnet.MessageID, error) {
+	return linnet.MessageID{8}, f.note("send", u, text, replyTo)
+}
+func (f *fake) EditMessage(_ context.Context, id linnet.MessageID, text string) error {
+	return f.note("edit", id, text)
+}
+func (f *fake) DeleteMessage(_ context.Context, id linnet.MessageID) error {
+	return f.note("delete", id)
+}
+func (f *fake) React(_ context.Context, id linnet.MessageID, emoji string) error {
+	return f.note("react", id, emoji)
+}
+func (f *fake) MarkRead(_ context.Context, u linnet.UserName, upTo linnet.MessageID) error {
+	return f.note("read", u, upTo)
+}
+func (f *fake) Typing(_ context.Context, u linnet.UserName, on bool) error {
+	return f.note("typing", u, on)
+}
+func (f *fake) SearchMessages(_ context.Context, words string, limit int) ([]linnet.Message, error) {
+	return []linnet.Message{{Text: words}}, f.note("search messages", words, limit)
+}
 func (f *fake) Events(context.Context) (<-chan linnet.Event, error) { return f.events, f.err }
 
 // serve runs the socket of f, and gives a client of it.
@@ -192,6 +219,35 @@ func TestEverythingArrives(t *testing.T) {
 	mine, err := c.Presence(ctx)
 	ok(err)
 	ok(c.SetPresence(ctx, mine))
+	message := linnet.MessageID{8}
+	conversations, err := c.Conversations(ctx)
+	ok(err)
+	if len(conversations) != 1 || conversations[0].Unread != 2 || conversations[0].Last.Kind != linnet.CallMessage {
+		t.Errorf("conversations %+v", conversations)
+	}
+	for _, before := range []linnet.MessageID{{}, message} {
+		messages, err := c.Messages(ctx, "bob", before, 5)
+		ok(err)
+		if len(messages) != 1 || messages[0].ID != before || messages[0].State != linnet.MessageDelivered {
+			t.Errorf("messages %+v", messages)
+		}
+	}
+	long := strings.Repeat("<", linnet.MaxMessage) // six bytes each in JSON
+	sent, err := c.SendMessage(ctx, "bob", long, message)
+	ok(err)
+	if sent != message {
+		t.Errorf("sent %v", sent)
+	}
+	ok(c.EditMessage(ctx, message, "ho"))
+	ok(c.DeleteMessage(ctx, message))
+	ok(c.React(ctx, message, "👍"))
+	ok(c.MarkRead(ctx, "bob", message))
+	ok(c.Typing(ctx, "bob", true))
+	hits, err := c.SearchMessages(ctx, "a & b", 7)
+	ok(err)
+	if len(hits) != 1 || hits[0].Text != "a & b" {
+		t.Errorf("hits %+v", hits)
+	}
 	called, err := c.Call(ctx, "bob", media)
 	ok(err)
 	if called != id {
@@ -212,6 +268,9 @@ func TestEverythingArrives(t *testing.T) {
 		"card", "publish", linnet.Card{Name: "Zoë & Co.", About: "50% off"}, "withdraw", "search", "zoë & 50% a+b", 2, "examine", "ping", linnet.UserName("bob"),
 		"contacts", "add", linnet.Contact{User: "bob", Name: "Bobby"}, "answer", linnet.UserName("bob"), true, "block", linnet.UserName("bob"), true,
 		"remove", linnet.UserName("bob"), "presence", "set presence", linnet.Mine{Presence: linnet.Away, Mood: "out"},
+		"conversations", "messages", linnet.UserName("bob"), linnet.MessageID{}, 5, "messages", linnet.UserName("bob"), message, 5,
+		"send", linnet.UserName("bob"), long, message, "edit", message, "ho", "delete", message, "react", message, "👍",
+		"read", linnet.UserName("bob"), message, "typing", linnet.UserName("bob"), true, "search messages", "a & b", 7,
 		"call", linnet.UserName("bob"), media, "answer", id, media, "hangup", id, "hold", id, true, "tone", id, "#", "history", 3}
 	if !reflect.DeepEqual(f.asked, want) {
 		t.Errorf("the node was asked\n%v, want\n%v", f.asked, want)

@@ -47,16 +47,27 @@ var operations = map[string]operation{
 	"PUT /v1/contacts/{user}/block":   {"Notice nothing of somebody any more, or end that.", onRequest{}, nil, "all"},
 	"GET /v1/presence":                {"What the user says of himself on this device.", nil, linnet.Mine{}, "all"},
 	"PUT /v1/presence":                {"Say something else.", linnet.Mine{}, nil, "all"},
-	"GET /v1/calls":                   {"Past calls, the newest first; limit says how many at most.", nil, []linnet.CallRecord{}, "all"},
-	"POST /v1/calls":                  {"Call somebody. Events tell the rest.", dialRequest{}, dialReply{}, "all"},
-	"POST /v1/calls/{call}/answer":    {"Take a call that rings.", linnet.CallMedia{}, nil, "all"},
-	"POST /v1/calls/{call}/hangup":    {"End, cancel or reject a call.", nil, nil, "all"},
-	"POST /v1/calls/{call}/hold":      {"Hold a call, or take it back.", onRequest{}, nil, "all"},
-	"POST /v1/calls/{call}/tone":      {"Press a key: one of 0-9, *, #, A-D.", toneRequest{}, nil, "all"},
-	"POST /v1/page":                   {"Connect a browser on this machine as microphone and loudspeaker: a WebRTC offer for its answer, both SDP.", pageRequest{}, pageReply{}, "all"},
-	"GET /v1/events":                  {"What happens from now on: one event a line. On the page also as a WebSocket, one a message (?page= is the page's name, ?key= its key); there {\"kind\":\"phone\",\"phone\"} says whether this page is the phone, and the message {\"take\":true} makes it so.", nil, linnet.Event{}, "all"},
-	"POST /v1/link":                   {"A link that opens the page in a browser, once.", nil, linkReply{}, "socket"},
-	"POST /v1/session":                {"The cookie and the key for the token of a link or, where other machines reach the page, for its password.", sessionRequest{}, sessionReply{}, "site"},
+
+	"GET /v1/conversations":                  {"Whom the user writes with, the newest line first.", nil, []linnet.Conversation{}, "all"},
+	"GET /v1/conversations/{user}/messages":  {"The last lines before one of them, or of all, the oldest first; limit says how many at most.", nil, []linnet.Message{}, "all"},
+	"POST /v1/conversations/{user}/messages": {"Say something. It is on disk then; events tell how far it has come.", sendRequest{}, messageRef{}, "all"},
+	"PUT /v1/conversations/{user}/read":      {"What they wrote up to a message is read; without one all.", messageRef{}, nil, "all"},
+	"PUT /v1/conversations/{user}/typing":    {"The user writes to them just now: good for ten seconds.", onRequest{}, nil, "all"},
+	"GET /v1/messages":                       {"Find messages by words, the newest first; limit says how many at most.", nil, []linnet.Message{}, "all"},
+	"PUT /v1/messages/{message}":             {"Edit an own message.", editRequest{}, nil, "all"},
+	"DELETE /v1/messages/{message}":          {"Delete an own message, for both sides.", nil, nil, "all"},
+	"PUT /v1/messages/{message}/reaction":    {"React to a message with an emoji; an empty one takes it away.", reactionRequest{}, nil, "all"},
+
+	"GET /v1/calls":                {"Past calls, the newest first; limit says how many at most.", nil, []linnet.CallRecord{}, "all"},
+	"POST /v1/calls":               {"Call somebody. Events tell the rest.", dialRequest{}, dialReply{}, "all"},
+	"POST /v1/calls/{call}/answer": {"Take a call that rings.", linnet.CallMedia{}, nil, "all"},
+	"POST /v1/calls/{call}/hangup": {"End, cancel or reject a call.", nil, nil, "all"},
+	"POST /v1/calls/{call}/hold":   {"Hold a call, or take it back.", onRequest{}, nil, "all"},
+	"POST /v1/calls/{call}/tone":   {"Press a key: one of 0-9, *, #, A-D.", toneRequest{}, nil, "all"},
+	"POST /v1/page":                {"Connect a browser on this machine as microphone and loudspeaker: a WebRTC offer for its answer, both SDP.", pageRequest{}, pageReply{}, "all"},
+	"GET /v1/events":               {"What happens from now on: one event a line. On the page also as a WebSocket, one a message (?page= is the page's name, ?key= its key); there {\"kind\":\"phone\",\"phone\"} says whether this page is the phone, and the message {\"take\":true} makes it so.", nil, linnet.Event{}, "all"},
+	"POST /v1/link":                {"A link that opens the page in a browser, once.", nil, linkReply{}, "socket"},
+	"POST /v1/session":             {"The cookie and the key for the token of a link or, where other machines reach the page, for its password.", sessionRequest{}, sessionReply{}, "site"},
 }
 
 type patterns []string
@@ -126,13 +137,22 @@ func (s *schemas) document() object {
 				parameters = append(parameters, object{"name": strings.TrimSuffix(name, "}"), "in": "path", "required": true, "schema": object{"type": "string"}})
 			}
 		}
-		if pattern == "GET /v1/calls" {
-			parameters = append(parameters, object{"name": "limit", "in": "query", "required": true, "schema": object{"type": "integer", "minimum": 1}})
+		query := func(name string, required bool, schema object) {
+			parameters = append(parameters, object{"name": name, "in": "query", "required": required, "schema": schema})
 		}
-		if pattern == "GET /v1/search" {
-			parameters = append(parameters,
-				object{"name": "words", "in": "query", "required": true, "schema": object{"type": "string"}},
-				object{"name": "page", "in": "query", "required": true, "schema": object{"type": "integer", "minimum": 1}})
+		text, count := object{"type": "string"}, object{"type": "integer", "minimum": 1}
+		switch pattern {
+		case "GET /v1/calls":
+			query("limit", true, count)
+		case "GET /v1/search":
+			query("words", true, text)
+			query("page", true, count)
+		case "GET /v1/messages":
+			query("words", true, text)
+			query("limit", true, count)
+		case "GET /v1/conversations/{user}/messages":
+			query("before", false, text)
+			query("limit", true, count)
 		}
 		if parameters != nil {
 			op["parameters"] = parameters

@@ -22,6 +22,15 @@
 //	DELETE /v1/contacts/{user}
 //	GET    /v1/presence                   linnet.Mine
 //	PUT    /v1/presence                   linnet.Mine
+//	GET    /v1/conversations              []linnet.Conversation
+//	GET    /v1/conversations/{user}/messages?before=ID&limit=N  []linnet.Message
+//	POST   /v1/conversations/{user}/messages                    {"text", "reply_to"} -> {"message"}
+//	PUT    /v1/conversations/{user}/read                        {"message"}
+//	PUT    /v1/conversations/{user}/typing                      {"on"}
+//	GET    /v1/messages?words=W&limit=N   []linnet.Message
+//	PUT    /v1/messages/{message}         {"text"}
+//	DELETE /v1/messages/{message}
+//	PUT    /v1/messages/{message}/reaction  {"emoji"}
 //	GET    /v1/calls?limit=N              []linnet.CallRecord
 //	POST   /v1/calls                      {"user", ...linnet.CallMedia} -> {"call"}
 //	POST   /v1/calls/{call}/answer        linnet.CallMedia
@@ -55,8 +64,9 @@ import (
 	"github.com/linnet-p2p/linnet"
 )
 
-// maxBody bounds a request: nothing that is asked here is larger.
-const maxBody = 64 << 10
+// maxBody bounds a request, and an event: nothing that is asked here is larger. A
+// message may take six times its bytes in JSON.
+const maxBody = 128 << 10
 
 type failure struct {
 	Code  linnet.Code `json:"code"`
@@ -96,6 +106,24 @@ type linkReply struct {
 
 type answerRequest struct {
 	Yes bool `json:"yes"`
+}
+
+type sendRequest struct {
+	Text    string           `json:"text"`
+	ReplyTo linnet.MessageID `json:"reply_to,omitzero"`
+}
+
+// A messageRef names a message, or none.
+type messageRef struct {
+	Message linnet.MessageID `json:"message,omitzero"`
+}
+
+type editRequest struct {
+	Text string `json:"text"`
+}
+
+type reactionRequest struct {
+	Emoji string `json:"emoji"`
 }
 
 type toneRequest struct {
@@ -197,6 +225,55 @@ func register(mux routes, c linnet.Client) {
 		return nil, first(err, func() error { return c.RemoveContact(r.Context(), user) })
 	})
 
+	handle("GET /v1/conversations", func(r *http.Request) (any, error) { return c.Conversations(r.Context()) })
+	handle("GET /v1/conversations/{user}/messages", func(r *http.Request) (any, error) {
+		user, err := userIn(r)
+		if err != nil {
+			return nil, err
+		}
+		var before linnet.MessageID
+		if s := r.FormValue("before"); s != "" {
+			if before, err = messageIn(s); err != nil {
+				return nil, err
+			}
+		}
+		limit, err := number(r, "limit")
+		if err != nil {
+			return nil, err
+		}
+		return c.Messages(r.Context(), user, before, limit)
+	})
+	handle("POST /v1/conversations/{user}/messages", func(r *http.Request) (any, error) {
+		var ref messageRef
+		_, err := onUser(r, func(user linnet.UserName, q sendRequest) (err error) {
+			ref.Message, err = c.SendMessage(r.Context(), user, q.Text, q.ReplyTo)
+			return err
+		})
+		return ref, err
+	})
+	handle("PUT /v1/conversations/{user}/read", func(r *http.Request) (any, error) {
+		return onUser(r, func(user linnet.UserName, q messageRef) error { return c.MarkRead(r.Context(), user, q.Message) })
+	})
+	handle("PUT /v1/conversations/{user}/typing", func(r *http.Request) (any, error) {
+		return onUser(r, func(user linnet.UserName, q onRequest) error { return c.Typing(r.Context(), user, q.On) })
+	})
+	handle("GET /v1/messages", func(r *http.Request) (any, error) {
+		limit, err := number(r, "limit")
+		if err != nil {
+			return nil, err
+		}
+		return c.SearchMessages(r.Context(), r.FormValue("words"), limit)
+	})
+	handle("PUT /v1/messages/{message}", func(r *http.Request) (any, error) {
+		return onMessage(r, func(id linnet.MessageID, q editRequest) error { return c.EditMessage(r.Context(), id, q.Text) })
+	})
+	handle("DELETE /v1/messages/{message}", func(r *http.Request) (any, error) {
+		return onMessage(r, func(id linnet.MessageID, _ struct{}) error { return c.DeleteMessage(r.Context(), id) })
+	})
+	handle("PUT /v1/messages/{message}/reaction", func(r *http.Request) (any, error) {
+		return onMessage(r, func(id linnet.MessageID, q reactionRequest) error { return c.React(r.Context(), id, q.Emoji) })
+	})
+
 	handle("GET /v1/calls", func(r *http.Request) (any, error) {
 		limit, err := number(r, "limit")
 		if err != nil {
@@ -266,6 +343,24 @@ func onCall[T any](r *http.Request, do func(linnet.CallID, T) error) (any, error
 	}
 	arg, err := read[T](r)
 	return nil, first(err, func() error { return do(id, arg) })
+}
+
+// onMessage runs a request about the message that the path names.
+func onMessage[T any](r *http.Request, do func(linnet.MessageID, T) error) (any, error) {
+	id, err := messageIn(r.PathValue("message"))
+	if err != nil {
+		return nil, err
+	}
+	arg, err := read[T](r)
+	return nil, first(err, func() error { return do(id, arg) })
+}
+
+func messageIn(s string) (linnet.MessageID, error) {
+	id, err := linnet.ParseMessageID(s)
+	if err != nil {
+		return id, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
+	}
+	return id, nil
 }
 
 // onUser runs a request about the user that the path names.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/linnet-p2p/linnet/netx"
 	"github.com/linnet-p2p/linnet/wire/frame"
@@ -15,6 +16,7 @@ type PacketFunc func(from Origin, body []byte)
 
 // tags is who takes which packets without asking the handler.
 type tags struct {
+	some  atomic.Bool // there are any: a relay, which has none, need not look for every packet
 	mu    sync.RWMutex
 	byTag map[uint32]PacketFunc
 }
@@ -28,6 +30,7 @@ func (l *Link) Bind(tag uint32, f PacketFunc) {
 		l.tags.byTag = make(map[uint32]PacketFunc)
 	}
 	l.tags.byTag[tag] = f
+	l.tags.some.Store(true)
 }
 
 // Unbind gives the packets of a tag to the handler again. A call of the
@@ -36,12 +39,17 @@ func (l *Link) Unbind(tag uint32) {
 	l.tags.mu.Lock()
 	defer l.tags.mu.Unlock()
 	delete(l.tags.byTag, tag)
+	l.tags.some.Store(len(l.tags.byTag) > 0)
 }
 
 func (l *Link) bound(tag uint32) PacketFunc {
+	if !l.tags.some.Load() {
+		return nil
+	}
 	l.tags.mu.RLock()
-	defer l.tags.mu.RUnlock()
-	return l.tags.byTag[tag]
+	f := l.tags.byTag[tag]
+	l.tags.mu.RUnlock()
+	return f
 }
 
 // packet takes a packet from a datagram that is not passed on, or from a stream.

@@ -14,6 +14,7 @@ type Card struct {
 // CardStatus is how the own card stands.
 type CardStatus struct {
 	Card      *Card     `json:"card"`      // null: there is none, or it was withdrawn
+	Withdrawn bool      `json:"withdrawn"` // by the user, on some device
 	Known     bool      `json:"known"`     // the network has it, or knows that it was withdrawn
 	Published time.Time `json:"published"` // when it was last written there; zero: not since this node started
 	// Words by which it is not found, because too many cards have words that begin alike.

@@ -254,6 +254,7 @@ type Event struct {
 	Call    *CallInfo     `json:"call,omitempty"`
 	Record  *CallRecord   `json:"record,omitempty"`  // with EventCallEnded
 	Contact *Contact      `json:"contact,omitempty"` // with EventPresence and EventContact...
+	Mine    *Mine         `json:"mine,omitempty"`    // with EventMine
 	Message *Message      `json:"message,omitempty"` // with EventMessage and EventMessageChanged
 	Typing  *Typing       `json:"typing,omitempty"`  // with EventTyping
 	Unread  *Conversation `json:"unread,omitempty"`  // with EventUnread, without Last
@@ -276,6 +277,7 @@ const (
 	EventCallEnded       EventKind = "call-ended"
 	EventTone            EventKind = "tone"
 	EventPresence        EventKind = "presence"         // of a contact
+	EventMine            EventKind = "mine"             // what the user says of himself on this device changed
 	EventContactAsks     EventKind = "contact-asks"     // somebody wants to be one; Contact.Message is what they say
 	EventContactAccepted EventKind = "contact-accepted" // both want it now
 	EventContactDeclined EventKind = "contact-declined" // they said no

@@ -166,7 +166,7 @@ func (n *Node) askCard(ctx context.Context, begin func(now time.Time, s *station
 }
 
 func cardStatus(s directory.CardState) linnet.CardStatus {
-	c := linnet.CardStatus{Card: s.Card, Known: s.Known, Published: s.Stored, Crowded: s.Crowded}
+	c := linnet.CardStatus{Card: s.Card, Withdrawn: s.Wanted && s.Card == nil, Known: s.Known, Published: s.Stored, Crowded: s.Crowded}
 	if s.Err != nil {
 		c.Trouble = s.Err.Error()
 	}

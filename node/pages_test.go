@@ -86,7 +86,7 @@ func testWhitePages(t *testing.T, suiteName string) {
 
 	// One supernode misses that she withdraws it.
 	w.supernodes[0].kill()
-	if s := must(alice.node.WithdrawCard(t.Context())); !s.Known || s.Card != nil {
+	if s := must(alice.node.WithdrawCard(t.Context())); !s.Known || s.Card != nil || !s.Withdrawn {
 		t.Errorf("withdrawn: %+v", s)
 	}
 	found("maria")

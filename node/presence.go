@@ -148,6 +148,7 @@ func (s *station) presenceEffect(now time.Time, e presence.Effect, failed error)
 
 // mineChanged publishes this device, or not, and lets calls ring, or not.
 func (s *station) mineChanged(now time.Time, mine linnet.Mine) {
+	s.node.hub.tell(linnet.Event{Kind: linnet.EventMine, Mine: &mine})
 	s.calls.DoNotDisturb(mine.Presence == linnet.DoNotDisturb)
 	if mine.Presence == linnet.Invisible {
 		s.directory.Withdraw(now)

@@ -100,6 +100,7 @@ func testContactRequest(t *testing.T, suiteName string) {
 	}
 
 	alice.says(linnet.Away, "lunch")
+	alice.heard.await("she is told what she says", func(e linnet.Event) bool { return e.Kind == linnet.EventMine && e.Mine.Mood == "lunch" })
 	t.Logf("away after %v", bob.sees(alice, linnet.Away))
 	if c := bob.contact(alice); c.Mood != "lunch" {
 		t.Errorf("bob reads %q", c.Mood)

@@ -95,6 +95,8 @@ func (p *program) printCard(s linnet.CardStatus) error {
 			fmt.Fprintf(w, "network\tknew when this node started\n")
 		case s.Card != nil:
 			fmt.Fprintf(w, "network\tdoes not know yet\n")
+		case s.Withdrawn:
+			fmt.Fprintf(w, "network\tdoes not know yet that it is withdrawn\n")
 		}
 		if len(s.Crowded) > 0 {
 			fmt.Fprintf(w, "not found by\t%s: too many words begin alike\n", strings.Join(s.Crowded, ", "))

@@ -59,6 +59,11 @@ export function path(r: CallRecord): string {
   return r.rtt_ms > 0 && r.path !== 'none' && r.path !== 'forwarded' ? `${name}, ${milliseconds(r.rtt_ms)}` : name
 }
 
+/** 1.2 Mbit/s */
+export function bitrate(bps: number): string {
+  return bps >= 1e6 ? `${(bps / 1e6).toFixed(bps < 1e7 ? 1 : 0)} Mbit/s` : `${Math.round(bps / 1000)} kbit/s`
+}
+
 export function percent(share: number): string {
   if (share === 0) return '0 %'
   return share < 0.001 ? '< 0.1 %' : `${(share * 100).toFixed(1)} %`
@@ -87,6 +92,11 @@ export function hue(name: string): number {
   let h = 7
   for (const c of name) h = (h * 31 + c.charCodeAt(0)) % 360
   return h
+}
+
+/** The invite in what somebody typed, pasted or scanned, which may be a whole letter. */
+export function inviteIn(s: string): string | null {
+  return s.match(/linnet:[a-z2-7]+/i)?.[0] ?? null
 }
 
 const validName = /^[a-z][a-z0-9._-]{2,31}$/

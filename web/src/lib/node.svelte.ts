@@ -1,7 +1,8 @@
 // What the page knows of the node: it asks once, and then listens.
 
 import { api, eventsAddress, hasKey, NodeError, openLink, Unreachable } from './api'
-import { missed } from './format'
+import { missed, time } from './format'
+import { notifyOf } from './notify.svelte'
 import { phone, PhoneError, type Problem } from './phone.svelte'
 import { chime } from './sound'
 import { text } from './text'
@@ -164,6 +165,10 @@ class Node {
       case 'contact-declined':
       case 'contact-changed':
         if (e.contact) this.#know(e.contact)
+        if (e.contact && e.kind === 'contact-asks') this.#notify(text.requests.asks(this.name(e.contact.user)), e.contact.message ?? '', e.contact.user)
+        return
+      case 'mine':
+        if (e.mine) this.mine = e.mine
         return
       case 'online':
       case 'offline':
@@ -198,7 +203,13 @@ class Node {
       if (r.answered) chime('end')
       this.ended = r.call
     }
+    if (missed(r)) this.#notify(text.people.missedFrom(this.name(r.peer)), time(r.started), r.peer)
     this.#sound()
+  }
+
+  /** Of several pages that are open the phone tells. */
+  #notify(title: string, body: string, user: string): void {
+    if (this.isPhone) notifyOf(title, body, `#/people/${encodeURIComponent(user)}`)
   }
 
   /** Microphone and loudspeaker are connected while a call is spoken here. */

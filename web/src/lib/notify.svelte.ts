@@ -11,13 +11,22 @@ class Notifications {
 
 export const notifications = new Notifications()
 
-/** Shows that somebody calls, while the page is not in view; the result takes it away. */
-export function notifyOf(name: string): (() => void) | undefined {
-  if (notifications.permission !== 'granted' || document.visibilityState === 'visible') return
-  const n = new Notification(text.incoming.title(name), { icon: '/icon.svg', tag: 'call', requireInteraction: true })
+const inView = () => document.visibilityState === 'visible' && document.hasFocus()
+
+/** Shows something while the page is not looked at; a newer one of the same tag takes its place. The result takes it away. */
+function show(title: string, o: NotificationOptions, open?: string): (() => void) | undefined {
+  if (notifications.permission !== 'granted' || inView()) return
+  const n = new Notification(title, { icon: '/icon.svg', ...o })
   n.onclick = () => {
     window.focus()
+    if (open) location.hash = open
     n.close()
   }
   return () => n.close()
+}
+
+export const notifyOfCall = (name: string) => show(text.incoming.title(name), { tag: 'call', requireInteraction: true })
+
+export function notifyOf(title: string, body: string, open: string): void {
+  show(title, { body, tag: open }, open)
 }

@@ -6,7 +6,7 @@ export type Place =
   | { at: 'person'; user: string; from: 'people' | 'calls' }
   | { at: 'search'; words: string }
   | { at: 'network' }
-  | { at: 'settings' }
+  | { at: 'settings'; part?: string }
 
 function parse(hash: string): Place {
   const [at, user] = hash.replace(/^#\/?/, '').split('/')
@@ -17,8 +17,9 @@ function parse(hash: string): Place {
     case 'search':
       return user ? { at, words: decodeURIComponent(user) } : { at: 'people' }
     case 'network':
-    case 'settings':
       return { at }
+    case 'settings':
+      return { at, part: user }
   }
   return { at: 'people' }
 }

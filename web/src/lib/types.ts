@@ -47,11 +47,13 @@ export interface Call extends CallRecord {
 export interface Attachment {
   node: string
   addr: string
+  by: string
   rtt_ms: number
 }
 
 export interface NAT {
   udp: boolean | null
+  port_mapping: string[] | null
   nat_name: string
   public: string[] | null
 }
@@ -60,6 +62,11 @@ export interface Volunteering {
   agreed: boolean
   serving: boolean
   why: string
+  reachable: boolean
+  upstream_bps: number
+  cpu_percent: number
+  battery: boolean
+  metered: boolean
 }
 
 export interface Status {
@@ -78,6 +85,7 @@ export interface Status {
   volunteer?: Volunteering | null
   known_supernodes: number
   clients: number
+  records: number
   certificate_expires?: string
   calls: Call[] | null
   home: string
@@ -111,6 +119,7 @@ export interface Card {
 
 export interface CardStatus {
   card: Card | null
+  withdrawn: boolean
   known: boolean
   crowded?: string[]
   trouble?: string
@@ -139,6 +148,7 @@ export interface NodeEvent {
   call?: Call
   record?: CallRecord
   contact?: Contact
+  mine?: Mine
   was?: string
   text?: string
   code?: string

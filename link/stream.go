@@ -212,11 +212,19 @@ func (l *Link) dial(ctx context.Context, addr netip.AddrPort, d door) (id uint64
 	if err != nil {
 		return fail(err)
 	}
+	if id, err = l.enter(ctx, conn, d); err != nil {
+		return fail(err)
+	}
+	return id, nil
+}
+
+// enter makes a stream of a connection, which is closed if that fails.
+func (l *Link) enter(ctx context.Context, conn net.Conn, d door) (id uint64, err error) {
 	opened := make(chan error, 1)
 	s, err := l.add(conn, d, func(s *stream) { s.serve(opened) })
 	if err != nil {
 		conn.Close()
-		return fail(err)
+		return 0, err
 	}
 	select {
 	case err = <-opened:
@@ -224,10 +232,7 @@ func (l *Link) dial(ctx context.Context, addr netip.AddrPort, d door) (id uint64
 		err = ctx.Err()
 		s.close(err)
 	}
-	if err != nil {
-		return fail(err)
-	}
-	return s.id, nil
+	return s.id, err
 }
 
 // Close sends what is queued and closes a stream. The handler is told.

@@ -317,7 +317,12 @@ func (h *Host) ListenTCP(ctx context.Context, local netip.AddrPort) (net.Listene
 
 // DialTCP connects, or gives up when ctx ends or after a minute.
 func (h *Host) DialTCP(ctx context.Context, remote netip.AddrPort) (net.Conn, error) {
-	c, err := h.dial(ctx, netx.Unmap(remote))
+	return h.DialFrom(ctx, netip.AddrPort{}, remote)
+}
+
+// DialFrom is the same from the port of local.
+func (h *Host) DialFrom(ctx context.Context, local, remote netip.AddrPort) (net.Conn, error) {
+	c, err := h.dial(ctx, local.Port(), netx.Unmap(remote))
 	if err != nil {
 		return nil, fmt.Errorf("netsim: %v: dial %v: %w", h, remote, err)
 	}

@@ -23,7 +23,8 @@ const (
 )
 
 // A segment is what two ends of a connection exchange. Segments are numbered,
-// not bytes: the handshake takes number 0 (and 1 at the dialling side).
+// not bytes: the handshake takes number 0 (and 1 at the dialling side). Where both
+// dial, each answers the other's SYN, and its own one needs no answer any more.
 type segment struct {
 	kind  segmentKind
 	seq   uint64
@@ -73,7 +74,8 @@ func (h *Host) newConn(key connKey) *conn {
 	return c
 }
 
-func (h *Host) dial(ctx context.Context, remote netip.AddrPort) (*conn, error) {
+// dial connects from a port of the host, or, 0, from one that is free.
+func (h *Host) dial(ctx context.Context, port uint16, remote netip.AddrPort) (*conn, error) {
 	in := h.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -84,15 +86,14 @@ func (h *Host) dial(ctx context.Context, remote netip.AddrPort) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := connKey{netip.AddrPortFrom(src, h.ephemeral()), remote}
-	for range 1<<16 - firstEphemeral {
-		if h.conns[key] == nil {
+	key := connKey{netip.AddrPortFrom(src, port), remote}
+	for tries := 0; port == 0 && tries < 1<<16-firstEphemeral; tries++ {
+		if key.local = netip.AddrPortFrom(src, h.ephemeral()); h.conns[key] == nil {
 			break
 		}
-		key.local = netip.AddrPortFrom(src, h.ephemeral())
 	}
 	if h.conns[key] != nil {
-		return nil, syscall.EADDRINUSE
+		return nil, syscall.EADDRNOTAVAIL
 	}
 	c := h.newConn(key)
 	c.transmit(segSYN, nil)
@@ -125,6 +126,12 @@ func (h *Host) segment(p *packet) {
 	key := connKey{p.dst, p.src}
 	c := h.conns[key]
 	if p.seg.kind == segSYN {
+		if c != nil && !c.established && c.peer == nil && c.sent == 1 { // it dials, too
+			c.established, c.peer, c.next, c.sent = true, p.seg.from, 1, 0
+			c.transmit(segSYNACK, nil)
+			c.cond.Broadcast()
+			return
+		}
 		if c != nil {
 			c.fail(syscall.ECONNRESET) // its peer forgot it
 		}
@@ -156,6 +163,9 @@ func (h *Host) segment(p *packet) {
 		}
 		return
 	}
+	if p.seg.seq < c.next {
+		return
+	}
 	c.early[p.seg.seq] = p
 	for c.early[c.next] != nil {
 		p := c.early[c.next]
@@ -181,6 +191,9 @@ func (c *conn) take(p *packet) {
 		c.established, c.peer = true, p.seg.from
 		c.transmit(segACK, nil)
 	case segACK:
+		if c.established { // both dialled
+			break
+		}
 		l := find(c.host.listeners, c.key.local)
 		if l == nil {
 			c.sendReset()
@@ -213,12 +226,12 @@ func (c *conn) attempt(s *segment, payload []byte, retry time.Duration) {
 	p := &packet{proto: tcp, src: c.key.local, dst: c.key.remote, payload: payload, seg: s}
 	p.lost = func() {
 		switch {
-		case c.err != nil:
+		case c.err != nil, s.kind == segSYN && c.established:
 		case time.Since(s.first) > giveUp:
 			c.fail(syscall.ETIMEDOUT)
 		default:
 			c.host.in.after(retry, func() {
-				if c.err == nil {
+				if c.err == nil && !(s.kind == segSYN && c.established) {
 					c.attempt(s, payload, min(2*retry, lastRetry))
 				}
 			})

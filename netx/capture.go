@@ -78,6 +78,15 @@ func (c *Capture) DialTCP(ctx context.Context, remote netip.AddrPort) (net.Conn,
 	return c.tcp(conn, true), nil
 }
 
+// DialFrom records what the connection carries.
+func (c *Capture) DialFrom(ctx context.Context, local, remote netip.AddrPort) (net.Conn, error) {
+	conn, err := DialFrom(ctx, c.Network, local, remote)
+	if err != nil {
+		return nil, err
+	}
+	return c.tcp(conn, true), nil
+}
+
 type capturedUDP struct {
 	PacketConn
 	c     *Capture

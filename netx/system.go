@@ -45,6 +45,7 @@ func (System) ListenTCP(ctx context.Context, local netip.AddrPort) (net.Listener
 	if err != nil {
 		return nil, fmt.Errorf("netx: %w", err)
 	}
+	shared(l)
 	return tcpListener{l}, nil
 }
 

@@ -113,7 +113,7 @@ func (s *station) endTest(now time.Time, nonce uint64) {
 
 // natAsked hears a packet that came by itself: the other port of the own supernode got through.
 func (s *station) natAsked(e session.Asked) {
-	if t := &s.test; t.nonce != 0 && e.Token == t.nonce && e.Peer == t.by && e.Path.Addr != t.at && e.Path.Addr.Addr() == t.at.Addr() {
+	if t := &s.test; t.nonce != 0 && e.Path.Kind == linnet.DirectUDP && e.Token == t.nonce && e.Peer == t.by && e.Path.Addr != t.at && e.Path.Addr.Addr() == t.at.Addr() {
 		t.filter.FromPort = true
 		s.natLate()
 	}

@@ -336,7 +336,7 @@ func (e *Endpoint) Where(now time.Time, to linnet.NodeID, by Path, token uint64)
 
 // where tells the peer from which address a packet of it came.
 func (e *Endpoint) where(s *session, via Path, body []byte) {
-	if len(body) == whereSize && via.Kind == linnet.DirectUDP {
+	if len(body) == whereSize && via.Kind.Direct() {
 		e.emit(Asked{s.peer, via, binary.BigEndian.Uint64(body)})
 		e.sendBy(s, &path{Path: via}, recSeen, sighting{binary.BigEndian.Uint64(body), via.Addr}.body())
 	}

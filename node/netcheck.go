@@ -70,6 +70,10 @@ func (s *station) where(now time.Time, node linnet.NodeID, path session.Path) {
 
 // seen takes the answer.
 func (s *station) seen(now time.Time, e session.Seen) {
+	if e.Path.Kind == linnet.DirectTCP {
+		s.seenTCP(now, e)
+		return
+	}
 	at, witness := s.witnesses[e.Peer]
 	if _, spare := s.test.spares[e.Path.Socket]; spare {
 		s.test.spares[e.Path.Socket] = e.You.Port()

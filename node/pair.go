@@ -29,7 +29,7 @@ type pair struct {
 	spares  []uint32                       // sockets of the link
 	hosts   map[linnet.NodeID]overlay.Host // of relays that the other side offered
 	offers  []message.RelayOffer           // theirs, until the session is up
-	theirs  []message.Candidate            // as their last session request had them
+	theirs  []message.Candidate            // as they told last
 	began   time.Time
 	seen    time.Time      // the last sweep that found a call with them, or the last ping
 	pings   overlay.Bucket // that they sent
@@ -47,6 +47,7 @@ func (s *station) pairWith(now time.Time, node linnet.NodeID, user linnet.UserNa
 	p.seen, p.began = now, now
 	s.pairs[node] = p
 	s.locate(now)
+	s.seekDoorway(now, p)
 	if s.sweep.IsZero() {
 		s.sweep = now.Add(sweepEvery)
 	}
@@ -75,7 +76,7 @@ func (s *station) candidates(p *pair) []message.Candidate {
 	if found := s.node.mapped; found != nil && found.Addr.IsValid() {
 		list = append(list, message.Candidate{Addr: found.Addr, Type: uint32(traverse.Mapped)})
 	}
-	return list
+	return append(list, s.tcpCandidates(p)...)
 }
 
 // open says something to a device of somebody who is called, as early as may
@@ -147,17 +148,19 @@ func (s *station) pairReceived(now time.Time, e session.Received) bool {
 			}
 			p = s.pairWith(now, e.From, cert.User)
 		}
+		p.theirs = m.Candidates
 		s.remote(now, p, m.NAT, m.Candidates)
 		answer := &message.SessionAnswer{NAT: uint32(s.natFor(p)), Candidates: s.candidates(p)}
 		if err := s.sessions.Send(now, e.From, answer); err != nil {
 			s.log.Debug("session answer", "to", e.From.Short(), "err", err)
 		}
-		p.offers, p.theirs = m.Relays, m.Candidates
+		p.offers = m.Relays
 		if s.sessions.Up(e.From) {
 			s.pairUp(now, p)
 		}
 	case *message.SessionAnswer:
 		if p := s.pairs[e.From]; p != nil {
+			p.theirs = m.Candidates
 			s.remote(now, p, m.NAT, m.Candidates)
 		}
 	case *message.PathPing:
@@ -212,6 +215,7 @@ func (s *station) remote(now time.Time, p *pair, nat uint32, candidates []messag
 		candidates = nil
 	}
 	p.way.Remote(now, traverse.NAT(nat), candidates)
+	s.seekDoorway(now, p)
 }
 
 // pairUp joins the offered relays once the session stands.
@@ -444,6 +448,8 @@ func (s *station) settlePair(now time.Time, p *pair) bool {
 			err = s.sessions.Guess(now, p.peer, e.To...)
 		case traverse.Gather:
 			s.gather(now, p, e.Keep)
+		case traverse.Meet:
+			s.meet(p, e)
 		}
 		if err != nil {
 			s.log.Debug("path", "peer", p.peer.Short(), "err", err)

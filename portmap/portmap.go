@@ -35,6 +35,7 @@ type Options struct {
 type Found struct {
 	Protocols []string       // that answered: pcp, nat-pmp, upnp
 	Addr      netip.AddrPort // where strangers reach the UDP port; zero: nowhere
+	TCP       netip.AddrPort // the same for the TCP port
 }
 
 const (
@@ -75,7 +76,7 @@ func Run(ctx context.Context, o Options, tell func(Found)) {
 		if ctx.Err() != nil {
 			return
 		}
-		if told == nil || told.Addr != found.Addr || len(told.Protocols) != len(found.Protocols) {
+		if told == nil || told.Addr != found.Addr || told.TCP != found.TCP || len(told.Protocols) != len(found.Protocols) {
 			told = &found
 			tell(found)
 		}
@@ -123,6 +124,7 @@ func (o *Options) round(ctx context.Context, held *lease) (found Found, next tim
 		held.by, held.outer = p, map[string]uint16{"udp": at.Port()}
 		next = min(max(life/2, shortest), lifetime/2)
 		if at, _, err := o.ask(ctx, p, "tcp", at.Port()); err == nil {
+			found.TCP = at
 			held.outer["tcp"] = at.Port()
 		} else {
 			o.Log.Debug("port mapping for TCP", "by", p.name(), "err", err)

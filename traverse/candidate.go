@@ -15,7 +15,15 @@ const (
 	Local    CandidateType = 1 // of an interface of its own
 	Observed CandidateType = 2 // as others see it, behind its NAT
 	Mapped   CandidateType = 3 // that its NAT granted it
+
+	// Of its TCP listener, from whose port it dials as well. They are told where one of
+	// the two has no UDP.
+	ObservedTCP CandidateType = 4
+	MappedTCP   CandidateType = 5
 )
+
+// TCP says that the address is of a TCP listener.
+func (t CandidateType) TCP() bool { return t == ObservedTCP || t == MappedTCP }
 
 // NAT is what stands between a node and the rest, in the terms of RFC 4787; it
 // is on the wire as SessionRequest.NAT. The low two bits are the Behavior of

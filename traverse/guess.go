@@ -2,10 +2,7 @@ package traverse
 
 import (
 	"net/netip"
-	"slices"
 	"time"
-
-	"github.com/linnet-p2p/linnet/session"
 )
 
 // Behind a NAT whose mapping depends on the far end (hard), no address that
@@ -87,16 +84,23 @@ func (p *Pair) quarry() (at netip.AddrPort) {
 	return p.seen
 }
 
-// vouch asks for what a search needs.
+// vouch asks for what a search, or dialling, needs.
 func (p *Pair) vouch() {
-	if q := p.quarry(); q.IsValid() && q.Addr() != p.hunt.vouched && len(p.relays) > 0 {
-		p.emit(Vouch{q.Addr()})
+	at := p.quarry().Addr()
+	if !at.IsValid() && len(p.tcp) > 0 {
+		at = p.tcp[0].Addr()
+	}
+	if at.IsValid() && at != p.hunt.vouched && len(p.relays) > 0 {
+		p.emit(Vouch{at})
 	}
 }
 
 // Vouched says that a relay sees the peer at an address.
 func (p *Pair) Vouched(now time.Time, at netip.Addr) {
-	p.hunt.vouched = at.Unmap()
+	if at = at.Unmap(); at != p.hunt.vouched {
+		p.hunt.vouched = at
+		p.meet()
+	}
 	p.Tick(now)
 }
 
@@ -189,17 +193,3 @@ func (p *Pair) found(now time.Time) {
 		h.next = now.Add(gatherIn)
 	}
 }
-
-// Met takes a path by which the peer came, and which is not known yet: the first
-// packet of one side that found a way. Its answer may be lost, so it is probed too.
-func (p *Pair) Met(now time.Time, path session.Path) {
-	if !path.Kind.Direct() || len(p.direct) == 0 || len(p.met) >= maxMet || slices.Contains(p.met, path) || slices.Contains(p.direct, path) ||
-		!Plausible(path.Addr, p.own) {
-		return
-	}
-	p.met = append(p.met, path)
-	p.emit(Probe{path})
-	p.punch(now)
-}
-
-const maxMet = 4

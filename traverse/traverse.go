@@ -19,7 +19,7 @@
 // parallel, by both sides at the same time, since the probe of the one opens
 // the NAT of the other. A pair that is not direct tries again after 30 s, then
 // less often, down to every five minutes; at once when an address changes or
-// a direct path dies.
+// a direct path dies. Where one side has no UDP, both dial (meet.go).
 //
 // # Candidates
 //
@@ -139,6 +139,7 @@ type Pair struct {
 	began     time.Time
 
 	direct []session.Path // to probe
+	tcp    []netip.AddrPort
 	met    []session.Path // the same, by which the peer came since the burst began
 	seen   netip.AddrPort // IPv4 address at which others see the peer
 	relays []session.Path
@@ -193,8 +194,12 @@ func (p *Pair) NAT() (own, peer NAT) { return p.nat, p.peer }
 // one replaces the addresses of an earlier one.
 func (p *Pair) Remote(now time.Time, nat NAT, candidates []message.Candidate) {
 	p.peer = nat
-	p.direct, p.met, p.seen = p.direct[:0], p.met[:0], netip.AddrPort{}
+	p.direct, p.met, p.tcp, p.seen = p.direct[:0], p.met[:0], p.tcp[:0], netip.AddrPort{}
 	for _, c := range candidates {
+		if CandidateType(c.Type).TCP() {
+			p.remoteTCP(c.Addr)
+			continue
+		}
 		path := session.Path{Kind: linnet.DirectUDP, Addr: clean(c.Addr)}
 		if len(p.direct) >= MaxCandidates || !Plausible(c.Addr, p.own) {
 			continue
@@ -403,6 +408,7 @@ func (p *Pair) punch(now time.Time) {
 	}
 	p.credit--
 	p.attempt, p.shot, p.warm = now, 1, now.Add(warmEvery)
+	p.meet()
 	p.shoot()
 }
 
@@ -430,7 +436,7 @@ func (p *Pair) shoot() {
 
 // againAt is when the next burst begins: never, while there is a direct path.
 func (p *Pair) againAt() time.Time {
-	if p.shot < len(burst) || len(p.direct) == 0 || p.used.Kind.Direct() {
+	if p.shot < len(burst) || !p.hopes() || p.used.Kind.Direct() {
 		return time.Time{}
 	}
 	if p.owed {

@@ -46,10 +46,11 @@ func TestBehindFirewalls(t *testing.T) {
 		name string
 		pass func(bool, netip.AddrPort) bool
 		want linnet.Rung
+		path linnet.PathKind // that bob's half of a call takes
 	}{
-		{"no UDP", netsim.OnlyTCP(), linnet.RungTCP},
-		{"only 80 and 443", netsim.OnlyTCP(80, 443), linnet.RungPort80},
-		{"only 443", netsim.OnlyTCP(443), linnet.RungPort443},
+		{"no UDP", netsim.OnlyTCP(), linnet.RungTCP, linnet.DirectTCP},
+		{"only 80 and 443", netsim.OnlyTCP(80, 443), linnet.RungPort80, linnet.RelayUDP},
+		{"only 443", netsim.OnlyTCP(443), linnet.RungPort443, linnet.RelayUDP},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -71,10 +72,10 @@ func TestBehindFirewalls(t *testing.T) {
 				if same := w.compare(heard); same < 1 {
 					t.Errorf("%.2f %% of the packets are those that were played", 100*same)
 				}
-				if path := alice.calls()[0].Path; path != linnet.RelayTCP {
+				if path := alice.calls()[0].Path; path != linnet.RelayTCP && path != tt.path {
 					t.Errorf("alice's call took %v", path)
 				}
-				if path := bob.calls()[0].Path; path != linnet.RelayUDP {
+				if path := bob.calls()[0].Path; path != tt.path {
 					t.Errorf("bob's call took %v", path)
 				}
 			})

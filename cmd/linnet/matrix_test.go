@@ -121,6 +121,7 @@ func TestNATMatrix(t *testing.T) {
 		}
 	}
 	l := newLab(t, fmt.Sprintf("m%d", os.Getpid()), append(hosts, "proxy=public")...)
+	l.web = listensOnWeb
 	l.network()
 	m := &matrix{lab: l, proxy: l.startProxy("proxy", ""), voice: filepath.Join(l.dir, "voice.ogg"), people: make(map[string]*neighbour)}
 	if err := os.WriteFile(m.voice, sample.Speech(), 0o600); err != nil {

@@ -36,6 +36,9 @@ type lab struct {
 	invite string
 }
 
+// listensOnWeb let in who has nothing but the web.
+var listensOnWeb = []string{"--listen-80", ":80", "--listen-443", ":443"}
+
 // newLab makes the hosts. It skips the test where natlab, or what it needs, is
 // missing, unless LINNET_NATLAB says that it has to be there.
 func newLab(t testing.TB, name string, hosts ...string) *lab {

@@ -26,7 +26,7 @@ func TestReach(t *testing.T) {
 		hosts = append(hosts, k.host+"="+k.kind)
 	}
 	l := newLab(t, "reach", hosts...)
-	l.web = []string{"--listen-80", ":80", "--listen-443", ":443"}
+	l.web = listensOnWeb
 	l.network()
 	proxy := l.startProxy("proxy", "ann:secret")
 	l.proxyOnly("proxyonly", "proxy")

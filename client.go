@@ -2,6 +2,7 @@ package linnet
 
 import (
 	"context"
+	"io"
 	"net/netip"
 	"time"
 )
@@ -104,6 +105,22 @@ type Client interface {
 	Page(ctx context.Context, offer string) (answer string, err error)
 	// History lists past calls, the newest first.
 	History(ctx context.Context, limit int) ([]CallRecord, error)
+
+	// Files lists the files that were offered to others and by others, the newest first.
+	Files(ctx context.Context) ([]File, error)
+	// SendFile offers a file of this machine to a contact, and returns when the offer
+	// is on disk. The file has to stay where it is and as it is until it is done.
+	// UploadFile does the same with size bytes that are read, which are kept until then.
+	SendFile(ctx context.Context, user UserName, path string) (FileID, error)
+	UploadFile(ctx context.Context, user UserName, name string, size int64, r io.Reader) (FileID, error)
+	// AnswerFile says yes or no to a file that is offered.
+	AnswerFile(ctx context.Context, id FileID, yes bool) error
+	// PauseFile stops a file for a while, or lets it go on, also after trouble.
+	PauseFile(ctx context.Context, id FileID, on bool) error
+	// CancelFile ends a file; what has come of it is deleted.
+	CancelFile(ctx context.Context, id FileID) error
+	// OpenFile gives the content of a file that came.
+	OpenFile(ctx context.Context, id FileID) (*OpenFile, error)
 
 	// Events tells what happens from now on, until ctx ends or the listener
 	// falls behind; then the channel is closed.
@@ -258,6 +275,7 @@ type Event struct {
 	Message *Message      `json:"message,omitempty"` // with EventMessage and EventMessageChanged
 	Typing  *Typing       `json:"typing,omitempty"`  // with EventTyping
 	Unread  *Conversation `json:"unread,omitempty"`  // with EventUnread, without Last
+	File    *File         `json:"file,omitempty"`    // with EventFile...
 	Was     *CallID       `json:"was,omitempty"`     // with EventCallMerged
 	Text    string        `json:"text,omitempty"`
 	Code    Code          `json:"code,omitempty"` // with EventWarning about a Call: what it is as an error
@@ -285,7 +303,10 @@ const (
 	EventMessage         EventKind = "message"          // a new one, of either side
 	EventMessageChanged  EventKind = "message-changed"  // its state, text or reactions
 	EventTyping          EventKind = "typing"
-	EventUnread          EventKind = "unread"  // there are more or fewer unread messages of somebody
-	EventRole            EventKind = "role"    // what this machine does for others changed; Text is for people
-	EventWarning         EventKind = "warning" // Text is for people
+	EventUnread          EventKind = "unread"        // there are more or fewer unread messages of somebody
+	EventFileOffered     EventKind = "file-offered"  // somebody offers a file
+	EventFileChanged     EventKind = "file-changed"  // its state
+	EventFileProgress    EventKind = "file-progress" // twice a second at most
+	EventRole            EventKind = "role"          // what this machine does for others changed; Text is for people
+	EventWarning         EventKind = "warning"       // Text is for people
 )

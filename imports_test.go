@@ -32,10 +32,11 @@ var layers = [][]string{
 	{"overlay"},
 	{"overlay/overlaytest"},
 	{"directory"},
-	{"traverse", "relay", "login", "media"},
+	{"traverse", "relay", "login", "media", "bulk"},
 	{"media/ogg", "media/browser", "relay/load"},
 	{"media/sample"},
-	{"presence", "call", "chat"},
+	{"presence", "call", "chat", "files"},
+	{"files/disk"},
 	{"sim"},
 	{"store"},
 	{"node"},
@@ -49,7 +50,7 @@ var layers = [][]string{
 }
 
 // machines hold no socket, no goroutine and no clock.
-var machines = []string{"session", "overlay", "directory", "traverse", "presence", "call", "chat"}
+var machines = []string{"session", "overlay", "directory", "traverse", "presence", "call", "chat", "files"}
 
 type goPackage struct {
 	Dir, ImportPath string

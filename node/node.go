@@ -51,6 +51,8 @@ type Options struct {
 	Clients      int                                                         // nodes that an operator's supernode lets attach; 0 means 1000
 	Invite       *suite.Invite                                               // the network to join, with a ticket for a new supernode; nil: the one in Home
 	AutoAnswer   *linnet.CallMedia                                           // take every call at once, with this
+	Downloads    string                                                      // where files of others are put; empty: "downloads" in Home
+	FileRate     int                                                         // bytes a second that a file is sent with at the most; 0: no limit
 	Echo         bool                                                        // be echo123: take every call and play back what is heard
 	Net          netx.Network                                                // nil means the operating system
 	Spare        func(context.Context) (spare.State, error)                  // how the machine stands; nil reads the system
@@ -87,7 +89,10 @@ type Node struct {
 	volunteers atomic.Bool                  // a user's machine serves as a supernode
 	draining   atomic.Bool                  // told to stop
 	diskWarned map[string]time.Time         // of trouble with the disk, the last time; belongs to the loop
-	account    sync.Mutex                   // one change of the account at a time
+	started    time.Time
+	uploads    atomic.Int32 // going on
+	spooling   atomic.Int64 // bytes of them
+	account    sync.Mutex   // one change of the account at a time
 }
 
 // Open makes a Node: it opens the database and the sockets. Run makes it live.
@@ -109,7 +114,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		opts: opts, log: opts.Log, store: db,
+		opts: opts, log: opts.Log, store: db, started: time.Now(),
 		events:  make(chan func(time.Time), 1024),
 		moved:   make(chan struct{}, 1),
 		ready:   make(chan struct{}),

@@ -397,6 +397,9 @@ func (s *station) moved(now time.Time, e session.Moved) {
 			}
 		}
 	}
+	if s.files.machine != nil {
+		s.files.trunk.moved(e.Peer, e.Routes)
+	}
 	if p := s.pairs[e.Peer]; p != nil && len(e.Routes) > 0 {
 		p.way.Moved(now, e.Routes[0].Path)
 	}

@@ -141,6 +141,7 @@ func (s *station) presenceEffect(now time.Time, e presence.Effect, failed error)
 	case presence.Tell:
 		if c := e.Event.Contact; c != nil {
 			s.pairAnew(now, c.User)
+			s.filesOf(now, *c)
 		}
 		s.node.hub.tell(e.Event)
 	}

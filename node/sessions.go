@@ -202,6 +202,9 @@ func (s *station) sessionDown(now time.Time, e session.Down) {
 	s.calls.SessionDown(now, e.Peer)
 	s.relays.SessionDown(now, e.Peer)
 	s.board.forget(e.Peer)
+	if s.files.machine != nil {
+		s.files.trunk.forget(e.Peer)
+	}
 	if s.relaying.server != nil {
 		s.relaying.server.Gone(e.Peer)
 	}
@@ -228,6 +231,9 @@ func (s *station) received(now time.Time, e session.Received) {
 		return // in a session from before that
 	}
 	if s.pairReceived(now, e) {
+		return
+	}
+	if cert != nil && s.fileReceived(now, e, cert.User) {
 		return
 	}
 	if cert != nil {

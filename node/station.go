@@ -88,6 +88,8 @@ type station struct {
 	phones    map[linnet.CallID]*phone
 	media     map[linnet.CallID]linnet.CallMedia // what to play and record
 	receipts  map[linnet.CallID]linnet.Receipt   // of calls whose media is over, until they have ended
+
+	files shelf
 }
 
 // newStation makes the station of an identity that the authority has signed.
@@ -182,6 +184,9 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	if err := s.startCalls(ctx, now); err != nil {
 		return nil, err
 	}
+	if err := s.startFiles(ctx, now); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -266,6 +271,9 @@ func (s *station) machines(yield func(machine) bool) {
 	if s.people.machine != nil && !yield(s.people.machine) {
 		return
 	}
+	if s.files.machine != nil && !yield(s.files.machine) {
+		return
+	}
 	for _, p := range s.pairs {
 		if !yield(p.way) {
 			return
@@ -285,6 +293,7 @@ func soonest(a, b time.Time) time.Time {
 func (s *station) settle(now time.Time) {
 	for s.settleOnce(now) {
 	}
+	s.files.talking.Store(len(s.phones) > 0)
 }
 
 func (s *station) settleOnce(now time.Time) (busy bool) {
@@ -304,6 +313,9 @@ func (s *station) settleOnce(now time.Time) (busy bool) {
 	busy = each(now, s.cards.client.Take(), s.cardEffect) || busy
 	busy = each(now, s.relays.Take(), s.relayEffect) || busy
 	busy = all(now, s.calls.Take(), s.callEffects) || busy
+	if s.files.machine != nil {
+		busy = all(now, s.files.machine.Take(), s.fileEffects) || busy
+	}
 	for _, p := range s.pairs {
 		busy = s.settlePair(now, p) || busy
 	}
@@ -388,6 +400,7 @@ func (s *station) leave(now time.Time) {
 	for _, p := range s.phones {
 		p.stop()
 	}
+	s.stopFiles()
 	s.node.volunteers.Store(false)
 	s.node.relaying.Store(nil)
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/bulk"
 	"github.com/linnet-p2p/linnet/link"
 )
 
@@ -13,6 +14,7 @@ import (
 // phone is there, as the loop still has to take the answer's echo: they wait.
 type switchboard struct {
 	link *link.Link
+	bulk func(from linnet.NodeID, packet []byte) // takes what is no media; nil drops it
 
 	mu    sync.Mutex
 	lines map[linnet.NodeID]*phone
@@ -32,6 +34,12 @@ func newSwitchboard(l *link.Link) *switchboard {
 // bind says that media under tag|1 comes from peer.
 func (b *switchboard) bind(peer linnet.NodeID, tag uint32) {
 	b.link.Bind(tag|1, func(_ link.Origin, body []byte) {
+		if bulk.Is(body) {
+			if b.bulk != nil {
+				b.bulk(peer, body)
+			}
+			return
+		}
 		if p := b.line(peer, body); p != nil {
 			p.packet(body)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/chat"
+	"github.com/linnet-p2p/linnet/files"
 	"github.com/linnet-p2p/linnet/presence"
 )
 
@@ -71,6 +72,7 @@ func TestUpgrade(t *testing.T) {
 			ok(t, s.ChangeCards(t.Context(), Card{"bob", []byte("card")}))
 			ok(t, s.SetOwnCard(t.Context(), "alice", []byte("wish")))
 			must(s.SaveChat(t.Context(), "alice", chat.Save{Messages: []linnet.Message{{ID: linnet.MessageID{1}, User: "bob", Author: "alice", Text: "hi"}}}))(t)
+			ok(t, s.SaveFile(t.Context(), "alice", files.Save{Kept: fileOf(1)}))
 			s = reopen(t, s, home)
 			tt.check(t, s)
 			if heads := must(s.MailHeads(t.Context()))(t); len(heads) != 1 {

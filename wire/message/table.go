@@ -124,6 +124,13 @@ var Table = []Spec{
 	{0x4133, "ask cards", Request, Session, (*AskCards)(nil)},
 	{0x4134, "cards", Reply, Session, (*Cards)(nil)},
 
+	{0x4150, "file offer", OneWay, Session, (*FileOffer)(nil)},
+	{0x4151, "file answer", OneWay, Session, (*FileAnswer)(nil)},
+	{0x4152, "file end", OneWay, Session, (*FileEnd)(nil)},
+	{0x4153, "file pause", OneWay, Session, (*FilePause)(nil)},
+	{0x4154, "bulk connect", Request, Session, (*BulkConnect)(nil)},
+	{0x4155, "bulk connected", Reply, Session, (*BulkConnected)(nil)},
+
 	{0x4201, "call request", OneWay, Session, (*CallRequest)(nil)},
 	{0x4202, "call ringing", OneWay, Session, (*CallRinging)(nil)},
 	{0x4203, "call answer", OneWay, Session, (*CallAnswer)(nil)},

@@ -1,0 +1,210 @@
+package bulk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// pair are two endpoints on a line; lose says which packets get lost.
+type pair struct {
+	a, b     *Endpoint
+	idA, idB linnet.NodeID
+}
+
+func newPair(t testing.TB, lose func() bool) *pair {
+	t.Helper()
+	p := &pair{idA: linnet.NodeID{1}, idB: linnet.NodeID{2}}
+	var mu sync.Mutex
+	send := func(from linnet.NodeID, to **Endpoint) func(linnet.NodeID, []byte) {
+		return func(_ linnet.NodeID, b []byte) {
+			if !Is(b) || len(b) > packetSize {
+				t.Errorf("a packet of %d bytes that begins with %#x", len(b), b[0])
+			}
+			mu.Lock()
+			lost := lose != nil && lose()
+			mu.Unlock()
+			if !lost {
+				(*to).Packet(from, b)
+			}
+		}
+	}
+	var err error
+	if p.a, err = New(Options{Send: send(p.idA, &p.b)}); err != nil {
+		t.Fatal(err)
+	}
+	if p.b, err = New(Options{Send: send(p.idB, &p.a)}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.a.Close(); p.b.Close() })
+	return p
+}
+
+// serve answers each stream with what it brought.
+func (p *pair) serve(ctx context.Context) {
+	for {
+		c, err := p.b.Accept(ctx)
+		if err != nil {
+			return
+		}
+		go func() {
+			for {
+				s, err := c.AcceptStream(ctx)
+				if err != nil {
+					return
+				}
+				go func() {
+					io.Copy(s, s)
+					s.Close()
+				}()
+			}
+		}()
+	}
+}
+
+func TestBytesArrive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		random := rand.New(rand.NewPCG(1, 2))
+		p := newPair(t, func() bool { return random.IntN(20) == 0 })
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go p.serve(ctx)
+		if err := p.b.Expect(p.idA, p.a.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		c, err := p.a.Dial(ctx, p.idB, p.b.Hash())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.OpenStreamSync(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := make([]byte, 300_000)
+		for i := range want {
+			want[i] = byte(i * i >> 7)
+		}
+		go func() {
+			s.Write(want)
+			s.Close()
+		}()
+		if got, err := io.ReadAll(s); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes came back, %v", len(got), err)
+		}
+		p.a.Forget(p.idB)
+		if _, err := c.OpenStream(); err == nil {
+			t.Error("a connection goes on after Forget")
+		}
+	})
+}
+
+func TestWhoIsLetIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go p.serve(ctx)
+		short := func() context.Context {
+			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+			t.Cleanup(cancel)
+			return ctx
+		}
+		if _, err := p.a.Dial(short(), p.idB, p.b.Hash()); err == nil {
+			t.Error("somebody was let in whom nobody expected")
+		}
+		// Somebody with another certificate than was said is shut out once it shows.
+		if err := p.b.Expect(p.idA, Hash{1}); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := p.a.Dial(short(), p.idB, p.b.Hash()); err == nil {
+			select {
+			case <-c.Context().Done():
+			case <-time.After(5 * time.Second):
+				t.Error("a wrong certificate was taken")
+			}
+		}
+		if err := p.b.Expect(p.idA, p.a.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.a.Dial(short(), p.idB, Hash{1}); !errors.Is(err, ErrIdentity) {
+			t.Errorf("another certificate than was said: %v", err)
+		}
+		if c, err := p.a.Dial(short(), p.idB, p.b.Hash()); err != nil {
+			t.Error(err)
+		} else {
+			c.Close()
+		}
+	})
+}
+
+func TestPeersAreBounded(t *testing.T) {
+	p := newPair(t, nil)
+	for i := range 3 * maxPeers {
+		if err := p.b.Expect(linnet.NodeID{9, byte(i)}, Hash{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(p.b.peers); n > maxPeers {
+		t.Errorf("%d peers", n)
+	}
+}
+
+func TestPace(t *testing.T) {
+	var p Pacer
+	now := time.Unix(0, 0)
+	step := func(v View, d time.Duration) (rate float64) {
+		for end := now.Add(d); now.Before(end); now = now.Add(50 * time.Millisecond) {
+			rate = p.Rate(now, v)
+		}
+		return rate
+	}
+	empty, full := 20*time.Millisecond, 120*time.Millisecond
+	if r := step(View{RTT: empty}, time.Second); r != 0 {
+		t.Errorf("alone: %v bytes a second", r)
+	}
+	if r := step(View{RTT: full, Limit: 1000}, time.Second); r != 1000 {
+		t.Errorf("with a limit: %v", r)
+	}
+	if r := step(View{RTT: empty, Relayed: true}, time.Second); r != relayedRate {
+		t.Errorf("relayed: %v", r)
+	}
+	if r := p.Rate(now, View{RTT: empty, Call: true}); r != firstCallRate {
+		t.Errorf("a call begins: %v", r)
+	}
+	if r := step(View{RTT: empty, Call: true}, 10*time.Second); r != callRate {
+		t.Errorf("beside a call on an empty line: %v", r)
+	}
+	if r := step(View{RTT: full, Call: true}, 3*time.Second); r != leastRate {
+		t.Errorf("beside a call on a full line: %v", r)
+	}
+	if r := step(View{RTT: empty, Call: true, Relayed: true}, 10*time.Second); r != relayedCallRate {
+		t.Errorf("beside a relayed call: %v", r)
+	}
+	// A path that is longer from now on is no queue for ever.
+	step(View{RTT: full, Call: true}, 2*baseFor+baseFor/2)
+	if r := step(View{RTT: full, Call: true}, 10*time.Second); r != callRate {
+		t.Errorf("on a longer path: %v", r)
+	}
+	v := View{RTT: full, Call: true}
+	for range 100 {
+		v.Sent, v.Lost = v.Sent+100, v.Lost+5
+		step(v, lookEvery)
+	}
+	if r := p.Rate(now, v); r > 1.2*leastRate {
+		t.Errorf("with loss: %v", r)
+	}
+	if d := p.After(now, 1000, 500); d != 0 {
+		t.Errorf("the first bytes wait %v", d)
+	}
+	if d := p.After(now, 1000, 500); d != 500*time.Millisecond {
+		t.Errorf("the next bytes wait %v", d)
+	}
+}

@@ -1,0 +1,154 @@
+package files
+
+import (
+	"encoding/hex"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// Offer begins to offer a file: ID, Peer, Name, Size, Place, Sum, Tree, Spooled and Modified of k are set, and
+// pieces are the SHA-256s of its pieces.
+func (m *Machine) Offer(now time.Time, k Kept, pieces []byte) error {
+	switch {
+	case !m.o.Contact(k.Peer):
+		return ErrContact
+	case m.count(func(f *file) bool { return !f.State.Final() }) >= maxOpen:
+		return ErrTooMany
+	}
+	k.Incoming, k.State, k.Offered, k.SHA256 = false, linnet.FileOffered, now, hex.EncodeToString(k.Sum[:])
+	k.File.Name = SafeName(k.File.Name)
+	f := &file{Kept: k}
+	m.files[k.ID] = f
+	m.do(Save{f.Kept, pieces})
+	m.tell(f, linnet.EventFileChanged)
+	m.offer(now, k.Peer)
+	m.Tick(now)
+	return nil
+}
+
+// offer has a user's devices looked up, to be offered what there is for him.
+func (m *Machine) offer(at time.Time, user linnet.UserName) {
+	u := m.users[user]
+	if u == nil {
+		u = new(offering)
+		m.users[user] = u
+	}
+	if u.at.IsZero() || at.Before(u.at) {
+		u.at, u.tries = at, 0
+	}
+}
+
+// Found says which devices of a user can be reached.
+func (m *Machine) Found(now time.Time, user linnet.UserName, devices []linnet.NodeID) {
+	u := m.users[user]
+	if u == nil {
+		return
+	}
+	u.looking = false
+	waits := false
+	for _, f := range m.files {
+		if f.Incoming || f.Peer != user || f.State.Final() || f.PausedHere {
+			continue
+		}
+		waits = waits || !f.Told
+		for _, device := range devices[:min(len(devices), maxDevices)] {
+			if !f.Device.IsZero() && f.Device != device {
+				m.do(Send{User: user, Node: device, Message: &message.FileEnd{File: f.ID, Reason: message.FileElsewhere}})
+			} else {
+				m.do(Send{User: user, Node: device, Message: &message.FileOffer{
+					File: f.ID, Time: uint64(max(0, f.Offered.UnixMilli())), Name: f.File.Name, Size: uint64(f.Size), Sum: f.Sum, Tree: f.Tree,
+				}, Open: true})
+			}
+		}
+	}
+	switch {
+	case waits && u.at.IsZero():
+		u.at = now.Add(min(firstOffer<<min(u.tries, 10), lastOffer))
+		u.tries++
+	case u.at.IsZero():
+		delete(m.users, user)
+	}
+}
+
+// answered takes what the receiver's device says to an offer.
+func (m *Machine) answered(now time.Time, from Peer, x *message.FileAnswer) {
+	f := m.files[x.File]
+	switch {
+	case f == nil || f.Incoming || f.Peer != from.User:
+		if x.Verdict == message.FileAccepted {
+			m.do(Send{User: from.User, Node: from.Node, Message: &message.FileEnd{File: x.File, Reason: message.FileCancelled}})
+		}
+		return
+	case !f.Device.IsZero() && f.Device != from.Node:
+		if x.Verdict == message.FileSeen || x.Verdict == message.FileAccepted {
+			m.do(Send{User: from.User, Node: from.Node, Message: &message.FileEnd{File: x.File, Reason: message.FileElsewhere}})
+		}
+		return
+	}
+	switch x.Verdict {
+	case message.FileSeen:
+		if !f.Told && !f.State.Final() {
+			f.Told, f.Why, f.Code = true, "", ""
+			m.changed(f)
+		}
+	case message.FileAccepted:
+		switch {
+		case f.State == linnet.FileOffered:
+			f.State, f.Device, f.Told, f.Why, f.Code = linnet.FileActive, from.Node, true, "", ""
+			m.changed(f)
+			m.offer(now, f.Peer) // his other devices are told
+		case f.State == linnet.FileCancelled, f.State == linnet.FileFailed:
+			m.do(Send{User: from.User, Node: from.Node, Message: &message.FileEnd{File: x.File, Reason: message.FileCancelled}})
+		}
+		if f.State == linnet.FileActive && f.PausedHere {
+			m.do(Send{User: from.User, Node: from.Node, Message: &message.FilePause{File: f.ID, On: true}})
+		}
+	case message.FileDeclined:
+		if f.State == linnet.FileOffered {
+			m.end(now, f, linnet.FileDeclined, "", "")
+		}
+	case message.FileTooMany:
+		if f.State == linnet.FileOffered && !f.Told {
+			f.Code, f.Why = linnet.CodeBusy, "too many files wait for "+string(f.Peer)+"'s answer; it is offered again later"
+			m.changed(f)
+		}
+	case message.FileStranger:
+		if f.State == linnet.FileOffered {
+			m.end(now, f, linnet.FileFailed, linnet.CodeRejected, string(f.Peer)+" takes files of contacts only, and you are none")
+		}
+	}
+}
+
+// Serve says whether a device that asks for a file gets it, as a status of the stream.
+func (m *Machine) Serve(from Peer, id linnet.FileID) (Kept, byte) {
+	f := m.of(from, id)
+	switch {
+	case f == nil || f.Incoming || f.State != linnet.FileActive || !m.o.Contact(from.User):
+		return Kept{}, Unknown
+	case f.PausedHere:
+		return Kept{}, Paused
+	case f.PausedThere: // who fetches goes on
+		f.PausedThere = false
+		m.changed(f)
+	}
+	return f.Kept, Ready
+}
+
+// Served says that a file does not flow any more, and what this machine has against it,
+// if that is why.
+func (m *Machine) Served(id linnet.FileID, trouble *linnet.Error) {
+	f := m.files[id]
+	if f == nil || f.Incoming || f.State != linnet.FileActive {
+		return
+	}
+	flowed := f.Flows
+	f.Flows, f.BPS, f.Path = false, 0, linnet.NoPath
+	if trouble != nil {
+		f.PausedHere, f.Code, f.Why = true, trouble.Code, trouble.Text
+		m.changed(f)
+	} else if flowed {
+		m.tell(f, linnet.EventFileChanged)
+	}
+}

@@ -2,9 +2,7 @@ package linnet
 
 import (
 	"crypto/rand"
-	"fmt"
 	"io"
-	"strings"
 	"time"
 )
 
@@ -18,15 +16,12 @@ func NewFileID() (id FileID) {
 }
 
 // String is the form in which people and programs pass a file around.
-func (id FileID) String() string { return callIDText.EncodeToString(id[:]) }
+func (id FileID) String() string { return idText.EncodeToString(id[:]) }
 
 // ParseFileID is the inverse of FileID.String.
 func ParseFileID(s string) (id FileID, err error) {
-	b, err := callIDText.DecodeString(strings.ToLower(s))
-	if err != nil || len(b) != len(id) {
-		return id, fmt.Errorf("file id %q: want the 26 letters and digits that `linnet files` prints", s)
-	}
-	return FileID(b), nil
+	b, err := parseID(s, "file", "linnet files")
+	return FileID(b), err
 }
 
 // MarshalText is the text of String.
@@ -103,8 +98,10 @@ type File struct {
 	Ended   time.Time `json:"ended,omitzero"`
 }
 
-// An OpenFile is what Client.OpenFile gives; it has to be closed.
+// An OpenFile is what Client.OpenFile gives: Content has to be closed. It is an
+// io.Seeker, too, unless it comes over a socket.
 type OpenFile struct {
-	File
-	Content io.ReadSeekCloser
+	Name    string
+	Size    int64
+	Content io.ReadCloser
 }

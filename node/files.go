@@ -479,7 +479,7 @@ func (n *Node) OpenFile(ctx context.Context, id linnet.FileID) (*linnet.OpenFile
 	if err != nil {
 		return nil, err
 	}
-	return &linnet.OpenFile{File: k.File, Content: content}, nil
+	return &linnet.OpenFile{Name: filepath.Base(k.File.Place), Size: k.Size, Content: content}, nil
 }
 
 // connectBulk connects to a device of somebody who has a file for us, telling it first.

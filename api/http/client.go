@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -234,6 +236,61 @@ func (c *Client) History(ctx context.Context, limit int) (l []linnet.CallRecord,
 	return l, c.do(ctx, "GET", fmt.Sprintf("/v1/calls?limit=%d", limit), nil, &l)
 }
 
+// Files implements linnet.Client.
+func (c *Client) Files(ctx context.Context) (l []linnet.File, err error) {
+	return l, c.do(ctx, "GET", "/v1/files", nil, &l)
+}
+
+// SendFile implements linnet.Client.
+func (c *Client) SendFile(ctx context.Context, user linnet.UserName, path string) (linnet.FileID, error) {
+	var r fileReply
+	err := c.do(ctx, "POST", "/v1/files", fileRequest{user, path}, &r)
+	return r.File, err
+}
+
+// UploadFile implements linnet.Client.
+func (c *Client) UploadFile(ctx context.Context, user linnet.UserName, name string, size int64, content io.Reader) (linnet.FileID, error) {
+	var r fileReply
+	if size == 0 {
+		content = http.NoBody // else its length counts as not known
+	}
+	resp, err := c.sendBytes(ctx, "POST", "/v1/users/"+string(user)+"/files?name="+url.QueryEscape(name), rawType, size, content)
+	if err != nil {
+		return r.File, err
+	}
+	defer resp.Body.Close()
+	return r.File, json.NewDecoder(resp.Body).Decode(&r)
+}
+
+// AnswerFile implements linnet.Client.
+func (c *Client) AnswerFile(ctx context.Context, id linnet.FileID, yes bool) error {
+	return c.do(ctx, "POST", "/v1/files/"+id.String()+"/answer", answerRequest{yes}, nil)
+}
+
+// PauseFile implements linnet.Client.
+func (c *Client) PauseFile(ctx context.Context, id linnet.FileID, on bool) error {
+	return c.do(ctx, "PUT", "/v1/files/"+id.String()+"/pause", onRequest{on}, nil)
+}
+
+// CancelFile implements linnet.Client.
+func (c *Client) CancelFile(ctx context.Context, id linnet.FileID) error {
+	return c.do(ctx, "POST", "/v1/files/"+id.String()+"/cancel", nil, nil)
+}
+
+// OpenFile implements linnet.Client.
+func (c *Client) OpenFile(ctx context.Context, id linnet.FileID) (*linnet.OpenFile, error) {
+	resp, err := c.send(ctx, "GET", "/v1/files/"+id.String()+"/content", nil)
+	if err != nil {
+		return nil, err
+	}
+	_, params, err := mime.ParseMediaType(resp.Header.Get("Content-Disposition"))
+	if err != nil {
+		resp.Body.Close()
+		return nil, fmt.Errorf("local node: file %s: %w", id, err)
+	}
+	return &linnet.OpenFile{Name: params["filename"], Size: resp.ContentLength, Content: resp.Body}, nil
+}
+
 // Events implements linnet.Client.
 func (c *Client) Events(ctx context.Context) (<-chan linnet.Event, error) {
 	resp, err := c.send(ctx, "GET", "/v1/events", nil)
@@ -284,10 +341,17 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 			return nil, fmt.Errorf("local node: %w", err)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://linnet"+path, bytes.NewReader(b))
+	return c.sendBytes(ctx, method, path, "application/json", int64(len(b)), bytes.NewReader(b))
+}
+
+// sendBytes is send with a body that is ready.
+func (c *Client) sendBytes(ctx context.Context, method, path, kind string, size int64, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://linnet"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("local node: %w", err)
 	}
+	req.ContentLength = size
+	req.Header.Set("Content-Type", kind)
 	resp, err := c.http.Do(req)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, &linnet.Error{Code: linnet.CodeNotRunning, Text: "no node is running here",

@@ -65,6 +65,13 @@ var operations = map[string]operation{
 	"POST /v1/calls/{call}/hold":   {"Hold a call, or take it back.", onRequest{}, nil, "all"},
 	"POST /v1/calls/{call}/tone":   {"Press a key: one of 0-9, *, #, A-D.", toneRequest{}, nil, "all"},
 	"POST /v1/page":                {"Connect a browser on this machine as microphone and loudspeaker: a WebRTC offer for its answer, both SDP.", pageRequest{}, pageReply{}, "all"},
+	"GET /v1/files":                {"Files that were offered to others and by others, the newest first.", nil, []linnet.File{}, "all"},
+	"POST /v1/files":               {"Offer a file of the node's machine to a contact. It has to stay as it is until it is done.", fileRequest{}, fileReply{}, "socket"},
+	"POST /v1/users/{user}/files":  {"Offer a contact a file that is uploaded here, as it is; Content-Length has to be there.", rawBytes{}, fileReply{}, "all"},
+	"POST /v1/files/{file}/answer": {"Say yes or no to a file that is offered.", answerRequest{}, nil, "all"},
+	"PUT /v1/files/{file}/pause":   {"Stop a file for a while, or let it go on, also after trouble.", onRequest{}, nil, "all"},
+	"POST /v1/files/{file}/cancel": {"End a file; what has come of it is deleted.", nil, nil, "all"},
+	"GET /v1/files/{file}/content": {"The content of a file that came, to be saved. On the page, ?key= does instead of the header.", nil, rawBytes{}, "all"},
 	"GET /v1/events":               {"What happens from now on: one event a line. On the page also as a WebSocket, one a message (?page= is the page's name, ?key= its key); there {\"kind\":\"phone\",\"phone\"} says whether this page is the phone, and the message {\"take\":true} makes it so.", nil, linnet.Event{}, "all"},
 	"POST /v1/link":                {"A link that opens the page in a browser, once.", nil, linkReply{}, "socket"},
 	"POST /v1/session":             {"The cookie and the key for the token of a link or, where other machines reach the page, for its password.", sessionRequest{}, sessionReply{}, "site"},
@@ -147,6 +154,8 @@ func (s *schemas) document() object {
 		case "GET /v1/search":
 			query("words", true, text)
 			query("page", true, count)
+		case "POST /v1/users/{user}/files":
+			query("name", true, text)
 		case "GET /v1/messages":
 			query("words", true, text)
 			query("limit", true, count)

@@ -38,6 +38,13 @@
 //	POST   /v1/calls/{call}/hold          {"on"}
 //	POST   /v1/calls/{call}/tone          {"tone"}
 //	POST   /v1/page                       {"offer"} -> {"answer"}: SDP, see linnet.Client.Page
+//	GET    /v1/files                      []linnet.File
+//	POST   /v1/files                      {"user", "path"} -> {"file"}: on the socket, a file of this machine
+//	POST   /v1/users/{user}/files?name=N  the bytes of a file, as application/octet-stream -> {"file"}
+//	POST   /v1/files/{file}/answer        {"yes"}
+//	PUT    /v1/files/{file}/pause         {"on"}
+//	POST   /v1/files/{file}/cancel
+//	GET    /v1/files/{file}/content       the bytes of a file that came
 //	GET    /v1/events                     linnet.Event, one a line, until the caller leaves
 //
 // The socket alone also has
@@ -315,6 +322,7 @@ func register(mux routes, c linnet.Client) {
 		return pageReply{answer}, err
 	})
 
+	registerFiles(mux, handle, c)
 	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) { serveEvents(w, r, c) })
 }
 

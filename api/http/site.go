@@ -36,7 +36,7 @@ import (
 //	GET    /v1/events    as a WebSocket, with ?page= and ?key=: see desk
 //
 // All of /v1 but /v1/session wants the cookie and the key: in the header
-// Linnet-Key, or for the WebSocket in its address. It answers only under its own
+// Linnet-Key, or for the WebSocket and downloads in the address. It answers only under its own
 // name (others reach this machine by DNS rebinding), and only its own page.
 type Site struct {
 	client   linnet.Client
@@ -227,6 +227,10 @@ func (c pageClient) Answer(ctx context.Context, id linnet.CallID, m linnet.CallM
 	return c.Client.Answer(ctx, id, m)
 }
 
+func (pageClient) SendFile(context.Context, linnet.UserName, string) (linnet.FileID, error) {
+	return linnet.FileID{}, linnet.Errorf(linnet.CodeUsage, "a page uploads files; those of the node's machine are sent by programs on the local socket")
+}
+
 // guarded refuses what no page of ours sends, and tells the browser what ours may do.
 func (s *Site) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -283,7 +287,7 @@ const (
 func (s *Site) checked(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key := r.Header.Get(keyHeader)
-		if key == "" && isWebSocket(r) {
+		if key == "" && (isWebSocket(r) || isDownload(r)) {
 			key = r.URL.Query().Get("key")
 		}
 		cookie, err := r.Cookie(s.cookie)
@@ -291,13 +295,23 @@ func (s *Site) checked(next http.Handler) http.Handler {
 			refuse(w, http.StatusUnauthorized, "this browser has no key to the node", "run `linnet page` in a terminal and open the link that it prints")
 			return
 		}
-		if r.ContentLength != 0 && !isJSON(r) {
+		if r.ContentLength != 0 && !isJSON(r) && !isUpload(r) {
 			refuse(w, http.StatusUnsupportedMediaType, "requests are JSON here", "send Content-Type: application/json")
 			return
 		}
 		http.NewResponseController(w).SetReadDeadline(time.Time{})
 		next.ServeHTTP(w, r)
 	})
+}
+
+// isDownload says that a link of the page is followed, which can send no header.
+func isDownload(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/v1/files/") && strings.HasSuffix(r.URL.Path, "/content")
+}
+
+// isUpload says that a request may be something else than JSON.
+func isUpload(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/v1/users/") && strings.HasSuffix(r.URL.Path, "/files") && isRaw(r)
 }
 
 func isJSON(r *http.Request) bool {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/linnet-p2p/linnet/api/http"
 )
@@ -33,6 +34,26 @@ func (p *program) socket() string {
 
 // node is the client of the node that runs in this home.
 func (p *program) node() *http.Client { return http.Dial(p.socket()) }
+
+// desktopDownloads is the folder that the desktop has for this: as xdg-user-dirs set it,
+// else Downloads. A node with a --home of its own keeps to that.
+func desktopDownloads() string {
+	user, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	b, err := os.ReadFile(filepath.Join(xdg("XDG_CONFIG_HOME", ".config"), "user-dirs.dirs"))
+	if err == nil {
+		for _, line := range strings.Split(string(b), "\n") {
+			value, ok := strings.CutPrefix(strings.TrimSpace(line), "XDG_DOWNLOAD_DIR=")
+			dir := strings.Replace(strings.Trim(value, `"`), "$HOME", user, 1)
+			if ok && filepath.IsAbs(dir) && dir != user && dir != user+"/" { // the home itself means that there is none
+				return dir
+			}
+		}
+	}
+	return filepath.Join(user, "Downloads")
+}
 
 func xdg(variable, fallback string) string {
 	if dir := os.Getenv(variable); filepath.IsAbs(dir) {

@@ -44,6 +44,8 @@ type commands struct {
 	Card      cardCmd      `cmd:"" help:"Your card in the white pages: show, set, withdraw."`
 	Contacts  contactsCmd  `cmd:"" help:"People you know: list, add, accept, decline, block, unblock, remove."`
 	Presence  presenceCmd  `cmd:"" help:"Whether you want to be called: online, away, dnd, invisible; alone: how it stands."`
+	Send      sendCmd      `cmd:"" help:"Send a contact a file."`
+	Files     filesCmd     `cmd:"" help:"Files you sent and were offered: list, accept, decline, pause, resume, cancel."`
 	History   historyCmd   `cmd:"" help:"Past calls."`
 	Status    statusCmd    `cmd:"" help:"How this node stands."`
 	Volunteer volunteerCmd `cmd:"" help:"Let this machine serve as a supernode while the network needs one: on, off; alone: how that stands."`

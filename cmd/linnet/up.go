@@ -28,12 +28,17 @@ type upCmd struct {
 	PortMapping string `enum:"on,off" default:"on" help:"Ask the router to let contacts in at one port (PCP, NAT-PMP, UPnP): on or off."`
 	AutoAnswer  bool   `help:"Take every call at once, with --play and --record."`
 	pageFlags
-	Ladder string `help:"How supernodes are looked for: fast (UDP, TCP, port 80, port 443, 300 ms apart), or classic (5 s each, as Skype did)." enum:"fast,classic" default:"fast"`
+	Downloads string `help:"Folder for files of others; default: the one of your desktop, or downloads in --home." placeholder:"DIR" type:"path"`
+	FileRate  int    `help:"Send files with so many bytes a second at the most; 0: as fast as it goes." placeholder:"N"`
+	Ladder    string `help:"How supernodes are looked for: fast (UDP, TCP, port 80, port 443, 300 ms apart), or classic (5 s each, as Skype did)." enum:"fast,classic" default:"fast"`
 	sound
 }
 
 func (c *upCmd) Run(p *program) error {
-	opts := node.Options{Home: p.home(), Listen: c.Listen, Log: p.log, Version: version}
+	opts := node.Options{Home: p.home(), Listen: c.Listen, Downloads: c.Downloads, FileRate: c.FileRate, Log: p.log, Version: version}
+	if opts.Downloads == "" && p.flags.Home == "" {
+		opts.Downloads = desktopDownloads()
+	}
 	if c.Join != "" {
 		invite, err := suite.ParseInvite(c.Join)
 		if err != nil {
@@ -114,6 +119,12 @@ func (p *program) narrate(ctx context.Context, n *node.Node) {
 			p.tell("%s", e.Text)
 		case linnet.EventCallRings:
 			p.tell("%s calls: answer on the page, or with `linnet answer`; `linnet hangup` declines.", e.Call.Peer)
+		case linnet.EventFileOffered:
+			p.tell("%s offers you %s (%s): take it on the page, or with `linnet files accept`; `linnet files decline` says no.", e.File.Peer, e.File.Name, byteCount(e.File.Size))
+		case linnet.EventFileChanged:
+			if e.File.State.Final() {
+				p.tell("File %s: %s.", e.File.Name, fileStands(*e.File))
+			}
 		case linnet.EventCallEnded:
 			p.tell("Call with %s: %s.", e.Record.Peer, e.Record.Outcome)
 		}

@@ -76,9 +76,10 @@ type file struct {
 	Kept
 	fetching bool
 	retries  int
-	retryAt  time.Time // incoming, active: when to fetch; zero: now, or while fetching
-	told     time.Time // progress, to the user
-	saved    time.Time // progress, to disk
+	retryAt  time.Time       // incoming, active: when to fetch; zero: now, or while fetching
+	told     time.Time       // progress, to the user
+	saved    time.Time       // progress, to disk
+	asking   []linnet.NodeID // outgoing: devices whose user is asked, as far as this process knows
 }
 
 // offering is what is to be offered to a user.

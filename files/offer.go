@@ -2,6 +2,7 @@ package files
 
 import (
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -54,9 +55,7 @@ func (m *Machine) Found(now time.Time, user linnet.UserName, devices []linnet.No
 		}
 		waits = waits || !f.Told
 		for _, device := range devices[:min(len(devices), maxDevices)] {
-			if !f.Device.IsZero() && f.Device != device {
-				m.do(Send{User: user, Node: device, Message: &message.FileEnd{File: f.ID, Reason: message.FileElsewhere}})
-			} else {
+			if f.Device.IsZero() || f.Device == device {
 				m.do(Send{User: user, Node: device, Message: &message.FileOffer{
 					File: f.ID, Time: uint64(max(0, f.Offered.UnixMilli())), Name: f.File.Name, Size: uint64(f.Size), Sum: f.Sum, Tree: f.Tree,
 				}, Open: true})
@@ -89,6 +88,9 @@ func (m *Machine) answered(now time.Time, from Peer, x *message.FileAnswer) {
 	}
 	switch x.Verdict {
 	case message.FileSeen:
+		if len(f.asking) < maxDevices && !slices.Contains(f.asking, from.Node) {
+			f.asking = append(f.asking, from.Node)
+		}
 		if !f.Told && !f.State.Final() {
 			f.Told, f.Why, f.Code = true, "", ""
 			m.changed(f)
@@ -96,9 +98,7 @@ func (m *Machine) answered(now time.Time, from Peer, x *message.FileAnswer) {
 	case message.FileAccepted:
 		switch {
 		case f.State == linnet.FileOffered:
-			f.State, f.Device, f.Told, f.Why, f.Code = linnet.FileActive, from.Node, true, "", ""
-			m.changed(f)
-			m.offer(now, f.Peer) // his other devices are told
+			m.accepted(f, from.Node)
 		case f.State == linnet.FileCancelled, f.State == linnet.FileFailed:
 			m.do(Send{User: from.User, Node: from.Node, Message: &message.FileEnd{File: x.File, Reason: message.FileCancelled}})
 		}
@@ -107,7 +107,9 @@ func (m *Machine) answered(now time.Time, from Peer, x *message.FileAnswer) {
 		}
 	case message.FileDeclined:
 		if f.State == linnet.FileOffered {
+			f.Device = from.Node
 			m.end(now, f, linnet.FileDeclined, "", "")
+			m.tellOthers(f, message.FileElsewhere)
 		}
 	case message.FileTooMany:
 		if f.State == linnet.FileOffered && !f.Told {
@@ -121,8 +123,28 @@ func (m *Machine) answered(now time.Time, from Peer, x *message.FileAnswer) {
 	}
 }
 
+// accepted notes which device takes the file.
+func (m *Machine) accepted(f *file, device linnet.NodeID) {
+	f.State, f.Device, f.Told, f.Why, f.Code = linnet.FileActive, device, true, "", ""
+	m.changed(f)
+	m.tellOthers(f, message.FileElsewhere)
+}
+
+// tellOthers ends a file for the devices that ask their user, but for the one that took it.
+func (m *Machine) tellOthers(f *file, reason uint32) {
+	for _, node := range f.asking {
+		if node != f.Device {
+			m.do(Send{User: f.Peer, Node: node, Message: &message.FileEnd{File: f.ID, Reason: reason}, Open: true})
+		}
+	}
+	f.asking = nil
+}
+
 // Serve says whether a device that asks for a file gets it, as a status of the stream.
 func (m *Machine) Serve(from Peer, id linnet.FileID) (Kept, byte) {
+	if f := m.files[id]; f != nil && !f.Incoming && f.Peer == from.User && f.State == linnet.FileOffered {
+		m.accepted(f, from.Node) // its answer was lost
+	}
 	f := m.of(from, id)
 	switch {
 	case f == nil || f.Incoming || f.State != linnet.FileActive || !m.o.Contact(from.User):

@@ -196,6 +196,7 @@ func (m *Machine) Cancel(now time.Time, id linnet.FileID) error {
 	}
 	m.end(now, f, linnet.FileCancelled, "", "")
 	m.sendEnd(f, message.FileCancelled)
+	m.tellOthers(f, message.FileCancelled)
 	return nil
 }
 

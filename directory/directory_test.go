@@ -657,6 +657,46 @@ func TestWriteIsTriedAgain(t *testing.T) {
 	}
 }
 
+// Each half of a divided network goes on with members of its own. Once it is one
+// again, all members have what either half was told last: they hear of one another
+// one by one, and those who gave are no members any more before all know all.
+func TestDividedSlotsBecomeOne(t *testing.T) {
+	w := newNetwork(t, 28)
+	nodes := w.supernodes(32)
+	for i := range 40 {
+		n := w.user(linnet.UserName(fmt.Sprintf("user%d", i)))
+		w.devices[n].Publish(w.Now, directory.Status{})
+		n.Pump()
+	}
+	w.Run(10 * time.Second)
+	far := func(n *overlaytest.Node) bool { return slices.Index(w.Nodes, n)%4 == 0 }
+	w.Cut = func(a, b *overlaytest.Node) bool { return far(a) != far(b) }
+	w.Run(3 * time.Minute)
+	w.Cut = nil
+	w.Run(90 * time.Second)
+	for _, n := range nodes {
+		if got := len(n.Machine.Serving()); got != len(nodes) {
+			t.Fatalf("%s knows %d supernodes", n.Name, got)
+		}
+	}
+	missing, old := 0, 0
+	for n := range w.devices {
+		published := effects[directory.Published](n)
+		for _, node := range nodes[0].Machine.Members(overlay.SlotOf(linnet.UserName(n.Name))) {
+			r, err := directory.OpenRecord(w.Trust, w.ByID(node).Disk["record "+n.ID().String()], w.Now)
+			switch {
+			case err != nil:
+				missing++
+			case r.Sequence != published[len(published)-1].Sequence:
+				old++
+			}
+		}
+	}
+	if missing+old > 0 {
+		t.Errorf("of 400 copies %d are missing, %d are old", missing, old)
+	}
+}
+
 // Four of ten members never got the record. Whoever asks, finds it.
 func TestMajorityIsFound(t *testing.T) {
 	w := newNetwork(t, 27)

@@ -36,9 +36,9 @@ type ForgetCard struct{ User linnet.UserName }
 // to the members of their slots, searches for them, and is such a member.
 type pages struct {
 	*Supernode
-	store   *cardStore
-	members map[overlay.Slot][]linnet.NodeID // of the slots with cards, as they were last
-	moves   mover[linnet.UserName]           // cards on their way to new members
+	store    *cardStore
+	seatings map[overlay.Slot]*seating // of the slots with cards
+	moves    mover[linnet.UserName]    // cards on their way to new members
 
 	searches rates
 	stores   rates
@@ -49,7 +49,7 @@ type pages struct {
 
 func newPages(s *Supernode) *pages {
 	p := &pages{
-		Supernode: s, store: newCardStore(s.o.Cards, s.o.PerSlot), members: make(map[overlay.Slot][]linnet.NodeID),
+		Supernode: s, store: newCardStore(s.o.Cards, s.o.PerSlot), seatings: make(map[overlay.Slot]*seating),
 		searches: make(rates), stores: make(rates), asks: make(rates), cached: make(map[findKey]foundPage),
 	}
 	p.moves = mover[linnet.UserName]{s: s, most: 4 * s.o.Cards, give: p.handOver}
@@ -191,8 +191,8 @@ func (s *pages) put(now time.Time, c *Card) (r receipt, ok bool) {
 	switch h := s.store.users[c.User]; v {
 	case stored:
 		for _, slot := range h.slots {
-			if _, ok := s.members[slot]; !ok {
-				s.members[slot] = s.o.Seats.Members(slot)
+			if s.seatings[slot] == nil {
+				s.seatings[slot] = &seating{members: s.o.Seats.Members(slot)}
 			}
 		}
 		h.strayed = time.Time{}
@@ -226,7 +226,10 @@ func (s *pages) unkept(now time.Time, users []linnet.UserName, cards [][]byte) {
 
 // place notes whether this node is a member of any slot of a card.
 func (s *pages) place(now time.Time, h *heldCard) {
-	serves := func(slot overlay.Slot) bool { return slices.Contains(s.members[slot], s.o.Self.Node) }
+	serves := func(slot overlay.Slot) bool {
+		x := s.seatings[slot]
+		return x != nil && slices.Contains(x.members, s.o.Self.Node)
+	}
 	if slices.ContainsFunc(h.slots, serves) {
 		h.strayed = time.Time{}
 	} else if h.strayed.IsZero() {
@@ -235,7 +238,7 @@ func (s *pages) place(now time.Time, h *heldCard) {
 }
 
 func (s *pages) membersChanged(now time.Time) {
-	changes := s.changesOf(s.members)
+	changes := s.changesOf(now, s.seatings)
 	moved := make(map[move[linnet.UserName]]bool) // a card has many slots, of which one node gains several
 	for _, slot := range slices.Sorted(maps.Keys(changes)) {
 		l := s.store.slots[slot]
@@ -273,9 +276,9 @@ func (s *pages) sweep(now time.Time) {
 	for _, user := range s.store.sweep(now) {
 		s.emit(ForgetCard{user})
 	}
-	for slot := range s.members {
+	for slot := range s.seatings {
 		if s.store.slots[slot] == nil {
-			delete(s.members, slot)
+			delete(s.seatings, slot)
 		}
 	}
 }

@@ -21,7 +21,7 @@ const (
 
 // MembersChanged is told after overlay.MembersChanged.
 func (s *Supernode) MembersChanged(now time.Time) {
-	if changes := s.changesOf(s.members); len(changes) > 0 {
+	if changes := s.changesOf(now, s.seatings); len(changes) > 0 {
 		for h := range s.store.all {
 			c, ok := changes[h.slot]
 			switch {
@@ -40,6 +40,22 @@ func (s *Supernode) MembersChanged(now time.Time) {
 	s.pages.membersChanged(now)
 }
 
+// A seating is who sits in a slot. A change of the network comes in pieces: half of a
+// divided one is heard of supernode by supernode, and so are those who died in an
+// outage. Whoever is new since a moment ago may have been given nothing yet, so
+// during a series of changes it is the members before all of them who hand over,
+// to everybody who came since, or came back.
+type seating struct {
+	members []linnet.NodeID
+	former  []linnet.NodeID // who were there before the series of changes that began last, and all the time since
+	began   time.Time       // of it
+	given   []linnet.NodeID // whom this node handed over to meanwhile
+}
+
+// seriesFor is how long a series of changes lasts: detection and dissemination of
+// deaths, or the healing of a division.
+const seriesFor = 30 * time.Second
+
 // A slotChange is how the members of a slot changed.
 type slotChange struct {
 	serves bool            // this node holds the slot now
@@ -47,21 +63,29 @@ type slotChange struct {
 }
 
 // changesOf finds the slots whose members are others than they were, and notes who they are now.
-func (s *Supernode) changesOf(members map[overlay.Slot][]linnet.NodeID) map[overlay.Slot]slotChange {
+func (s *Supernode) changesOf(now time.Time, seatings map[overlay.Slot]*seating) map[overlay.Slot]slotChange {
 	changes := make(map[overlay.Slot]slotChange)
-	for slot, before := range members {
+	for slot, x := range seatings {
 		after := s.o.Seats.Members(slot)
-		if slices.Equal(before, after) {
+		if slices.Equal(x.members, after) {
 			continue
 		}
-		members[slot] = after
+		if now.Sub(x.began) > seriesFor {
+			x.former, x.began, x.given = slices.Clone(x.members), now, nil
+		}
+		came := func(node linnet.NodeID) bool {
+			return slices.Contains(after, node) && !slices.Contains(x.members, node)
+		}
+		x.former, x.given = slices.DeleteFunc(x.former, came), slices.DeleteFunc(x.given, came)
+		x.members = after
 		c := slotChange{serves: slices.Contains(after, s.o.Self.Node)}
-		if s.gives(before) {
+		if s.gives(x.former) {
 			for _, node := range after {
-				if !slices.Contains(before, node) && node != s.o.Self.Node {
+				if node != s.o.Self.Node && !slices.Contains(x.former, node) && !slices.Contains(x.given, node) {
 					c.gain = append(c.gain, node)
 				}
 			}
+			x.given = append(x.given, c.gain...)
 		}
 		changes[slot] = c
 	}
@@ -69,9 +93,9 @@ func (s *Supernode) changesOf(members map[overlay.Slot][]linnet.NodeID) map[over
 }
 
 // gives says whether this node is one of those who have to hand over.
-func (s *Supernode) gives(before []linnet.NodeID) bool {
+func (s *Supernode) gives(former []linnet.NodeID) bool {
 	n := 0
-	for _, node := range before {
+	for _, node := range former {
 		if node == s.o.Self.Node {
 			return n < givers
 		}
@@ -126,10 +150,11 @@ func (v *mover[K]) add(now time.Time, m move[K]) {
 	}
 }
 
-// again is told that a move failed.
+// again is told that a move failed. A while later the new member may have heard
+// that this node is a supernode, too.
 func (v *mover[K]) again(now time.Time, m move[K]) {
 	if m.tries++; m.tries < moveTries {
-		v.add(now, m)
+		v.s.after(now, writeAgain, func(now time.Time) { v.add(now, m) })
 	}
 }
 

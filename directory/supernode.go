@@ -40,17 +40,17 @@ type SupernodeOptions struct {
 // search, and the member of slots that it is itself.
 type Supernode struct {
 	machine
-	o       SupernodeOptions
-	store   *store
-	members map[overlay.Slot][]linnet.NodeID // of the slots with records, as they were last
-	moves   mover[linnet.NodeID]             // records on their way to new members
-	writes  int                              // under way
-	lookups map[linnet.UserName]*lookup
-	done    []*lookup // in lookups, which may be given again; the earliest first
-	rates   rates
-	reads   uint64
-	reading map[uint64]func(now time.Time, records [][]byte)
-	pages   *pages
+	o        SupernodeOptions
+	store    *store
+	seatings map[overlay.Slot]*seating // of the slots with records
+	moves    mover[linnet.NodeID]      // records on their way to new members
+	writes   int                       // under way
+	lookups  map[linnet.UserName]*lookup
+	done     []*lookup // in lookups, which may be given again; the earliest first
+	rates    rates
+	reads    uint64
+	reading  map[uint64]func(now time.Time, records [][]byte)
+	pages    *pages
 }
 
 // NewSupernode makes a Supernode; Start begins.
@@ -78,7 +78,7 @@ func NewSupernode(o SupernodeOptions) *Supernode {
 		}
 	}
 	s := &Supernode{
-		o: o, store: newStore(o.Records, o.Trust.Keep()), members: make(map[overlay.Slot][]linnet.NodeID),
+		o: o, store: newStore(o.Records, o.Trust.Keep()), seatings: make(map[overlay.Slot]*seating),
 		lookups: make(map[linnet.UserName]*lookup), rates: make(rates),
 		reading: make(map[uint64]func(time.Time, [][]byte)),
 	}
@@ -185,11 +185,11 @@ func (s *Supernode) put(now time.Time, r *Record) (sequence uint64, ok bool) {
 	}
 	switch h := s.store.nodes[r.Node()]; v {
 	case stored:
-		if _, ok := s.members[slot]; !ok {
-			s.members[slot] = s.o.Seats.Members(slot)
+		if s.seatings[slot] == nil {
+			s.seatings[slot] = &seating{members: s.o.Seats.Members(slot)}
 		}
 		h.strayed = 0
-		if !slices.Contains(s.members[slot], s.o.Self.Node) {
+		if !slices.Contains(s.seatings[slot].members, s.o.Self.Node) {
 			h.strayed = uint32(now.Unix())
 		}
 		s.emit(Persist{r.Node(), r.raw})
@@ -275,9 +275,9 @@ func (s *Supernode) sweep(now time.Time) {
 	for _, node := range s.store.sweep(now) {
 		s.emit(Forget{node})
 	}
-	for slot := range s.members {
+	for slot := range s.seatings {
 		if s.store.slots[slot] == 0 {
-			delete(s.members, slot)
+			delete(s.seatings, slot)
 		}
 	}
 	s.pages.sweep(now)

@@ -285,7 +285,12 @@ func TestPagesOutliveAMinority(t *testing.T) {
 		// With up to ten supernodes all hold everything; with more, each slot has a few strangers.
 		minority := func() []*overlaytest.Node {
 			members := min(len(nodes), overlay.SlotSize)
-			return rapid.Permutation(nodes).Draw(rt, "order")[:rapid.IntRange(0, (members-1)/2).Draw(rt, "minority")]
+			chosen := rapid.Permutation(nodes).Draw(rt, "order")[:rapid.IntRange(0, (members-1)/2).Draw(rt, "minority")]
+			first := func(n *overlaytest.Node) bool { return slices.Index(nodes, n) < len(w.Bootstrap) }
+			if i := slices.IndexFunc(chosen, first); len(slices.DeleteFunc(slices.Clone(chosen), first)) == len(chosen)-len(w.Bootstrap) {
+				chosen = slices.Delete(chosen, i, i+1) // a newcomer knows no other
+			}
+			return chosen
 		}
 		check := func(when string, withdrawn bool) {
 			bob := w.attached(linnet.UserName(fmt.Sprint("bob", len(w.Nodes)))) // who has not searched yet

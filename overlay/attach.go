@@ -499,9 +499,7 @@ func (m *Machine) receivedKeepAlive(now time.Time, from linnet.NodeID, id uint16
 	if c := m.clients.get(from); c != nil {
 		m.clients.heardAt(c, m.tenths(now))
 		m.clients.setAble(c, msg.Able)
-		if !slices.Equal(c.others, msg.Others) {
-			c.others = slices.Clone(msg.Others[:min(len(msg.Others), message.MaxAttachments)])
-		}
+		m.clients.setOthers(c, msg.Others[:min(len(msg.Others), message.MaxAttachments)])
 		m.emit(Respond{from, id, &message.KeepAliveAck{You: m.addrOf(from), Load: m.load(now), Supernodes: uint32(m.Supernodes())}})
 		m.pingSoon(now, msg.PeerDown)
 		m.watchFor(now, from, msg.Watch[:min(len(msg.Watch), maxWatch)])

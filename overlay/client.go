@@ -2,7 +2,6 @@ package overlay
 
 import (
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -25,20 +24,21 @@ type client struct {
 
 	heard    uint32 // tenths of a second since the machine started
 	able     int32  // it could be a supernode: its place in clients.able, from 1
-	others   []linnet.NodeID
+	others   *other
 	forwards Bucket
 }
 
 // clients are those of a supernode, in the order in which they were heard last:
 // who has been silent for long is found without a look at all of them.
 type clients struct {
-	byNode map[linnet.NodeID]*client
-	order  client // a ring: after it the one that was heard first
-	able   []*client
+	byNode  map[linnet.NodeID]*client
+	byOther map[linnet.NodeID]*other // one of each ring
+	order   client                   // a ring: after it the one that was heard first
+	able    []*client
 }
 
 func newClients() *clients {
-	c := &clients{byNode: make(map[linnet.NodeID]*client)}
+	c := &clients{byNode: make(map[linnet.NodeID]*client), byOther: make(map[linnet.NodeID]*other)}
 	c.order.before, c.order.after = &c.order, &c.order
 	return c
 }
@@ -90,6 +90,7 @@ func (l *clients) setAble(c *client, able bool) {
 func (l *clients) remove(node linnet.NodeID) {
 	if c := l.get(node); c != nil {
 		l.setAble(c, false)
+		l.dropOthers(c)
 		c.before.after, c.after.before = c.after, c.before
 		delete(l.byNode, node)
 	}
@@ -115,7 +116,7 @@ func (m *Machine) receivedAttach(now time.Time, from linnet.NodeID, id uint16, m
 	}
 	m.clients.heardAt(c, m.tenths(now))
 	m.clients.setAble(c, msg.Able)
-	c.others = slices.Clone(msg.Others[:min(len(msg.Others), message.MaxAttachments)])
+	m.clients.setOthers(c, msg.Others[:min(len(msg.Others), message.MaxAttachments)])
 	m.emit(Respond{from, id, &message.Attached{
 		StackVersion: stackVersion,
 		StackTime:    uint32(now.Sub(m.started) / time.Second),
@@ -139,7 +140,7 @@ func (m *Machine) answerProbe(now time.Time) message.Message {
 	m.refusals++
 	refused := new(message.ProbeRefused)
 	for _, x := range m.table.random(m.o.Rand, namedToProber, m.roomy) {
-		refused.Entries = append(refused.Entries, []byte(x.raw))
+		refused.Entries = append(refused.Entries, x.entry())
 		if addrs := x.addrs(); addrs != nil {
 			refused.Others = append(refused.Others, addrs[0])
 		}
@@ -165,7 +166,7 @@ func (m *Machine) answerSupernodes(ask *message.AskSupernodes) *message.SlotInfo
 		if addrs := x.addrs(); addrs != nil {
 			named.Addrs = append(named.Addrs, addrs[0])
 		}
-		info.Entries = append(info.Entries, []byte(x.raw))
+		info.Entries = append(info.Entries, x.entry())
 	}
 	info.Slots = []message.SlotMembers{named}
 	return info
@@ -178,10 +179,10 @@ func (m *Machine) namedEntries(n int) [][]byte {
 	}
 	var entries [][]byte
 	if self := m.self(); self != nil && self.serves() {
-		entries = append(entries, []byte(self.raw))
+		entries = append(entries, self.entry())
 	}
 	for _, x := range m.table.random(m.o.Rand, n-len(entries), m.isOther) {
-		entries = append(entries, []byte(x.raw))
+		entries = append(entries, x.entry())
 	}
 	return entries
 }
@@ -190,11 +191,11 @@ func (m *Machine) namedEntries(n int) [][]byte {
 func (m *Machine) roomyEntries(n int) [][]byte {
 	var entries [][]byte
 	for _, x := range m.table.random(m.o.Rand, n, m.roomy) {
-		entries = append(entries, []byte(x.raw))
+		entries = append(entries, x.entry())
 	}
 	if entries == nil {
 		for _, x := range m.table.random(m.o.Rand, n, m.isOther) {
-			entries = append(entries, []byte(x.raw))
+			entries = append(entries, x.entry())
 		}
 	}
 	return entries
@@ -214,22 +215,9 @@ func (m *Machine) sweepClients(now time.Time) {
 
 // reportDead tells the clients of this supernode that were attached to a dead one, too.
 func (m *Machine) reportDead(now time.Time, dead linnet.NodeID) {
-	for _, node := range m.clientsWhere(func(c *client) bool { return slices.Contains(c.others, dead) }) {
+	for _, node := range m.clients.with(dead) {
 		m.request(now, node, &message.KeepAlive{PeerDown: dead}, checkWait, func(time.Time, message.Message) {})
 	}
-}
-
-// clientsWhere are the clients of a kind, in the order of their ids. It looks at
-// all of them: for rare events only.
-func (m *Machine) clientsWhere(so func(*client) bool) []linnet.NodeID {
-	var nodes []linnet.NodeID
-	for c := m.clients.order.after; c != &m.clients.order; c = c.after {
-		if so(c) {
-			nodes = append(nodes, c.node)
-		}
-	}
-	slices.SortFunc(nodes, compareNodes)
-	return nodes
 }
 
 // Leave says good-bye: clients are told where else to go, and supernodes that
@@ -245,8 +233,8 @@ func (m *Machine) Leave(now time.Time) {
 		return
 	}
 	m.leaving = true
-	for _, node := range m.clientsWhere(func(*client) bool { return true }) {
-		m.emit(Send{node, &message.Detach{Entries: m.roomyEntries(namedOthers)}})
+	for c := m.clients.order.after; c != &m.clients.order; c = c.after {
+		m.emit(Send{c.node, &message.Detach{Entries: m.roomyEntries(namedOthers)}})
 	}
 	if m.announce(now, m.incarnation()+1) == nil { // else they will find out by themselves
 		m.flushNews(now)

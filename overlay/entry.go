@@ -154,16 +154,13 @@ func (t Trust) openEntry(b []byte, now time.Time) (*Entry, error) {
 			Node: node, Agreement: cert.Agreement, Addrs: body.Addrs,
 			Rungs: linnet.RungsOf(linnet.RungUDP, linnet.RungTCP) | webRungs(body.Web), Name: body.WebName,
 		},
-		seat: &seat{
-			raw: string(b), node: node, weight: weight(node), incarnation: body.Incarnation,
-			network: networkOf(body.Addrs[0].Addr()), account: accountOf(cert.User), expires: uint32(cert.Expires.Unix() / 60),
-		},
+		seat: newSeat(b, node, body.Incarnation, networkOf(body.Addrs[0].Addr()), accountOf(cert.User), uint32(cert.Expires.Unix()/60)),
 	}, nil
 }
 
 // reopen reads the entry of a seat, which was checked when it was opened.
 func (t Trust) reopen(x *seat) *Entry {
-	e, err := t.OpenEntry([]byte(x.raw), time.Unix(int64(x.expires)*60-1, 0))
+	e, err := t.OpenEntry(x.entry(), time.Unix(int64(x.expires())*60-1, 0))
 	if err != nil {
 		return nil // the rules of the network have changed since
 	}
@@ -173,7 +170,7 @@ func (t Trust) reopen(x *seat) *Entry {
 // addrs are the addresses of the entry of a seat.
 func (x *seat) addrs() []netip.AddrPort {
 	var body entryBody
-	s, err := suite.ParseSigned([]byte(x.raw))
+	s, err := suite.ParseSigned(x.entry())
 	if err != nil || message.Unmarshal(s.Body, &body) != nil {
 		return nil
 	}

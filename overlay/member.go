@@ -56,7 +56,7 @@ func (x *member) serves() bool { return x.state <= Suspect }
 func (x *member) rumour() message.Rumour {
 	r := message.Rumour{State: uint32(x.state), Node: x.node, Incarnation: x.incarnation}
 	if x.state == Alive || x.state == Left {
-		r.Entry = []byte(x.raw)
+		r.Entry = x.entry()
 	}
 	return r
 }
@@ -64,7 +64,7 @@ func (x *member) rumour() message.Rumour {
 // introduction is its rumour for somebody who may not know it.
 func (x *member) introduction() message.Rumour {
 	r := x.rumour()
-	r.Entry = []byte(x.raw)
+	r.Entry = x.entry()
 	return r
 }
 
@@ -102,7 +102,7 @@ func (t *table) put(x *seat, s State, since uint32) (moved bool) {
 	before, served := m.seat, known && m.serves()
 	m.seat, m.state, m.since = x, s, since
 	switch serves := m.serves(); {
-	case served && serves && before.network == x.network && before.account == x.account, !served && !serves:
+	case served && serves && before.network() == x.network() && before.account() == x.account(), !served && !serves:
 		return false
 	case serves && !served:
 		t.serving++
@@ -315,7 +315,7 @@ func (m *Machine) refute(now time.Time, accuser linnet.NodeID, incarnation uint6
 func (m *Machine) sweepMembers(now time.Time) {
 	minute, ago := now.Unix()/60, m.tenths(now.Add(-forgetAfter))
 	moved := m.table.drop(func(x *member) bool {
-		return x.node != m.o.Self.Node && (minute > int64(x.expires) || !x.serves() && x.since < ago)
+		return x.node != m.o.Self.Node && (minute > int64(x.expires()) || !x.serves() && x.since < ago)
 	})
 	m.membersChanged = m.membersChanged || moved
 	m.whileServing(now, time.Minute, m.sweepMembers)
@@ -383,7 +383,7 @@ const rttUnit = 100 * time.Microsecond // of member.rtt
 // Entry is this supernode's own entry, signed; nil if it serves not.
 func (m *Machine) Entry() []byte {
 	if self := m.self(); self != nil && self.serves() {
-		return []byte(self.raw)
+		return self.entry()
 	}
 	return nil
 }

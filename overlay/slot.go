@@ -89,16 +89,39 @@ func (s *Seats) defaults() {
 	set(&s.PerAccount, 1)
 }
 
-// A seat is what a score and the fairness of a slot take of a supernode.
+// A seat is what a score and the fairness of a slot take of a supernode, and its
+// entry. What is asked seldom stands behind that in one string, where the
+// allocator has room to spare as a rule: a network of 20,000 has as many of these on
+// each of them.
 type seat struct {
-	raw         string // its entry, signed
 	node        linnet.NodeID
 	weight      uint64
 	incarnation uint64
-	network     uint64 // its /24 or /48
-	account     uint32 // a hash of its user; 0: an operator's
-	expires     uint32 // of its certificate, minutes since 1970
+	packed      string // entry, signed; network 8, account 4, expires 4
 }
+
+const packedTail = 8 + 4 + 4
+
+func newSeat(entry []byte, node linnet.NodeID, incarnation, network uint64, account, expires uint32) *seat {
+	b := append(make([]byte, 0, len(entry)+packedTail), entry...)
+	b = binary.BigEndian.AppendUint64(b, network)
+	b = binary.BigEndian.AppendUint32(b, account)
+	b = binary.BigEndian.AppendUint32(b, expires)
+	return &seat{node, weight(node), incarnation, string(b)}
+}
+
+func (x *seat) entry() []byte { return []byte(x.packed[:len(x.packed)-packedTail]) }
+
+func (x *seat) tail() []byte { return []byte(x.packed[len(x.packed)-packedTail:]) }
+
+// network is its /24 or /48.
+func (x *seat) network() uint64 { return binary.BigEndian.Uint64(x.tail()) }
+
+// account is a hash of its user; 0: an operator's.
+func (x *seat) account() uint32 { return binary.BigEndian.Uint32(x.tail()[8:]) }
+
+// expires is when its certificate does, in minutes since 1970.
+func (x *seat) expires() uint32 { return binary.BigEndian.Uint32(x.tail()[12:]) }
 
 // networkOf packs the /24 or /48 of an address into a number.
 func networkOf(addr netip.Addr) uint64 {
@@ -126,7 +149,7 @@ type Slots struct{ table }
 
 // Add takes a supernode in, or notes its new address, and says whether that was news.
 func (s *Slots) Add(node linnet.NodeID, addr netip.Addr) bool {
-	return s.put(&seat{node: node, weight: weight(node), network: networkOf(addr)}, Alive, 0)
+	return s.put(newSeat(nil, node, 0, networkOf(addr), 0, 0), Alive, 0)
 }
 
 // Remove takes a supernode out, and says whether it was there.
@@ -179,12 +202,12 @@ func (t *table) fill(c *cachedSlot, slot Slot, n int) bool {
 		if len(c.members) == SlotSize {
 			return true
 		}
-		account := 1<<62 | uint64(x.account)
-		if taken[x.network] >= t.seats.PerNetwork || x.account != 0 && taken[account] >= t.seats.PerAccount {
+		network, account := x.network(), 1<<62|uint64(x.account())
+		if taken[network] >= t.seats.PerNetwork || x.account() != 0 && taken[account] >= t.seats.PerAccount {
 			crowded = append(crowded, x.node)
 			continue
 		}
-		taken[x.network]++
+		taken[network]++
 		taken[account]++
 		c.members = append(c.members, x.node)
 		c.floor = score(slot, x.weight)

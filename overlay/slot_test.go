@@ -167,14 +167,14 @@ func TestSeatsOfThePolicy(t *testing.T) {
 	for _, limit := range []int{1, 3} {
 		s := Slots{table{seats: Seats{PerNetwork: limit, PerAccount: limit}}}
 		for i := range 40 {
-			x := &seat{node: testNode(i), weight: weight(testNode(i)), network: networkOf(spreadAddr(i))}
+			network, account := networkOf(spreadAddr(i)), uint32(0)
 			switch {
 			case i < 10:
-				x.network = 1
+				network = 1
 			case i < 20:
-				x.account = 1
+				account = 1
 			}
-			s.put(x, Alive, 0)
+			s.put(newSeat(nil, testNode(i), 0, network, account, 0), Alive, 0)
 		}
 		most := [2]int{}
 		for slot := range Slot(200) {

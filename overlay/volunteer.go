@@ -273,7 +273,7 @@ func (m *Machine) TryFor(now time.Time, from linnet.NodeID, nonce uint64) (asked
 
 // tryFor passes it to somebody whom the client is not attached to.
 func (m *Machine) tryFor(c *client, msg *message.DialFor) bool {
-	others := m.table.random(m.o.Rand, 1, func(x *member) bool { return m.isOther(x) && !slices.Contains(c.others, x.node) })
+	others := m.table.random(m.o.Rand, 1, func(x *member) bool { return m.isOther(x) && !c.hasOther(x.node) })
 	for _, x := range others {
 		m.emit(Send{x.node, msg})
 	}

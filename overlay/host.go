@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -89,8 +90,7 @@ func (c *hostCache) get(node linnet.NodeID) *cachedHost {
 }
 
 // add notes a host that somebody vouched for just now. A full cache gives up its
-// worst; that it has many of the same network counts against a host, lest all
-// that a node knows fail together.
+// worst, some at once, since finding them means a look at all.
 func (c *hostCache) add(now time.Time, h *Host) (*cachedHost, bool) {
 	if !h.valid() {
 		return nil, false
@@ -106,30 +106,39 @@ func (c *hostCache) add(now time.Time, h *Host) (*cachedHost, bool) {
 	added := &cachedHost{Host: h, added: uint32(now.Unix())}
 	c.hosts = slices.Insert(c.hosts, i, added)
 	if len(c.hosts) > MaxHosts {
-		worst := c.worst(now)
-		if c.hosts[worst] == added {
-			added = nil
+		c.giveUp(now, givenUp)
+		if c.get(h.Node) == nil {
+			return nil, false
 		}
-		c.hosts = slices.Delete(c.hosts, worst, worst+1)
 	}
-	return added, added != nil
+	return added, true
 }
 
-// crowd is what each further host of the same network costs.
-const crowd = 2
+const (
+	givenUp = 10 // hosts, by a full cache
+	crowd   = 2  // what each further host of the same network costs
+)
 
-func (c *hostCache) worst(now time.Time) int {
-	worst, lowest := 0, math.Inf(1)
+// giveUp drops the n worst. That it has many of the same network counts against a
+// host, lest all that a node knows fail together.
+func (c *hostCache) giveUp(now time.Time, n int) {
 	same := make(map[netip.Prefix]int)
 	for _, h := range c.hosts {
 		same[widely(h.Addrs[0].Addr())]++
 	}
-	for i, h := range c.hosts {
-		if s := h.score(now) - crowd*float64(same[widely(h.Addrs[0].Addr())]-1); s < lowest {
-			worst, lowest = i, s
-		}
+	type scored struct {
+		*cachedHost
+		score float64
 	}
-	return worst
+	list := make([]scored, len(c.hosts))
+	for i, h := range c.hosts {
+		list[i] = scored{h, h.score(now) - crowd*float64(same[widely(h.Addrs[0].Addr())]-1)}
+	}
+	slices.SortStableFunc(list, func(a, b scored) int { return cmp.Compare(a.score, b.score) })
+	for _, x := range list[:n] {
+		i, _ := c.find(x.Node)
+		c.hosts = slices.Delete(c.hosts, i, i+1)
+	}
 }
 
 // widely is the IPv4 /16 or IPv6 /32 of an address: what is likely to fail together.

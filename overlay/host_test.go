@@ -23,7 +23,7 @@ func TestHostCacheKeepsTheBest(t *testing.T) {
 			h.failures = 3
 		}
 	}
-	if len(c.hosts) != MaxHosts {
+	if len(c.hosts) > MaxHosts || len(c.hosts) < MaxHosts-givenUp {
 		t.Errorf("%d hosts, want %d", len(c.hosts), MaxHosts)
 	}
 	if c.get(testHost(0).Node) == nil {
@@ -52,7 +52,7 @@ func TestHostCacheIsDiverse(t *testing.T) {
 		h.Addrs = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i), 1}), 33033)}
 		c.add(now, h)
 	}
-	if len(c.hosts) != MaxHosts || c.get(lonely.Node) == nil {
+	if len(c.hosts) < MaxHosts-givenUp || c.get(lonely.Node) == nil {
 		t.Errorf("of %d hosts the one in another network was given up", len(c.hosts))
 	}
 }

@@ -131,8 +131,9 @@ func (t *table) drop(gone func(*member) bool) (moved bool) {
 }
 
 // random are up to n members that fit, each once, in random order. Most of a
-// table fits as a rule, so trying a few is enough; only where that fails, all
-// are looked at.
+// table fits as a rule, so trying a few is enough; where that fails, many are looked
+// at, but never all of a large one: those who have no room are asked most when
+// nobody has any.
 func (t *table) random(r *rand.Rand, n int, fits func(*member) bool) []*member {
 	if n <= 0 || len(t.members) == 0 {
 		return nil
@@ -149,13 +150,16 @@ func (t *table) random(r *rand.Rand, n int, fits func(*member) bool) []*member {
 		}
 	}
 	list = list[:0]
-	for i := range t.members {
-		if x := &t.members[i]; fits(x) {
+	start := r.IntN(len(t.members))
+	for i := range min(len(t.members), lookAt*n) {
+		if x := &t.members[(start+i)%len(t.members)]; fits(x) {
 			list = append(list, x)
 		}
 	}
 	return pick(r, n, list)
 }
+
+const lookAt = 100 // members, for each one that is wanted
 
 // isOther says that a member is a supernode besides this one that counts.
 func (m *Machine) isOther(x *member) bool { return x.serves() && x.node != m.o.Self.Node }

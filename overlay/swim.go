@@ -325,9 +325,13 @@ func (m *Machine) mention(node linnet.NodeID) {
 func (m *Machine) takeNews(n int, listener linnet.NodeID) []message.Rumour {
 	var updates []message.Rumour
 	kept := m.swim.news[:0]
-	for _, item := range m.swim.news { // the oldest first, of which all that are told enough go
+	for i, item := range m.swim.news { // the oldest first, of which all that are told enough go
+		if len(updates) >= n {
+			kept = append(kept, m.swim.news[i:]...)
+			break
+		}
 		x := m.table.get(item.node)
-		if x != nil && len(updates) < n && item.node != listener {
+		if x != nil && item.node != listener {
 			updates = append(updates, x.rumour())
 			item.told++
 		}

@@ -24,7 +24,7 @@ const (
 	connectWait      = 5 * time.Second
 	attachWait       = 2 * time.Second
 	leaveWait        = 5 * time.Second // for another supernode, when the only one said good-bye
-	refreshHosts     = 30 * time.Minute
+	refreshHosts     = time.Hour
 	maxEntries       = 16 // that are read of one message
 )
 

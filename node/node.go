@@ -56,6 +56,7 @@ type Options struct {
 	Echo         bool                                                        // be echo123: take every call and play back what is heard
 	Net          netx.Network                                                // nil means the operating system
 	Spare        func(context.Context) (spare.State, error)                  // how the machine stands; nil reads the system
+	Strain       func() int                                                  // percent of its processors and memory that this program uses, since it was asked last; nil: nobody knows
 	MapPorts     func(context.Context, portmap.Options, func(portmap.Found)) // asks the router for a port, as portmap.Run does; nil: nobody does
 	Drain        time.Duration                                               // how long a supernode that is stopped waits for its clients to have moved; 0 means 10 s
 	Log          *slog.Logger                                                // nil discards

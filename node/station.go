@@ -178,6 +178,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		}
 	}
 	s.watchMachine()
+	s.watchStrain()
 	if n.opts.Role&linnet.Relay != 0 {
 		s.startRelaying(now)
 	}

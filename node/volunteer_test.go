@@ -9,6 +9,7 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/spare"
 	"github.com/linnet-p2p/linnet/suite"
 )
@@ -119,5 +120,23 @@ func TestVolunteerBehindNAT(t *testing.T) {
 		if v := alice.status().Volunteer; v.Serving || v.Reachable || v.UpstreamBPS == 0 {
 			t.Errorf("%+v", v)
 		}
+	})
+}
+
+// An operator's supernode that its machine can hardly carry takes no more clients.
+func TestStrainOfTheMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		sn := w.supernodes[0]
+		var percent atomic.Int64
+		sn.stop()
+		sn.opts.Strain = func() int { return int(percent.Load()) }
+		sn.start()
+		load := func() Figures { return must(sn.node.Figures(t.Context())) }
+		sn.eventually("serves", func() bool { return load().Serving })
+		percent.Store(95)
+		sn.eventually("takes no more clients", func() bool { f := load(); return f.Load == 95 && f.Sheds[overlay.Attaching] })
+		percent.Store(20)
+		sn.eventually("takes clients again", func() bool { return !load().Sheds[overlay.Attaching] })
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/node"
+	"github.com/linnet-p2p/linnet/spare"
 	"github.com/linnet-p2p/linnet/suite"
 )
 
@@ -65,7 +66,7 @@ type supernodeCmd struct {
 }
 
 func (c *supernodeCmd) Run(p *program) error {
-	opts := node.Options{Home: p.home(), Listen: c.Listen, Drain: c.Drain, Clients: c.Clients}
+	opts := node.Options{Home: p.home(), Listen: c.Listen, Drain: c.Drain, Clients: c.Clients, Strain: new(spare.Meter).Percent}
 	if c.Join != "" {
 		ticket, err := suite.ParseInvite(c.Join)
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/netx"
 	"github.com/linnet-p2p/linnet/relay"
+	"github.com/linnet-p2p/linnet/spare"
 	"github.com/linnet-p2p/linnet/wire/frame"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
@@ -58,7 +59,7 @@ func Serve(ctx context.Context, listen netip.Addr, r io.Reader, w io.Writer) err
 		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
 			return fmt.Errorf("load: read a question: %w", err)
 		}
-		u := usage{Packets: s.packets(), CPU: cpu()}
+		u := usage{Packets: s.packets(), CPU: spare.Used()}
 		if s.take != nil {
 			u.Tags = s.take(q.Offer)
 		}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package load
+package spare
 
 import (
 	"time"
@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpu is the processor time that this process took.
-func cpu() time.Duration {
+// Used is the processor time that this process took.
+func Used() time.Duration {
 	var r unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &r) != nil {
 		return 0

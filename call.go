@@ -83,10 +83,57 @@ func (o Outcome) AtCallee() Outcome {
 type CallInfo struct {
 	CallRecord
 	State     CallState `json:"state"`
-	Waiting   bool      `json:"waiting,omitempty"`    // rings while another call is in progress
+	Waiting   bool      `json:"waiting,omitempty"`    // rings at the callee while another call is in progress there
 	HeldHere  bool      `json:"held_here,omitempty"`  // this side holds it
 	HeldThere bool      `json:"held_there,omitempty"` // the other side does
 	Page      bool      `json:"page,omitempty"`       // spoken and heard at the page in the browser
+	Transfer  *Transfer `json:"transfer,omitempty"`   // it is to be handed over, or was to be
+}
+
+// A Transfer hands one end of a call over to somebody else: the other user calls
+// them instead, if he wants to.
+type Transfer struct {
+	To      UserName      `json:"to"`
+	Mine    bool          `json:"mine,omitempty"` // this user hands the other one over; else it is the other way round
+	State   TransferState `json:"state"`
+	Outcome Outcome       `json:"outcome,omitempty"` // of the call to To that failed
+}
+
+// TransferTo is whom a call is handed over to: one of the two.
+type TransferTo struct {
+	User UserName `json:"user,omitempty"`
+	With *CallID  `json:"with,omitempty"` // the other end of this call
+}
+
+// CallSettings are how a device takes calls.
+type CallSettings struct {
+	Waiting bool `json:"waiting"` // it rings while it is in another call; else the caller hears that it is busy
+}
+
+// TransferState is how far a Transfer is. The numbers travel.
+type TransferState uint8
+
+// The states. All but the first two are final.
+const (
+	TransferNone     TransferState = iota
+	TransferAsked                  // the one who is handed over has not decided
+	TransferAccepted               // he calls
+	TransferDeclined               //
+	TransferFailed                 // nobody answered him
+	TransferDone                   // they talk
+)
+
+var transferStateNames = [...]string{"none", "asked", "accepted", "declined", "failed", "done"}
+
+// String is the name that front ends show.
+func (s TransferState) String() string { return nameOf(transferStateNames[:], s, "transfer") }
+
+// MarshalText is the text of String.
+func (s TransferState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (s *TransferState) UnmarshalText(b []byte) error {
+	return parseName(s, transferStateNames[:], b, "transfer state")
 }
 
 // A CallRecord is a call's line in the history. While the call lasts, Ended is
@@ -99,6 +146,7 @@ type CallRecord struct {
 	Answered time.Time `json:"answered,omitzero"` // zero: never
 	Ended    time.Time `json:"ended,omitzero"`
 	Outcome  Outcome   `json:"outcome"`
+	By       UserName  `json:"by,omitempty"` // who put the two through to each other
 	Receipt
 }
 

@@ -99,6 +99,16 @@ type Client interface {
 	HangUp(ctx context.Context, id CallID) error
 	Hold(ctx context.Context, id CallID, on bool) error
 	Tone(ctx context.Context, id CallID, tone string) error
+	// Transfer offers the other end of an answered call to call somebody else instead:
+	// a user, or the other end of another answered call, who is then put through at
+	// once. The call is held meanwhile; Events tell how it goes.
+	Transfer(ctx context.Context, id CallID, to TransferTo) error
+	// AnswerTransfer says whether this user wants to be handed over as the other end
+	// of a call offers, and gives the new call.
+	AnswerTransfer(ctx context.Context, id CallID, yes bool, m CallMedia) (CallID, error)
+	// CallSettings are how this device takes calls.
+	CallSettings(ctx context.Context) (CallSettings, error)
+	SetCallSettings(ctx context.Context, s CallSettings) error
 	// Page connects the page of a browser on this machine as microphone and
 	// loudspeaker: it takes the page's WebRTC offer and gives the answer (both SDP).
 	// The page before it, if there is one, is disconnected; calls go on.

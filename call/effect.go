@@ -84,6 +84,10 @@ type PeerReceipt struct {
 // history.
 type Merged struct{ Call, Into linnet.CallID }
 
+// Replaced says that an incoming call goes on where another one, which ends, was:
+// whoever talked in Old has put the two through. It is taken without ringing.
+type Replaced struct{ Old, New linnet.CallID }
+
 // Ended is the final word on a call: exactly one for each, but those merged.
 type Ended struct{ Record linnet.CallRecord }
 
@@ -99,5 +103,6 @@ func (HoldMedia) effect()   {}
 func (StopMedia) effect()   {}
 func (Tone) effect()        {}
 func (PeerReceipt) effect() {}
+func (Replaced) effect()    {}
 func (Merged) effect()      {}
 func (Ended) effect()       {}

@@ -43,6 +43,8 @@ func (m *Machine) finish(now time.Time, c *call, outcome linnet.Outcome) {
 	c.info.HeldHere, c.info.HeldThere, c.info.Waiting = false, false, false
 	c.conclude(now, outcome)
 	m.do(Changed{c.info})
+	m.notThrough(c, outcome)
+	m.lineFreed()
 	// A callee's own word waits for the caller's, unless it is that nothing is
 	// to be heard.
 	if !c.info.Incoming || outcome == linnet.OutcomeLost {

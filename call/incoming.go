@@ -25,6 +25,7 @@ func (m *Machine) requested(now time.Time, from Peer, early bool, req *message.C
 	age := now.Sub(time.UnixMilli(int64(min(req.Time, 1<<52))))
 	fresh := age.Abs() <= freshFor
 	own, l := m.crossed(from)
+	by, replaced := m.referred(now, from, req)
 	if early && (!fresh || !from.Contact || own != nil) {
 		return // it may be a replay; the session will bring it again
 	}
@@ -38,7 +39,7 @@ func (m *Machine) requested(now time.Time, from Peer, early bool, req *message.C
 	}
 	c := &call{
 		info: linnet.CallInfo{
-			CallRecord: linnet.CallRecord{ID: req.Call, Peer: from.User, Incoming: true, Started: now},
+			CallRecord: linnet.CallRecord{ID: req.Call, Peer: from.User, Incoming: true, Started: now, By: by},
 			State:      linnet.CallRinging,
 		},
 		giveUp: now.Add(m.opts.RingFor + m.opts.DeadAfter), // the caller is the one to give up
@@ -46,12 +47,13 @@ func (m *Machine) requested(now time.Time, from Peer, early bool, req *message.C
 		peer:   &leg{node: from.Node, state: ringing, heard: now},
 	}
 	c.legs = []*leg{c.peer}
-	busy, ringing, ofUser := 0, 0, 0
+	busy, ringing, ofUser, talks := 0, 0, 0, false
 	for _, other := range m.calls {
 		if other.info.State == linnet.CallEnded || other == own {
 			continue
 		}
 		busy++
+		talks = talks || other.answered() && other.peer.node == from.Node
 		if other.info.Incoming && other.info.State == linnet.CallRinging {
 			ringing++
 			if other.info.Peer == from.User {
@@ -59,7 +61,7 @@ func (m *Machine) requested(now time.Time, from Peer, early bool, req *message.C
 			}
 		}
 	}
-	if own == nil && (ringing >= m.opts.MaxRinging || ofUser >= m.opts.PerUser) {
+	if own == nil && replaced == nil && (ringing >= m.opts.MaxRinging || ofUser >= m.opts.PerUser) {
 		m.refuse(from, req.Call, linnet.OutcomeBusy)
 		return
 	}
@@ -71,13 +73,47 @@ func (m *Machine) requested(now time.Time, from Peer, early bool, req *message.C
 	case own != nil:
 		c.info.State = linnet.CallIdle // it never rings
 		m.merge(now, own, l, c)
-	case m.quiet, busy >= m.opts.Lines && !m.opts.CallWaiting:
+		m.replace(now, replaced)
+	case replaced != nil && !talks:
+		c.info.State = linnet.CallIdle
+		m.do(Replaced{replaced.info.ID, c.info.ID})
+		m.take(now, c)
+		m.replace(now, replaced)
+	case m.quiet, talks, busy >= m.opts.Lines && !m.opts.CallWaiting: // one device has one call with another
 		m.turnAway(now, c, linnet.OutcomeBusy)
 	default:
 		c.info.Waiting = busy >= m.opts.Lines
 		c.peer.alive = now.Add(aliveEvery)
 		m.do(Ring{c.info})
-		m.do(Send{from.Node, &message.CallRinging{Call: req.Call}})
+		m.tellRinging(c)
+	}
+}
+
+func (m *Machine) tellRinging(c *call) {
+	m.do(Send{c.peer.node, &message.CallRinging{Call: c.info.ID, Waiting: c.info.Waiting}})
+}
+
+// replace ends a call in whose place another one was taken.
+func (m *Machine) replace(now time.Time, c *call) {
+	if c != nil && c.answered() {
+		m.finish(now, c, linnet.OutcomeCompleted)
+	}
+}
+
+// lineFreed lets calls wait no longer when nothing is left to wait for.
+func (m *Machine) lineFreed() {
+	busy := 0
+	for _, c := range m.calls {
+		if c.info.State != linnet.CallEnded {
+			busy++
+		}
+	}
+	for _, c := range m.calls {
+		if c.info.Incoming && c.info.State == linnet.CallRinging && c.info.Waiting && busy <= m.opts.Lines {
+			c.info.Waiting = false
+			m.tellRinging(c)
+			m.do(Changed{c.info})
+		}
 	}
 }
 
@@ -100,7 +136,7 @@ func (m *Machine) requestedAgain(now time.Time, c *call, from Peer) {
 	}
 	c.peer.heard = now
 	if c.info.State == linnet.CallRinging {
-		m.do(Send{from.Node, &message.CallRinging{Call: c.info.ID}})
+		m.tellRinging(c)
 	} else if c.peer.say != nil {
 		c.peer.sayAt = now
 		m.speak(now, c, c.peer)
@@ -132,6 +168,10 @@ func (m *Machine) merge(now time.Time, own *call, l *leg, c *call) {
 	}
 	own.info.State, own.info.Outcome, own.settled = linnet.CallEnded, linnet.OutcomeAnsweredElsewhere, true
 	m.remember(now, own)
+	c.from, own.from = own.from, nil
+	if own.info.By != "" {
+		c.info.By = own.info.By
+	}
 	m.do(Merged{own.info.ID, c.info.ID})
 	m.reap(now, own)
 	m.take(now, c)

@@ -18,6 +18,7 @@ type leg struct {
 	keys    *message.MediaKeys
 	itEnded bool          // the device itself said that it is over
 	rival   linnet.CallID // its own call to this user, which yields to this one
+	waiting bool          // it rings beside another call
 
 	paid time.Time // until when what it said would have taken a person
 
@@ -107,6 +108,9 @@ func (m *Machine) speak(now time.Time, c *call, l *leg) {
 		return
 	}
 	m.do(Send{l.node, &message.CallAlive{Call: c.info.ID, State: uint32(c.stateFor(l))}})
+	if l == c.peer && c.answered() && c.offers() {
+		m.do(Send{l.node, c.offer})
+	}
 }
 
 // deadline is when the leg has to be looked after, if it is before t.

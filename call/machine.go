@@ -37,6 +37,12 @@
 // when they come from a device that takes part in the call. The number of calls
 // that others can make this machine hold or remember is bounded.
 //
+// # Several calls
+//
+// A call that rings beside another one is waiting, which both its sides know; to
+// answer it holds the other one. Who talks with somebody can put them through to
+// somebody else: see transfer.go.
+//
 // # Glare
 //
 // When two people dial each other, one call remains: the one with the lower id
@@ -58,9 +64,16 @@ import (
 // Options configures a Machine. The zero value is a telephone with one line.
 type Options struct {
 	Self        linnet.NodeID // this device: never rung when a user calls herself
-	Codecs      []string      // names, best first; default "opus"
-	Lines       int           // calls that may be active at once; default 1
-	CallWaiting bool          // ring while no line is free; default: refuse as busy
+	User        linnet.UserName
+	Codecs      []string // names, best first; default "opus"
+	Lines       int      // calls that may be active at once; default 1
+	CallWaiting bool     // ring while no line is free; default: refuse as busy
+
+	// Refer signs a referral of this user's and Referred opens one of somebody else's;
+	// nil: no call can be handed over.
+	Refer    func(Referral) ([]byte, error)
+	Referred func(now time.Time, b []byte) (*Referral, error)
+	Stays    bool // declines to be handed over; default: the user is asked
 
 	RingFor   time.Duration // until the caller gives up; default 60 s
 	LookFor   time.Duration // for an answer of the directory; default 20 s
@@ -83,6 +96,12 @@ func (o *Options) fill() {
 	o.RecentTotal = cmp.Or(o.RecentTotal, 1024)
 	if o.Codecs == nil {
 		o.Codecs = []string{"opus"}
+	}
+	if o.Refer == nil {
+		o.Refer = func(Referral) ([]byte, error) { return nil, ErrTransfer }
+	}
+	if o.Referred == nil {
+		o.Referred = func(time.Time, []byte) (*Referral, error) { return nil, errReferral }
 	}
 }
 
@@ -131,6 +150,13 @@ type call struct {
 	known   bool // incoming: the caller has shown that it knows of the answer
 	media   bool // started
 	settled bool // Ended was said, or is not due
+
+	// Transfers; see there.
+	offer    *message.CallTransfer // the last one, of either side: see info.Transfer
+	decideBy time.Time             // the user, about the other side's; zero: need not
+	heldFor  bool                  // the own offer began the hold
+	from     *call                 // the other end of which put this user through to c
+	only     linnet.NodeID         // the one device to call; zero: all
 }
 
 // New makes a machine without calls.
@@ -149,6 +175,9 @@ func (m *Machine) Take() []Effect {
 // DoNotDisturb has incoming calls refused as busy from now on, or ends that.
 // Those that ring already go on.
 func (m *Machine) DoNotDisturb(on bool) { m.quiet = on }
+
+// Wait has incoming calls ring from now on while no line is free, or be refused.
+func (m *Machine) Wait(on bool) { m.opts.CallWaiting = on }
 
 func (m *Machine) do(e Effect) { m.effects = append(m.effects, e) }
 
@@ -299,7 +328,7 @@ func (m *Machine) Received(now time.Time, from Peer, early bool, msg message.Mes
 	}
 	switch msg := msg.(type) {
 	case *message.CallRinging:
-		m.rings(now, c, l)
+		m.rings(now, c, l, msg)
 	case *message.CallAnswer:
 		m.answeredBy(now, c, l, msg)
 	case *message.CallEnd:
@@ -318,6 +347,10 @@ func (m *Machine) Received(now time.Time, from Peer, early bool, msg message.Mes
 		if c.answered() && l == c.peer && isTone(msg.Tone) {
 			m.do(Tone{id, msg.Tone})
 		}
+	case *message.CallTransfer:
+		m.offered(now, c, l, msg)
+	case *message.CallTransferred:
+		m.handedOver(now, c, l, msg)
 	case *message.MediaKeys:
 		m.keysOf(c, l, msg)
 	case *message.CallReceipt: // it overtook the end
@@ -348,6 +381,10 @@ func callOf(msg message.Message) (linnet.CallID, bool) {
 		return msg.Call, true
 	case *message.CallReceipt:
 		return msg.Call, true
+	case *message.CallTransfer:
+		return msg.Call, true
+	case *message.CallTransferred:
+		return msg.Call, true
 	}
 	return linnet.CallID{}, false
 }
@@ -357,6 +394,9 @@ func (m *Machine) Tick(now time.Time) {
 	for _, c := range slices.Clone(m.calls) {
 		if c.info.State != linnet.CallEnded && !c.giveUp.IsZero() && !now.Before(c.giveUp) {
 			m.gaveUp(now, c)
+		}
+		if c.asked() && c.info.State != linnet.CallEnded && !now.Before(c.decideBy) {
+			m.decline(c)
 		}
 		for _, l := range c.legs {
 			if c.info.State != linnet.CallEnded && l.state != over && now.Sub(l.heard) >= m.opts.DeadAfter {
@@ -378,7 +418,7 @@ func (m *Machine) Tick(now time.Time) {
 func (m *Machine) Deadline() (t time.Time) {
 	for _, c := range m.calls {
 		if c.info.State != linnet.CallEnded {
-			t = earlier(t, c.giveUp)
+			t = earlier(earlier(t, c.giveUp), c.decideBy)
 		}
 		for _, l := range c.legs {
 			t = l.deadline(t, m.opts.DeadAfter)

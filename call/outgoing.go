@@ -12,6 +12,11 @@ import (
 // Dial calls a user on all devices. The id is fresh; the caller of Dial made it.
 // To dial somebody who rings here is to answer.
 func (m *Machine) Dial(now time.Time, id linnet.CallID, user linnet.UserName) error {
+	return m.dial(now, id, user, nil)
+}
+
+// dial calls a user to whom the other end of from hands this one over, if there is one.
+func (m *Machine) dial(now time.Time, id linnet.CallID, user linnet.UserName, from *call) error {
 	if _, known := m.memory.get(now, id); known || m.find(id) != nil {
 		return fmt.Errorf("call %v exists: %w", id, ErrState)
 	}
@@ -25,6 +30,9 @@ func (m *Machine) Dial(now time.Time, id linnet.CallID, user linnet.UserName) er
 		},
 		giveUp:  now.Add(m.opts.LookFor),
 		request: &message.CallRequest{Call: id, Time: uint64(now.UnixMilli()), Codecs: m.opts.Codecs},
+	}
+	if from != nil {
+		c.from, c.only, c.info.By, c.request.Referral = from, from.offer.Device, from.info.Peer, from.offer.Referral
 	}
 	m.calls = append(m.calls, c)
 	m.remember(now, c)
@@ -46,7 +54,7 @@ func (m *Machine) Found(now time.Time, id linnet.CallID, devices []linnet.NodeID
 		return
 	}
 	for _, node := range devices {
-		if node == m.opts.Self || c.leg(node) != nil || len(c.legs) == maxDevices {
+		if node == m.opts.Self || c.leg(node) != nil || len(c.legs) == maxDevices || !c.only.IsZero() && node != c.only {
 			continue
 		}
 		l := &leg{node: node, heard: now}
@@ -71,16 +79,24 @@ func (m *Machine) Missing(now time.Time, id linnet.CallID, why linnet.Outcome) {
 	}
 }
 
-func (m *Machine) rings(now time.Time, c *call, l *leg) {
-	if c.info.Incoming || l.state != trying {
+func (m *Machine) rings(now time.Time, c *call, l *leg, msg *message.CallRinging) {
+	if c.info.Incoming || l.state != trying && l.state != ringing {
 		return
 	}
-	l.state, l.alive = ringing, now.Add(aliveEvery)
-	l.silence()
-	if c.info.State == linnet.CallLooking {
-		c.info.State, c.giveUp = linnet.CallRinging, now.Add(m.opts.RingFor)
-		m.do(Changed{c.info})
+	if l.state == trying {
+		l.state, l.alive = ringing, now.Add(aliveEvery)
+		l.silence()
 	}
+	l.waiting = msg.Waiting
+	waiting := !slices.ContainsFunc(c.legs, func(l *leg) bool { return l.state == ringing && !l.waiting })
+	switch {
+	case c.info.State == linnet.CallLooking:
+		c.info.State, c.giveUp = linnet.CallRinging, now.Add(m.opts.RingFor)
+	case c.answered() || c.info.Waiting == waiting:
+		return
+	}
+	c.info.Waiting = waiting
+	m.do(Changed{c.info})
 }
 
 func (m *Machine) answeredBy(now time.Time, c *call, l *leg, msg *message.CallAnswer) {

@@ -13,14 +13,20 @@ import (
 // doubles and reorders, and then reads the histories.
 func TestOneOutcome(t *testing.T) {
 	t.Run("losses are repaired", func(t *testing.T) {
-		rapid.Check(t, func(t *rapid.T) { anything(t, 1, false) })
+		rapid.Check(t, func(t *rapid.T) { anything(t, 1, false, false) })
 	})
 	t.Run("losses may be too many, nodes die", func(t *testing.T) {
-		rapid.Check(t, func(t *rapid.T) { anything(t, 0, true) })
+		rapid.Check(t, func(t *rapid.T) { anything(t, 0, true, false) })
+	})
+	t.Run("calls are handed over", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) { anything(t, 1, false, true) })
+	})
+	t.Run("calls are handed over, nodes die", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) { anything(t, 0, true, true) })
 	})
 }
 
-func anything(t *rapid.T, losses int, deaths bool) {
+func anything(t *rapid.T, losses int, deaths, transfers bool) {
 	w := newWorld(nil, rapid.Uint64().Draw(t, "seed"))
 	w.t = fatal{nil, t}
 	w.contacts = rapid.Bool().Draw(t, "contacts")
@@ -32,18 +38,30 @@ func anything(t *rapid.T, losses int, deaths bool) {
 	if rapid.Bool().Draw(t, "three") {
 		w.device("b2", "bob", Options{Lines: 2, PerUser: 8})
 	}
+	actions := []string{"dial", "answer", "answer", "hang up", "hold", "resume", "reject", "kill"}
 	type dialled struct {
 		by *device
 		id linnet.CallID
 	}
 	var calls []dialled
+	if transfers { // alice talks with both
+		actions = append(actions, "transfer", "connect", "connect", "accept", "accept", "accept", "decline")
+		w.device("c1", "carol", Options{CallWaiting: true, PerUser: 8})
+		for _, user := range []linnet.UserName{"bob", "carol"} {
+			calls = append(calls, dialled{w.order[0], w.order[0].dial(user)})
+			w.run(3 * time.Second)
+			d := w.nodes[w.users[user][0]]
+			d.do(func(m *Machine) { m.Answer(w.now, calls[len(calls)-1].id) })
+			w.run(time.Second)
+		}
+	}
 	for range rapid.IntRange(1, 12).Draw(t, "steps") {
 		d := w.order[rapid.IntRange(0, len(w.order)-1).Draw(t, "who")]
 		ids := []linnet.CallID{}
 		for _, c := range d.m.Calls() {
 			ids = append(ids, c.ID)
 		}
-		what := rapid.SampledFrom([]string{"dial", "answer", "answer", "hang up", "hold", "resume", "reject", "kill"}).Draw(t, "what")
+		what := rapid.SampledFrom(actions).Draw(t, "what")
 		switch {
 		case what == "kill" && deaths:
 			if d.dead {
@@ -53,11 +71,7 @@ func anything(t *rapid.T, losses int, deaths bool) {
 			}
 		case d.dead:
 		case what == "dial" && len(calls) < 4:
-			user := linnet.UserName("bob")
-			if d.user == "bob" {
-				user = "alice"
-			}
-			calls = append(calls, dialled{d, d.dial(user)})
+			calls = append(calls, dialled{d, d.dial(other(t, w, d.user))})
 		case len(ids) > 0: // most of these are refused, which is fine
 			id := ids[rapid.IntRange(0, len(ids)-1).Draw(t, "call")]
 			d.do(func(m *Machine) {
@@ -72,6 +86,16 @@ func anything(t *rapid.T, losses int, deaths bool) {
 					m.Resume(w.now, id)
 				case "reject":
 					m.Reject(w.now, id)
+				case "transfer":
+					m.Transfer(w.now, id, w.id(), other(t, w, d.user))
+				case "connect":
+					m.Connect(w.now, id, w.id(), ids[len(ids)-1])
+				case "decline":
+					m.DeclineTransfer(w.now, id)
+				case "accept":
+					if next := w.id(); m.AcceptTransfer(w.now, id, next) == nil {
+						calls = append(calls, dialled{d, next})
+					}
 				}
 			})
 		}
@@ -127,6 +151,17 @@ func anything(t *rapid.T, losses int, deaths bool) {
 			t.Fatalf("call %v: caller %v, devices of the callee %v: %s", c.id, c.by.stored[c.id].Outcome, theirs, msg)
 		}
 	}
+}
+
+// other is somebody else than user.
+func other(t *rapid.T, w *world, user linnet.UserName) linnet.UserName {
+	var others []linnet.UserName
+	for _, d := range w.order {
+		if d.user != user {
+			others = append(others, d.user)
+		}
+	}
+	return rapid.SampledFrom(others).Draw(t, "whom")
 }
 
 // disagree compares a caller's outcome with those at the devices of the callee.

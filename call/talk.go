@@ -26,7 +26,7 @@ func (m *Machine) setHold(now time.Time, id linnet.CallID, on bool) error {
 	if !on {
 		m.freeLine(now, c)
 	}
-	c.info.HeldHere = on
+	c.info.HeldHere, c.heldFor = on, false
 	m.do(Send{c.peer.node, &message.CallHold{Call: id, On: on}})
 	m.held(c)
 	return nil
@@ -43,15 +43,20 @@ func (m *Machine) held(c *call) {
 
 // freeLine holds others until c may be active.
 func (m *Machine) freeLine(now time.Time, c *call) {
-	var active []*call
-	for _, other := range m.calls {
-		if other != c && other.answered() && !other.info.HeldHere {
-			active = append(active, other)
-		}
-	}
+	active := m.active(c)
 	for _, other := range active[:max(0, len(active)-m.opts.Lines+1)] {
 		m.setHold(now, other.info.ID, true) // cannot fail: it is answered and not held
 	}
+}
+
+// active are the calls besides c that this side does not hold.
+func (m *Machine) active(c *call) (list []*call) {
+	for _, other := range m.calls {
+		if other != c && other.answered() && !other.info.HeldHere {
+			list = append(list, other)
+		}
+	}
+	return list
 }
 
 // Tone presses a key (DTMF).
@@ -115,6 +120,7 @@ func (m *Machine) keysOf(c *call, l *leg, msg *message.MediaKeys) {
 
 // activate connects c with the device of l.
 func (m *Machine) activate(now time.Time, c *call, l *leg) {
+	m.through(now, c)
 	m.freeLine(now, c)
 	if c.info.Incoming && c.info.State == linnet.CallRinging {
 		m.do(StopRing{c.info.ID})

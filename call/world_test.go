@@ -1,6 +1,7 @@
 package call
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -62,6 +63,7 @@ type device struct {
 	stored   map[linnet.CallID]linnet.CallRecord // the history, kept over a crash
 	finals   map[linnet.CallID]int
 	merged   map[linnet.CallID]linnet.CallID
+	replaced map[linnet.CallID]linnet.CallID
 	media    map[linnet.CallID]linnet.NodeID
 	log      []Effect
 }
@@ -76,9 +78,14 @@ func newWorld(t testing.TB, seed uint64) *world {
 
 func (w *world) device(name string, user linnet.UserName, opts Options) *device {
 	d := &device{w: w, user: user, opts: opts, stored: map[linnet.CallID]linnet.CallRecord{}, finals: map[linnet.CallID]int{},
-		rings: map[linnet.CallID]int{}, merged: map[linnet.CallID]linnet.CallID{}}
+		rings: map[linnet.CallID]int{}, merged: map[linnet.CallID]linnet.CallID{}, replaced: map[linnet.CallID]linnet.CallID{}}
 	copy(d.id[:], name)
-	d.opts.Self = d.id
+	d.opts.Self, d.opts.User = d.id, user
+	d.opts.Refer = func(r Referral) ([]byte, error) {
+		r.By, r.Node = d.user, d.id
+		return json.Marshal(r)
+	}
+	d.opts.Referred = func(_ time.Time, b []byte) (r *Referral, err error) { return r, json.Unmarshal(b, &r) }
 	w.nodes[d.id], w.order = d, append(w.order, d)
 	w.users[user] = append(w.users[user], d.id)
 	d.start()
@@ -209,6 +216,8 @@ func (d *device) flush() {
 				w.t.Errorf("%s stops media that never started", d.id[:2])
 			}
 			delete(d.media, e.Call)
+		case Replaced:
+			d.replaced[e.Old] = e.New
 		case Merged:
 			d.merged[e.Call] = e.Into
 			delete(d.stored, e.Call)
@@ -311,12 +320,16 @@ func (w *world) carry(from, to *device, msg message.Message) {
 	}
 }
 
+func (w *world) id() (id linnet.CallID) {
+	for i := range id {
+		id[i] = byte(w.rand.Uint32())
+	}
+	return id
+}
+
 // dial calls a user and returns the id.
 func (d *device) dial(user linnet.UserName) linnet.CallID {
-	var id linnet.CallID
-	for i := range id {
-		id[i] = byte(d.w.rand.Uint32())
-	}
+	id := d.w.id()
 	d.do(func(m *Machine) {
 		if err := m.Dial(d.w.now, id, user); err != nil {
 			d.w.t.Fatal(err)

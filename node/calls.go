@@ -21,9 +21,16 @@ func (s *station) startCalls(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	opts := call.Options{Self: s.id}
+	settings, err := s.node.callSettings(ctx)
+	if err != nil {
+		return err
+	}
+	opts := call.Options{
+		Self: s.id, User: s.self.User, CallWaiting: settings.Waiting, Stays: s.node.opts.AutoAnswer != nil,
+		Refer: func(r call.Referral) ([]byte, error) { return r.Sign(s.identity) }, Referred: s.referred,
+	}
 	if s.node.opts.Echo {
-		opts.Lines = 64
+		opts.Lines, opts.CallWaiting, opts.Stays = 64, false, true
 	}
 	s.calls = call.New(opts)
 	if m := s.people.machine; m != nil {
@@ -93,6 +100,10 @@ func (s *station) callEffect(now time.Time, e call.Effect) {
 		s.node.hub.tell(linnet.Event{Kind: linnet.EventTone, Call: s.info(e.Call), Text: e.Tone})
 	case call.PeerReceipt:
 		s.peerReceipt(e)
+	case call.Replaced:
+		m := s.media[e.Old]
+		m.Record = "" // one file holds one call
+		s.media[e.New] = m
 	case call.Merged:
 		if m, chosen := s.media[e.Call]; chosen {
 			delete(s.media, e.Call)

@@ -25,8 +25,8 @@ func (s *Store) PutCall(ctx context.Context, c linnet.CallRecord) error {
 		incoming = 1
 	}
 	return s.write(ctx, "call "+c.ID.String(), func(tx *sqlite.Tx) error {
-		_, err := tx.Exec(`INSERT INTO calls (id, peer, incoming, started, answered, ended, outcome, seen, receipt)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		_, err := tx.Exec(`INSERT INTO calls (id, peer, incoming, started, answered, ended, outcome, seen, receipt, put_through)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (id) DO UPDATE SET
 				answered = CASE WHEN calls.outcome = 0 THEN excluded.answered ELSE calls.answered END,
 				ended    = CASE WHEN calls.outcome = 0 THEN excluded.ended    ELSE calls.ended    END,
@@ -34,7 +34,7 @@ func (s *Store) PutCall(ctx context.Context, c linnet.CallRecord) error {
 				receipt  = CASE WHEN calls.outcome = 0 OR excluded.outcome <> 0 THEN excluded.receipt ELSE calls.receipt END,
 				seen     = excluded.seen`,
 			c.ID[:], string(c.Peer), incoming, millis(c.Started), millis(c.Answered), millis(c.Ended),
-			int(c.Outcome), millis(time.Now()), string(receipt))
+			int(c.Outcome), millis(time.Now()), string(receipt), string(c.By))
 		return err
 	})
 }
@@ -60,13 +60,13 @@ func (s *Store) Call(ctx context.Context, id linnet.CallID) (*linnet.CallRecord,
 	return &c, nil
 }
 
-const selectCall = "SELECT id, peer, incoming, started, answered, ended, outcome, receipt FROM calls"
+const selectCall = "SELECT id, peer, incoming, started, answered, ended, outcome, receipt, put_through FROM calls"
 
 func scanCall(row sqlite.Row) (c linnet.CallRecord, err error) {
 	var id, receipt []byte
 	var incoming int
 	var started, answered, ended int64
-	if err := row.Scan(&id, &c.Peer, &incoming, &started, &answered, &ended, &c.Outcome, &receipt); err != nil {
+	if err := row.Scan(&id, &c.Peer, &incoming, &started, &answered, &ended, &c.Outcome, &receipt, &c.By); err != nil {
 		return c, err
 	}
 	copy(c.ID[:], id)

@@ -13,12 +13,14 @@ func TestCallHasOneOutcome(t *testing.T) {
 	c := linnet.CallRecord{ID: linnet.CallID{1}, Peer: "bob", Incoming: true, Started: at(1)}
 	ok(t, s.PutCall(t.Context(), c))
 	c.Answered = at(2)
+	c.By = "carol" // too late
 	ok(t, s.PutCall(t.Context(), c))
 	c.Ended, c.Outcome = at(10), linnet.OutcomeCompleted
 	c.Receipt = linnet.Receipt{Path: linnet.DirectUDP, PacketsSent: 400, Loss: 0.01, MOS: 4.2,
 		Paths: []linnet.PathSpan{{TMS: 0, Path: linnet.RelayUDP, Via: "relay", RTTMS: 20}, {TMS: 300, Path: linnet.DirectUDP, RTTMS: 9}}}
 	ok(t, s.PutCall(t.Context(), c))
 	want := c
+	want.By = ""
 
 	// What comes late changes nothing but the receipt.
 	c.Ended, c.Outcome, c.Answered = at(20), linnet.OutcomeLost, at(3)
@@ -39,10 +41,10 @@ func TestCallHasOneOutcome(t *testing.T) {
 func TestCallsNewestFirst(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	for i := range 5 {
-		ok(t, s.PutCall(t.Context(), linnet.CallRecord{ID: linnet.CallID{byte(i)}, Peer: "bob", Started: at(i), Ended: at(i), Outcome: linnet.OutcomeBusy}))
+		ok(t, s.PutCall(t.Context(), linnet.CallRecord{ID: linnet.CallID{byte(i)}, Peer: "bob", Started: at(i), Ended: at(i), Outcome: linnet.OutcomeBusy, By: "carol"}))
 	}
 	calls := must(s.Calls(t.Context(), 2))(t)
-	if len(calls) != 2 || calls[0].ID != (linnet.CallID{4}) || calls[1].ID != (linnet.CallID{3}) {
+	if len(calls) != 2 || calls[0].ID != (linnet.CallID{4}) || calls[1].ID != (linnet.CallID{3}) || calls[1].By != "carol" {
 		t.Errorf("%+v", calls)
 	}
 }

@@ -85,6 +85,7 @@ const (
 	ForPrekey      Purpose = "linnet/1 prekey"
 	ForLetter      Purpose = "linnet/1 letter"
 	ForNotice      Purpose = "linnet/1 presence"
+	ForReferral    Purpose = "linnet/1 referral"
 )
 
 // LoginSuite proves a password to the login servers, over a channel that only

@@ -231,6 +231,28 @@ func (c *Client) Tone(ctx context.Context, id linnet.CallID, tone string) error 
 	return c.do(ctx, "POST", "/v1/calls/"+id.String()+"/tone", toneRequest{tone}, nil)
 }
 
+// Transfer implements linnet.Client.
+func (c *Client) Transfer(ctx context.Context, id linnet.CallID, to linnet.TransferTo) error {
+	return c.do(ctx, "POST", "/v1/calls/"+id.String()+"/transfer", to, nil)
+}
+
+// AnswerTransfer implements linnet.Client.
+func (c *Client) AnswerTransfer(ctx context.Context, id linnet.CallID, yes bool, m linnet.CallMedia) (linnet.CallID, error) {
+	var r dialReply
+	err := c.do(ctx, "POST", "/v1/calls/"+id.String()+"/transfer/answer", transferAnswer{yes, m}, &r)
+	return r.Call, err
+}
+
+// CallSettings implements linnet.Client.
+func (c *Client) CallSettings(ctx context.Context) (s linnet.CallSettings, err error) {
+	return s, c.do(ctx, "GET", "/v1/settings/calls", nil, &s)
+}
+
+// SetCallSettings implements linnet.Client.
+func (c *Client) SetCallSettings(ctx context.Context, s linnet.CallSettings) error {
+	return c.do(ctx, "PUT", "/v1/settings/calls", s, nil)
+}
+
 // History implements linnet.Client.
 func (c *Client) History(ctx context.Context, limit int) (l []linnet.CallRecord, err error) {
 	return l, c.do(ctx, "GET", fmt.Sprintf("/v1/calls?limit=%d", limit), nil, &l)

@@ -123,7 +123,7 @@ func (f *fake) SearchMessages(_ context.Context, words string, limit int) ([]lin
 func (f *fake) Events(context.Context) (<-chan linnet.Event, error) { return f.events, f.err }
 
 // serve runs the socket of f, and gives a client of it.
-func serve(t *testing.T, f *fake) (*Client, string) {
+func serve(t *testing.T, f linnet.Client) (*Client, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "control.sock")
 	ctx, cancel := context.WithCancel(context.Background())

@@ -37,6 +37,10 @@
 //	POST   /v1/calls/{call}/hangup
 //	POST   /v1/calls/{call}/hold          {"on"}
 //	POST   /v1/calls/{call}/tone          {"tone"}
+//	POST   /v1/calls/{call}/transfer      linnet.TransferTo
+//	POST   /v1/calls/{call}/transfer/answer  {"yes", ...linnet.CallMedia} -> {"call"}, if yes
+//	GET    /v1/settings/calls             linnet.CallSettings
+//	PUT    /v1/settings/calls             linnet.CallSettings
 //	POST   /v1/page                       {"offer"} -> {"answer"}: SDP, see linnet.Client.Page
 //	GET    /v1/files                      []linnet.File
 //	POST   /v1/files                      {"user", "path"} -> {"file"}: on the socket, a file of this machine
@@ -131,6 +135,11 @@ type editRequest struct {
 
 type reactionRequest struct {
 	Emoji string `json:"emoji"`
+}
+
+type transferAnswer struct {
+	Yes bool `json:"yes"`
+	linnet.CallMedia
 }
 
 type toneRequest struct {
@@ -307,6 +316,23 @@ func register(mux routes, c linnet.Client) {
 	})
 	handle("POST /v1/calls/{call}/tone", func(r *http.Request) (any, error) {
 		return onCall(r, func(id linnet.CallID, q toneRequest) error { return c.Tone(r.Context(), id, q.Tone) })
+	})
+
+	handle("POST /v1/calls/{call}/transfer", func(r *http.Request) (any, error) {
+		return onCall(r, func(id linnet.CallID, to linnet.TransferTo) error { return c.Transfer(r.Context(), id, to) })
+	})
+	handle("POST /v1/calls/{call}/transfer/answer", func(r *http.Request) (any, error) {
+		var next linnet.CallID
+		_, err := onCall(r, func(id linnet.CallID, a transferAnswer) (err error) {
+			next, err = c.AnswerTransfer(r.Context(), id, a.Yes, a.CallMedia)
+			return err
+		})
+		return dialReply{next}, err
+	})
+	handle("GET /v1/settings/calls", func(r *http.Request) (any, error) { return c.CallSettings(r.Context()) })
+	handle("PUT /v1/settings/calls", func(r *http.Request) (any, error) {
+		s, err := read[linnet.CallSettings](r)
+		return nil, first(err, func() error { return c.SetCallSettings(r.Context(), s) })
 	})
 
 	handle("POST /v1/network", func(r *http.Request) (any, error) {

@@ -96,9 +96,9 @@ type hangupCmd struct {
 func (c *hangupCmd) Run(p *program) error {
 	node := p.node()
 	if c.Call != "" {
-		id, err := linnet.ParseCallID(c.Call)
+		id, err := callID(c.Call)
 		if err != nil {
-			return &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
+			return err
 		}
 		return node.HangUp(p.ctx, id)
 	}
@@ -119,11 +119,7 @@ func (c *hangupCmd) Run(p *program) error {
 // ringing finds the call to answer, and waits for one where none rings yet.
 func (p *program) ringing(node linnet.Client, f *follower, named string) (linnet.CallID, error) {
 	if named != "" {
-		id, err := linnet.ParseCallID(named)
-		if err != nil {
-			return id, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
-		}
-		return id, nil
+		return callID(named)
 	}
 	s, err := node.Status(p.ctx)
 	if err != nil {
@@ -152,7 +148,7 @@ func (p *program) finish(node linnet.Client, f *follower, id linnet.CallID) erro
 		node.HangUp(ctx, id) // when the node is gone too, so is the call
 	})
 	defer interrupted()
-	var told string
+	var told, transfer string
 	var trouble error // with a file; the call goes on
 	for e := range f.events {
 		switch {
@@ -162,6 +158,11 @@ func (p *program) finish(node linnet.Client, f *follower, id linnet.CallID) erro
 			if news := progress(e.Call); news != told {
 				p.tell("%s", news)
 				told = news
+			}
+			if news := transferNews(e.Call); news != transfer {
+				if transfer = news; news != "" {
+					p.tell("%s", news)
+				}
 			}
 		case e.Kind == linnet.EventWarning && e.Call == nil:
 			p.tell("%s", linnet.Line(e.Text))
@@ -194,6 +195,8 @@ func progress(c *linnet.CallInfo) string {
 		return fmt.Sprintf("Looking for %s ...", c.Peer)
 	case c.State == linnet.CallRinging && c.Incoming:
 		return fmt.Sprintf("%s calls.", c.Peer)
+	case c.State == linnet.CallRinging && c.Waiting:
+		return fmt.Sprintf("It rings, beside another call of %s's.", c.Peer)
 	case c.State == linnet.CallRinging:
 		return "It rings."
 	case c.HeldThere:

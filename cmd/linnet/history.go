@@ -25,7 +25,11 @@ func (c *historyCmd) Run(p *program) error {
 			if !r.Answered.IsZero() {
 				length = r.Ended.Sub(r.Answered).Round(time.Second).String()
 			}
-			fmt.Fprintf(w, "%s\t%s %s\t%s\t%s\n", r.Started.Local().Format(time.DateTime), way, r.Peer, r.Outcome, length)
+			by := ""
+			if r.By != "" {
+				by = "put through by " + string(r.By)
+			}
+			fmt.Fprintf(w, "%s\t%s %s\t%s\t%s\t%s\n", r.Started.Local().Format(time.DateTime), way, r.Peer, r.Outcome, length, by)
 		}
 	})
 }

@@ -39,6 +39,9 @@ type commands struct {
 	Call      callCmd      `cmd:"" help:"Call somebody."`
 	Answer    answerCmd    `cmd:"" help:"Take the call that rings."`
 	Hangup    hangupCmd    `cmd:"" help:"End, cancel or reject a call."`
+	Hold      holdCmd      `cmd:"" help:"Put a call on hold."`
+	Resume    resumeCmd    `cmd:"" help:"Take a call back that is on hold; another one is held."`
+	Transfer  transferCmd  `cmd:"" help:"Hand a call over to somebody else: to, connect; take or refuse that: accept, decline."`
 	Lookup    lookupCmd    `cmd:"" help:"Ask the directory for a user."`
 	Search    searchCmd    `cmd:"" help:"Find people by words of their cards in the white pages, or by their user names."`
 	Card      cardCmd      `cmd:"" help:"Your card in the white pages: show, set, withdraw."`
@@ -46,6 +49,7 @@ type commands struct {
 	Presence  presenceCmd  `cmd:"" help:"Whether you want to be called: online, away, dnd, invisible; alone: how it stands."`
 	Send      sendCmd      `cmd:"" help:"Send a contact a file."`
 	Files     filesCmd     `cmd:"" help:"Files you sent and were offered: list, accept, decline, pause, resume, cancel."`
+	Calls     callsCmd     `cmd:"" help:"Past calls, and how you take new ones: list, waiting."`
 	History   historyCmd   `cmd:"" help:"Past calls."`
 	Status    statusCmd    `cmd:"" help:"How this node stands."`
 	Volunteer volunteerCmd `cmd:"" help:"Let this machine serve as a supernode while the network needs one: on, off; alone: how that stands."`

@@ -203,12 +203,16 @@ func TestCallsThatFail(t *testing.T) {
 		bob.rings()
 		answer := bob.begin("answer")
 		answer.says("Talking with alice")
+		waiting := carol.begin("call", "bob")
+		waiting.says("beside another call of bob's")
+		bob.do("calls", "waiting", "off").succeeds()
+		waiting.end()
 		carol.do("call", "bob").fails(12, "bob is in another call", "later")
-		carol.hadCalls(linnet.OutcomeBusy)
+		carol.hadCalls(linnet.OutcomeBusy, linnet.OutcomeCancelled)
 		bob.do("hangup", answerable(bob)).succeeds()
 		first.succeeds()
 		answer.succeeds()
-		bob.hadCalls(linnet.OutcomeBusy, linnet.OutcomeCompleted, linnet.OutcomeRejected,
+		bob.hadCalls(linnet.OutcomeBusy, linnet.OutcomeMissed, linnet.OutcomeCompleted, linnet.OutcomeRejected,
 			linnet.OutcomeMissed, linnet.OutcomeMissed, linnet.OutcomeRejected)
 	})
 	t.Run("offline", func(t *testing.T) {

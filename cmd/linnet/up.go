@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"golang.org/x/sync/errgroup"
@@ -118,7 +119,11 @@ func (p *program) narrate(ctx context.Context, n *node.Node) {
 		case linnet.EventOffline, linnet.EventWarning:
 			p.tell("%s", e.Text)
 		case linnet.EventCallRings:
-			p.tell("%s calls: answer on the page, or with `linnet answer`; `linnet hangup` declines.", e.Call.Peer)
+			by := ""
+			if e.Call.By != "" {
+				by = fmt.Sprintf(", put through by %s,", e.Call.By)
+			}
+			p.tell("%s%s calls: answer on the page, or with `linnet answer`; `linnet hangup` declines.", e.Call.Peer, by)
 		case linnet.EventFileOffered:
 			p.tell("%s offers you %s (%s): take it on the page, or with `linnet files accept`; `linnet files decline` says no.", e.File.Peer, e.File.Name, byteCount(e.File.Size))
 		case linnet.EventFileChanged:

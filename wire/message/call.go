@@ -9,11 +9,16 @@ type CallRequest struct {
 	Call   linnet.CallID `obj:"4/0"`
 	Time   uint64        `obj:"1/1"` // milliseconds since 1970
 	Codecs []string      `obj:"3/2"` // by name, best first: "opus", "vp8"
+
+	// Referral is who handed the caller over, signed by them; see package call.
+	Referral []byte `obj:"4/3,opt"`
 }
 
-// CallRinging says that this device rings.
+// CallRinging says that this device rings, maybe beside another call (waiting). It
+// is said again when that ends.
 type CallRinging struct {
-	Call linnet.CallID `obj:"4/0"`
+	Call    linnet.CallID `obj:"4/0"`
+	Waiting bool          `obj:"0/1,opt"`
 }
 
 // CallAnswer says that this device took the call.
@@ -82,4 +87,22 @@ type CallReceipt struct {
 	JitterUS uint32        `obj:"0/4"` // microseconds
 	RTTUS    uint32        `obj:"0/5"`
 	MOS100   uint32        `obj:"0/6"` // hundredths
+}
+
+// CallTransfer asks the other end of a call to call somebody else instead. It is
+// said again with every CallAlive until the answer is final.
+type CallTransfer struct {
+	Call     linnet.CallID   `obj:"4/0"`
+	Offer    linnet.CallID   `obj:"4/1"` // tells offers apart
+	To       linnet.UserName `obj:"3/2"`
+	Referral []byte          `obj:"4/3"`     // for the call request
+	Device   linnet.NodeID   `obj:"4/4,opt"` // of To, the only one to be called: it is in a call with the sender
+}
+
+// CallTransferred says how a CallTransfer stands.
+type CallTransferred struct {
+	Call    linnet.CallID `obj:"4/0"`
+	Offer   linnet.CallID `obj:"4/1"`
+	State   uint32        `obj:"0/2"`     // linnet.TransferState
+	Outcome uint32        `obj:"0/3,opt"` // of the call that failed: linnet.Outcome
 }

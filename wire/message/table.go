@@ -141,6 +141,8 @@ var Table = []Spec{
 	{0x4208, "call alive", OneWay, Session, (*CallAlive)(nil)},
 	{0x4209, "media keys", OneWay, Session, (*MediaKeys)(nil)},
 	{0x420a, "call receipt", OneWay, Session, (*CallReceipt)(nil)},
+	{0x420b, "call transfer", OneWay, Session, (*CallTransfer)(nil)},
+	{0x420c, "call transferred", OneWay, Session, (*CallTransferred)(nil)},
 
 	{0x4220, "relay release", OneWay, Session, (*RelayRelease)(nil)},
 	{0x4221, "relay vouch", Request, Session, (*RelayVouch)(nil)},

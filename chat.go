@@ -129,8 +129,11 @@ const (
 
 // CheckMessage says whether somebody can be sent this.
 func CheckMessage(text string, most int) error {
-	if strings.TrimSpace(text) == "" {
+	switch {
+	case strings.TrimSpace(text) == "":
 		return Errorf(CodeUsage, "there is nothing to send")
+	case strings.ContainsRune(text, 0):
+		return Errorf(CodeUsage, "a message is text")
 	}
 	return CheckText("message", text, most)
 }

@@ -35,6 +35,7 @@ var layers = [][]string{
 	{"traverse", "relay", "login", "media", "bulk"},
 	{"media/ogg", "media/browser", "relay/load"},
 	{"media/sample"},
+	{"post"},
 	{"presence", "call", "chat", "files"},
 	{"files/disk"},
 	{"sim"},
@@ -50,7 +51,7 @@ var layers = [][]string{
 }
 
 // machines hold no socket, no goroutine and no clock.
-var machines = []string{"session", "overlay", "directory", "traverse", "presence", "call", "chat", "files"}
+var machines = []string{"session", "overlay", "directory", "traverse", "post", "presence", "call", "chat", "files"}
 
 type goPackage struct {
 	Dir, ImportPath string

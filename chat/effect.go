@@ -1,13 +1,41 @@
 package chat
 
-import "github.com/linnet-p2p/linnet"
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+// An Effect is something for whoever runs the machine to do: one of the structs
+// below, or of package post. They are carried out in order, and what follows a Save
+// only when that is on disk: nothing is acknowledged or sent that a crash would take back.
+type Effect any
 
 // Kept is what a machine has on disk.
 type Kept struct {
-	Positions map[linnet.UserName]uint64 // the highest of each conversation
-	Outbox    []Entry
+	Talks  map[linnet.UserName]Position
+	Outbox []Entry
 	// Of the entries about messages and reactions, as they are now.
 	Messages []linnet.Message
+}
+
+// A Position is how far a conversation has come.
+type Position struct {
+	Highest     uint64 // of all messages
+	Own, Theirs int    // messages of the user, and of the other one
+}
+
+// Tell tells the front ends.
+type Tell struct{ Event linnet.Event }
+
+// Hint tells a device in a session, if that is easily done, that the user writes just
+// now, or has stopped.
+type Hint struct {
+	To linnet.NodeID
+	On bool
 }
 
 // An Entry is something that somebody's devices are to be told yet: the message as
@@ -65,4 +93,23 @@ type Saved struct {
 type Changed struct {
 	New     bool
 	Message linnet.Message
+}
+
+// Events are what the front ends are told of it.
+func (s Saved) Events(now time.Time) (list []linnet.Event) {
+	for i := range s.Messages {
+		kind := linnet.EventMessageChanged
+		if s.Messages[i].New {
+			kind = linnet.EventMessage
+		}
+		list = append(list, linnet.Event{Time: now, Kind: kind, Message: &s.Messages[i].Message})
+	}
+	for i := range s.Unread {
+		list = append(list, linnet.Event{Time: now, Kind: linnet.EventUnread, Unread: &s.Unread[i]})
+	}
+	return list
+}
+
+func sortedNodes[V any](m map[linnet.NodeID]V) []linnet.NodeID {
+	return slices.SortedFunc(maps.Keys(m), func(a, b linnet.NodeID) int { return bytes.Compare(a[:], b[:]) })
 }

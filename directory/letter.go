@@ -49,6 +49,7 @@ type LetterKind uint32
 // The kinds.
 const (
 	LetterContact LetterKind = 1 // package presence
+	LetterChat    LetterKind = 2 // package chat
 )
 
 type letterBody struct {

@@ -2,43 +2,144 @@ package node
 
 import (
 	"context"
+	mathrand "math/rand/v2"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/chat"
+	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/post"
+	"github.com/linnet-p2p/linnet/session"
+	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/wire/message"
 )
 
-// saveChat puts something of the user's on disk, and tells the front ends what is
-// another now.
-func (n *Node) saveChat(ctx context.Context, owner linnet.UserName, save chat.Save) error {
-	done := make(chan error, 1)
-	n.note(func(ctx context.Context) error {
-		saved, err := n.store.SaveChat(ctx, owner, save)
-		for _, c := range saved.Messages {
-			kind := linnet.EventMessageChanged
-			if c.New {
-				kind = linnet.EventMessage
-			}
-			n.hub.tell(linnet.Event{Kind: kind, Message: &c.Message})
-		}
-		for _, u := range saved.Unread {
-			n.hub.tell(linnet.Event{Kind: linnet.EventUnread, Unread: &u})
-		}
-		done <- err
-		return err
-	}, func(time.Time, error) {})
-	err, waited := await(ctx, n, done)
-	if waited != nil {
-		return waited
-	}
-	return err
+// talks is a station's part in conversations; an operator's machine has none.
+type talks struct {
+	machine *chat.Machine // nil: none
+	effects ordered[chat.Effect]
 }
+
+func (s *station) startChat(ctx context.Context, now time.Time, crypto suite.SealSuite, random *mathrand.Rand) error {
+	if s.people.machine == nil {
+		return nil
+	}
+	kept, err := s.node.store.Chat(ctx, s.self.User)
+	if err != nil {
+		return err
+	}
+	s.talks.machine = chat.New(now, chat.Options{
+		Self: s.identity, User: s.self.User, Suite: crypto, Rand: random, State: s.contactState, Pass: s.people.machine.Pass,
+	}, kept)
+	return nil
+}
+
+// arrived hands a letter to the part of this device that it is for. What nobody takes
+// stays in the mailbox.
+func (s *station) arrived(now time.Time, a post.Arrival) {
+	if a.Letter.Kind == directory.LetterChat {
+		s.talks.machine.Arrived(now, a)
+	}
+}
+
+// chatEffects carries out what the machine wants.
+func (s *station) chatEffects(now time.Time, effects []chat.Effect) {
+	s.talks.effects.run(s, now, effects, func(e chat.Effect) func(context.Context) error {
+		save, ok := e.(chat.Save)
+		if !ok {
+			return nil
+		}
+		return func(ctx context.Context) error {
+			changes, err := s.node.store.SaveChat(ctx, s.self.User, save)
+			for _, e := range changes.Events(time.Now()) {
+				s.node.hub.tell(e)
+			}
+			return err
+		}
+	}, s.chatEffect, func(_ time.Time, dropped []chat.Effect, err error) {
+		s.node.warn("messages cannot be kept: %v", err)
+		for _, e := range dropped {
+			switch e := e.(type) {
+			case chat.Save:
+				s.talks.machine.NotSaved(e)
+			case saved:
+				e.done <- err
+			case post.RemoveMail: // it is found again
+				for _, id := range e.IDs {
+					s.people.machine.Left(id)
+				}
+			}
+		}
+	})
+}
+
+func (s *station) chatEffect(now time.Time, e chat.Effect) {
+	switch e := e.(type) {
+	case saved:
+		e.done <- nil // has room for one
+	case chat.Tell:
+		s.node.hub.tell(e.Event)
+	case chat.Hint:
+		hint := &message.ChatTyping{}
+		if e.On {
+			hint.On = 1
+		}
+		s.say(now, e.To, hint)
+	default:
+		s.postEffect(now, s.talks.machine, e)
+	}
+}
+
+// say says something to another user's device in a session, through the supernodes of
+// both if there is none. It may get lost.
+func (s *station) say(now time.Time, to linnet.NodeID, m message.Message) {
+	err := session.ErrNoSession
+	if cert := s.certificates[to]; cert != nil {
+		peer := session.Peer{Node: to, Agreement: cert.Agreement, Certificate: cert}
+		err = s.sessions.Dial(now, peer, session.Path{Kind: linnet.Forwarded}, m)
+	} else if s.sessions.Up(to) {
+		err = s.sessions.Send(now, to, m)
+	}
+	if err != nil {
+		s.log.Debug("say", "to", to.Short(), "err", err)
+	}
+}
+
+// chatReceived takes what another user's device says of conversations in a session.
+func (s *station) chatReceived(now time.Time, from linnet.NodeID, user linnet.UserName, m message.Message) bool {
+	switch m := m.(type) {
+	case *message.Letter:
+		s.people.machine.Straight(now, from, m.Box)
+	case *message.ChatTyping:
+		s.talks.machine.Typed(now, user, m.On != 0)
+	default:
+		return false
+	}
+	return true
+}
+
+// inChat runs f in the loop with the machine of whoever is signed in, and waits until
+// all that follows from it is on disk.
+func (n *Node) inChat(ctx context.Context, f func(now time.Time, m *chat.Machine) error) error {
+	return n.untilSaved(ctx, func(now time.Time, s *station, done saved) error {
+		if s.talks.machine == nil {
+			return errNoChat
+		}
+		if err := f(now, s.talks.machine); err != nil {
+			return err
+		}
+		s.chatEffects(now, append(s.talks.machine.Take(), done))
+		return nil
+	})
+}
+
+var errNoChat = linnet.Errorf(linnet.CodeUsage, "only people write messages")
 
 // chatUser is who is signed in, if it is a person.
 func (n *Node) chatUser(ctx context.Context) (user linnet.UserName, err error) {
 	return user, n.inStation(ctx, func(_ time.Time, s *station) error {
 		if user = s.self.User; user.IsNode() {
-			return linnet.Errorf(linnet.CodeUsage, "only people write messages")
+			return errNoChat
 		}
 		return nil
 	})
@@ -85,90 +186,40 @@ func (n *Node) SearchMessages(ctx context.Context, words string, limit int) ([]l
 // SendMessage implements linnet.Client.
 func (n *Node) SendMessage(ctx context.Context, to linnet.UserName, text string, replyTo linnet.MessageID) (linnet.MessageID, error) {
 	id := linnet.NewMessageID()
-	if err := linnet.CheckMessage(text, linnet.MaxMessage); err != nil {
-		return id, err
-	}
-	user, err := n.chatUser(ctx)
-	if err != nil {
-		return id, err
-	}
-	if to == user {
-		return id, linnet.Errorf(linnet.CodeUsage, "%s is you", to)
-	}
-	kept, err := n.store.Chat(ctx, user)
-	if err != nil {
-		return id, err
-	}
-	return id, n.saveChat(ctx, user, chat.Save{Messages: []linnet.Message{{
-		ID: id, User: to, Author: user, Sent: time.Now(), Position: kept.Positions[to] + 1, Text: text, ReplyTo: replyTo,
-	}}})
+	return id, n.inChat(ctx, func(now time.Time, m *chat.Machine) error {
+		return m.Send(now, to, chat.Draft{ID: id, Text: text, ReplyTo: replyTo})
+	})
 }
 
-// ownMessage is one that the user wrote.
-func (n *Node) ownMessage(ctx context.Context, id linnet.MessageID) (*linnet.Message, error) {
-	m, err := n.message(ctx, id)
-	switch {
-	case err != nil:
-		return nil, err
-	case !m.Own():
-		return nil, linnet.Errorf(linnet.CodeUsage, "%s wrote that message", m.Author)
-	case !m.Deleted.IsZero():
-		return nil, linnet.Errorf(linnet.CodeNotFound, "that message was deleted")
-	}
-	return m, nil
-}
-
-func (n *Node) message(ctx context.Context, id linnet.MessageID) (*linnet.Message, error) {
+// onMessage runs f in the loop with a message as it is on disk.
+func (n *Node) onMessage(ctx context.Context, id linnet.MessageID, f func(now time.Time, m *chat.Machine, x linnet.Message) error) error {
 	user, err := n.chatUser(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	m, err := n.store.Message(ctx, user, id)
-	if err == nil && m == nil {
-		err = &linnet.Error{Code: linnet.CodeNotFound, Text: "there is no such message", Hint: "`linnet chat USER --json` lists them"}
+	x, err := n.store.Message(ctx, user, id)
+	if err != nil {
+		return err
 	}
-	return m, err
+	if x == nil {
+		return &linnet.Error{Code: linnet.CodeNotFound, Text: "there is no such message", Hint: "`linnet chat USER --json` lists them"}
+	}
+	return n.inChat(ctx, func(now time.Time, m *chat.Machine) error { return f(now, m, *x) })
 }
 
 // EditMessage implements linnet.Client.
 func (n *Node) EditMessage(ctx context.Context, id linnet.MessageID, text string) error {
-	if err := linnet.CheckMessage(text, linnet.MaxMessage); err != nil {
-		return err
-	}
-	m, err := n.ownMessage(ctx, id)
-	if err != nil {
-		return err
-	}
-	m.Text, m.Edited = text, time.Now()
-	return n.saveChat(ctx, m.Author, chat.Save{Messages: []linnet.Message{*m}})
+	return n.onMessage(ctx, id, func(now time.Time, m *chat.Machine, x linnet.Message) error { return m.Edit(now, x, text) })
 }
 
 // DeleteMessage implements linnet.Client.
 func (n *Node) DeleteMessage(ctx context.Context, id linnet.MessageID) error {
-	m, err := n.ownMessage(ctx, id)
-	if err != nil {
-		return err
-	}
-	m.Deleted = time.Now()
-	return n.saveChat(ctx, m.Author, chat.Save{Messages: []linnet.Message{*m}})
+	return n.onMessage(ctx, id, func(now time.Time, m *chat.Machine, x linnet.Message) error { return m.Delete(now, x) })
 }
 
 // React implements linnet.Client.
 func (n *Node) React(ctx context.Context, id linnet.MessageID, emoji string) error {
-	if err := linnet.CheckEmoji(emoji); err != nil {
-		return err
-	}
-	m, err := n.message(ctx, id)
-	if err != nil {
-		return err
-	}
-	user, err := n.chatUser(ctx)
-	if err != nil {
-		return err
-	}
-	return n.saveChat(ctx, user, chat.Save{Reactions: []chat.Reaction{{
-		Peer: m.User, Message: id, Reaction: linnet.Reaction{User: user, Emoji: emoji, Time: time.Now()},
-	}}})
+	return n.onMessage(ctx, id, func(now time.Time, m *chat.Machine, x linnet.Message) error { return m.React(now, x, emoji) })
 }
 
 // MarkRead implements linnet.Client.
@@ -181,15 +232,20 @@ func (n *Node) MarkRead(ctx context.Context, with linnet.UserName, upTo linnet.M
 	if err != nil {
 		return err
 	}
-	var save chat.Save
-	for _, m := range list {
-		save.Marks = append(save.Marks, chat.Mark{Peer: with, Message: m.ID, Theirs: true, State: linnet.MessageRead})
+	ids := make([]linnet.MessageID, 0, len(list))
+	for _, x := range list {
+		ids = append(ids, x.ID)
 	}
-	return n.saveChat(ctx, user, save)
+	return n.inChat(ctx, func(now time.Time, m *chat.Machine) error {
+		m.Read(now, with, ids)
+		return nil
+	})
 }
 
-// Typing implements linnet.Client. It is a hint for which there is no way yet.
-func (n *Node) Typing(ctx context.Context, _ linnet.UserName, _ bool) error {
-	_, err := n.chatUser(ctx)
-	return err
+// Typing implements linnet.Client.
+func (n *Node) Typing(ctx context.Context, user linnet.UserName, on bool) error {
+	return n.inChat(ctx, func(now time.Time, m *chat.Machine) error {
+		m.Typing(now, user, on)
+		return nil
+	})
 }

@@ -159,6 +159,7 @@ func (s *station) attached(now time.Time) {
 	s.online = online
 	if s.people.machine != nil {
 		s.people.machine.Attached(now, online)
+		s.talks.machine.Attached(now, online)
 	}
 	if online {
 		s.trouble = ""

@@ -17,8 +17,7 @@ import (
 // people is a station's part in contacts and presence; an operator's machine has none.
 type people struct {
 	machine *presence.Machine // nil: none
-	waiting []presence.Effect // in order, until what was to be saved is on disk
-	saving  bool
+	effects ordered[presence.Effect]
 }
 
 // saved is an effect of the node's own: all effects before it were done.
@@ -65,61 +64,32 @@ func (s *station) greets(open func([]byte, time.Time) (*suite.Certificate, error
 	}
 }
 
-// presenceEffects carries out what the machine wants, in order. What follows a
-// Save waits until that is on disk: a request that was acknowledged is not lost.
+// presenceEffects carries out what the machine wants.
 func (s *station) presenceEffects(now time.Time, effects []presence.Effect) {
-	p := &s.people
-	p.waiting = append(p.waiting, effects...)
-	for len(p.waiting) > 0 && !p.saving {
-		e := p.waiting[0]
-		p.waiting = p.waiting[1:]
+	s.people.effects.run(s, now, effects, func(e presence.Effect) func(context.Context) error {
 		save, ok := e.(presence.Save)
 		if !ok {
-			s.presenceEffect(now, e, nil)
-			continue
+			return nil
 		}
-		p.saving = true
-		s.node.note(func(ctx context.Context) error { return s.node.store.SavePresence(ctx, s.self.User, save) }, func(now time.Time, err error) {
-			p.saving = false
-			if s.node.station != s {
-				return
+		return func(ctx context.Context) error { return s.node.store.SavePresence(ctx, s.self.User, save) }
+	}, s.presenceEffect, func(_ time.Time, dropped []presence.Effect, err error) {
+		s.node.warn("contacts cannot be kept: %v", err)
+		for _, e := range dropped { // whoever waits for an acknowledgement asks again
+			if e, ok := e.(saved); ok {
+				e.done <- err
 			}
-			if err != nil {
-				s.node.warn("contacts cannot be kept: %v", err)
-				for _, e := range p.waiting { // whoever waits for an acknowledgement asks again
-					if e, ok := e.(saved); ok {
-						s.presenceEffect(now, e, err)
-					}
-				}
-				p.waiting = nil
-				s.people.machine.NotSaved()
-			}
-			s.presenceEffects(now, nil)
-		})
-	}
+		}
+		s.people.machine.NotSaved()
+	})
 }
 
-func (s *station) presenceEffect(now time.Time, e presence.Effect, failed error) {
+func (s *station) presenceEffect(now time.Time, e presence.Effect) {
 	m := s.people.machine
 	switch e := e.(type) {
 	case saved:
-		e.done <- failed // has room for one
+		e.done <- nil // has room for one
 	case presence.Changed:
 		s.mineChanged(now, e.Mine)
-	case presence.LookUp:
-		s.lookUp(now, e.User, true, func(now time.Time, l linnet.Listing, err error) {
-			var devices []presence.Device
-			for _, d := range l.Devices {
-				devices = append(devices, presence.Device{Node: d.Node, Reachable: d.Online})
-			}
-			m.Found(now, e.User, devices, err)
-		})
-	case presence.Forward:
-		if _, known := s.places.get(e.To); !known {
-			m.Unreachable(now, e.To)
-			return
-		}
-		s.forward(now, e.To, e.Inner, e.Body)
 	case presence.Watch:
 		var at []message.Location
 		for _, node := range e.Nodes {
@@ -128,22 +98,23 @@ func (s *station) presenceEffect(now time.Time, e presence.Effect, failed error)
 			}
 		}
 		s.overlay.Watch(now, at)
-	case presence.AskPrekeys:
-		s.mail.ask(s.mail.client.Prekeys(now, e.User), func(now time.Time, d directory.MailDone) { m.Prekeys(now, e.User, d.Prekeys, d.Err) })
 	case presence.PublishPrekey:
 		s.mail.ask(s.mail.client.PublishPrekey(now, e.Public, e.Made), func(now time.Time, d directory.MailDone) { m.PrekeyPublished(now, e.Public, d.Err) })
-	case presence.PutMail:
-		s.mail.ask(s.mail.client.Put(now, e.To, e.Device, e.Box, e.Pass), func(now time.Time, d directory.MailDone) { m.MailPut(now, e.Ticket, d.Err) })
-	case presence.RemoveMail:
-		s.mail.ask(s.mail.client.Remove(now, e.IDs), func(time.Time, directory.MailDone) {}) // what is left is found again
 	case presence.CheckMail:
 		s.checkMail(now)
 	case presence.Tell:
 		if c := e.Event.Contact; c != nil {
 			s.pairAnew(now, c.User)
 			s.filesOf(now, *c)
+			if c.Presence != linnet.Offline || e.Event.Kind == linnet.EventContactAccepted {
+				s.talks.machine.There(now, c.User)
+			}
 		}
 		s.node.hub.tell(e.Event)
+	case presence.Arrived:
+		s.arrived(now, e.Arrival)
+	default:
+		s.postEffect(now, m, e)
 	}
 }
 
@@ -181,28 +152,30 @@ func (s *station) checkMail(now time.Time) {
 // inPresence runs f in the loop with the machine of whoever is signed in, and
 // waits until all that follows from it is on disk.
 func (n *Node) inPresence(ctx context.Context, f func(now time.Time, m *presence.Machine) error) error {
-	done := make(chan error, 1)
-	err := n.inStation(ctx, func(now time.Time, s *station) error {
+	return n.untilSaved(ctx, func(now time.Time, s *station, done saved) error {
 		if s.people.machine == nil {
 			return linnet.Errorf(linnet.CodeUsage, "only people have contacts")
 		}
 		if err := f(now, s.people.machine); err != nil {
 			return err
 		}
-		s.presenceEffects(now, append(s.people.machine.Take(), saved{done}))
+		s.presenceEffects(now, append(s.people.machine.Take(), done))
 		return nil
 	})
-	if err != nil {
+}
+
+// untilSaved runs f in the loop, and waits until the effects up to the one that it is
+// given were carried out.
+func (n *Node) untilSaved(ctx context.Context, f func(now time.Time, s *station, done saved) error) error {
+	done := make(chan error, 1)
+	if err := n.inStation(ctx, func(now time.Time, s *station) error { return f(now, s, saved{done}) }); err != nil {
 		return err
 	}
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-n.life.Done():
-		return errStopped
+	err, waited := await(ctx, n, done)
+	if waited != nil {
+		return waited
 	}
+	return err
 }
 
 // Presence implements linnet.Client.

@@ -230,7 +230,7 @@ func (s *station) received(now time.Time, e session.Received) {
 	if cert != nil && s.contactState(cert.User) == linnet.Blocked {
 		return // in a session from before that
 	}
-	if s.pairReceived(now, e) {
+	if cert != nil && s.chatReceived(now, e.From, cert.User, e.Message) || s.pairReceived(now, e) {
 		return
 	}
 	if cert != nil && s.fileReceived(now, e, cert.User) {

@@ -65,6 +65,7 @@ type station struct {
 
 	// Other people.
 	people       people
+	talks        talks
 	lookups      map[directory.Lookup]func(now time.Time, l linnet.Listing, err error)
 	certificates map[linnet.NodeID]*suite.Certificate // of devices that look-ups have shown lately
 
@@ -163,6 +164,9 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		s.log.Warn("overlay", "err", err)
 	}
 	if err := s.startPresence(ctx, now, crypto, random); err != nil {
+		return nil, err
+	}
+	if err := s.startChat(ctx, now, crypto, random); err != nil {
 		return nil, err
 	}
 	if err := s.startDirectory(ctx, now, self, random); err != nil {
@@ -269,7 +273,7 @@ func (s *station) machines(yield func(machine) bool) {
 	if s.mail.member != nil && !yield(s.mail.member) {
 		return
 	}
-	if s.people.machine != nil && !yield(s.people.machine) {
+	if s.people.machine != nil && !(yield(s.people.machine) && yield(s.talks.machine)) {
 		return
 	}
 	if s.files.machine != nil && !yield(s.files.machine) {
@@ -310,6 +314,7 @@ func (s *station) settleOnce(now time.Time) (busy bool) {
 	}
 	if s.people.machine != nil {
 		busy = all(now, s.people.machine.Take(), s.presenceEffects) || busy
+		busy = all(now, s.talks.machine.Take(), s.chatEffects) || busy
 	}
 	busy = each(now, s.cards.client.Take(), s.cardEffect) || busy
 	busy = each(now, s.relays.Take(), s.relayEffect) || busy
@@ -353,6 +358,7 @@ func (s *station) renew(now time.Time, signed []byte) error {
 	s.mail.client.Renew(self)
 	if s.people.machine != nil {
 		s.people.machine.Renew(now, self)
+		s.talks.machine.Renew(self)
 	}
 	s.cards.client.Renew(self)
 	return s.overlay.Renew(now, self)

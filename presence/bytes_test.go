@@ -13,6 +13,7 @@ import (
 	"github.com/linnet-p2p/linnet/directory"
 	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/overlay/overlaytest"
+	"github.com/linnet-p2p/linnet/post"
 	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
@@ -147,7 +148,7 @@ func TestNotice(t *testing.T) {
 	for i := range 100 { // and a flood of them
 		m.Noticed(w.Now, bob.Node, signed(func(b *noticeBody) { b.Time, b.Answer = ms(w.Now)+uint64(i), true }))
 	}
-	if n := len(m.notices.queue); n > noticeBurst {
+	if n := m.notices.Waiting(); n > noticeBurst {
 		t.Errorf("%d answers to a flood wait", n)
 	}
 }
@@ -162,7 +163,7 @@ func TestCrowd(t *testing.T) {
 		id := w.Identity(linnet.UserName("user"+string(rune('a'+i%26))+string(rune('a'+i/26%26))), "device")
 		from := Machine{o: Options{Self: id, User: "somebody", Suite: s}, people: map[linnet.UserName]*person{"alice": {user: "alice", r: relation{Stance: 1, Since: 5, Version: 5}}}}
 		from.self.Key = newContactKey()
-		_, box := from.letter(now, &errand{errandKey: errandKey{to: "alice"}}, prekey)
+		box := from.letter(now, post.Key{To: "alice"}, prekey).Box
 		if i%10 == 0 {
 			now = now.Add(2 * time.Second)
 		}
@@ -241,7 +242,7 @@ func TestBorrowedKey(t *testing.T) {
 	mallory := w.Identity("mallory", "device")
 	from := Machine{o: Options{Self: mallory, User: "mallory", Suite: s}, people: map[linnet.UserName]*person{"alice": {user: "alice", r: relation{Stance: 1, Since: 5, Version: 5}}}}
 	from.self.Key = bytes.Repeat([]byte{7}, contactKeySize) // bob's
-	_, box := from.letter(w.Now, &errand{errandKey: errandKey{to: "alice"}}, &directory.Prekey{Public: public})
+	box := from.letter(w.Now, post.Key{To: "alice"}, &directory.Prekey{Public: public}).Box
 	m.Straight(w.Now, mallory.Node, box)
 	if err := m.Answer(w.Now, "mallory", true); err != nil {
 		t.Fatal(err)
@@ -271,7 +272,7 @@ func TestNotSaved(t *testing.T) {
 	carol := w.Identity("carol", "device")
 	from := Machine{o: Options{Self: carol, User: "carol", Suite: s}, people: map[linnet.UserName]*person{"alice": {user: "alice", r: relation{Stance: 1, Since: 5, Version: 5}}}}
 	from.self.Key = newContactKey()
-	_, box := from.letter(w.Now, &errand{errandKey: errandKey{to: "alice"}}, &directory.Prekey{Public: public})
+	box := from.letter(w.Now, post.Key{To: "alice"}, &directory.Prekey{Public: public}).Box
 	m.Straight(w.Now, carol.Node, box)
 	m.Take() // the disk is full
 	m.NotSaved()
@@ -281,7 +282,7 @@ func TestNotSaved(t *testing.T) {
 		switch e := e.(type) {
 		case Save:
 			saved = saved || !taken && slices.ContainsFunc(e.People, func(p KeptPerson) bool { return p.User == "carol" && p.State == linnet.Asking })
-		case Forward:
+		case post.Forward:
 			taken = taken || e.Inner == message.InnerTaken
 		}
 	}

@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/post"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 type mailID = message.MailID
 
 // An Effect is something for whoever runs the machine to do: one of the structs
-// below. They are carried out in order, and what follows a Save only when that is
+// below, or of package post. They are carried out in order, and what follows a Save only when that is
 // on disk: nothing is acknowledged or promised that a crash would take back.
 type Effect any
 
@@ -53,21 +54,8 @@ type Save struct {
 // record is published and whether calls ring follows from it.
 type Changed struct{ Mine linnet.Mine }
 
-// LookUp wants a user looked up, not from a cache; Machine.Found is to be told.
-type LookUp struct{ User linnet.UserName }
-
-// Forward sends something to a device through the supernodes of both.
-type Forward struct {
-	To    linnet.NodeID
-	Inner uint32 // message.InnerNotice, InnerLetter or InnerTaken
-	Body  []byte
-}
-
 // Watch wants overlay.Machine.Watch for these devices.
 type Watch struct{ Nodes []linnet.NodeID }
-
-// AskPrekeys wants the prekeys of a user; Machine.Prekeys is to be told.
-type AskPrekeys struct{ User linnet.UserName }
 
 // PublishPrekey wants a prekey published; Machine.PrekeyPublished is to be told.
 type PublishPrekey struct {
@@ -75,26 +63,13 @@ type PublishPrekey struct {
 	Made   time.Time
 }
 
-// PutMail leaves a letter in a mailbox; Machine.MailPut is to be told.
-type PutMail struct {
-	Ticket uint64
-	To     linnet.UserName
-	Device linnet.NodeID // zero: any
-	Box    []byte
-	Pass   []byte
-}
-
 // CheckMail wants what is in the own mailbox; Machine.Mail is to be told.
 type CheckMail struct{}
 
-// RemoveMail removes items from the own mailbox.
-type RemoveMail struct{ IDs []message.MailID }
+// Arrived hands over a letter for another part of this device, of somebody who is not
+// blocked. Arrival.Taken follows when what it says is on disk; what is not taken is
+// found in the mailbox again after Left.
+type Arrived struct{ post.Arrival }
 
 // Tell tells the front ends.
 type Tell struct{ Event linnet.Event }
-
-// A Device is one of a user's, as the directory has it.
-type Device struct {
-	Node      linnet.NodeID
-	Reachable bool
-}

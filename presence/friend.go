@@ -7,6 +7,7 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/post"
 	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
@@ -108,17 +109,17 @@ func (m *Machine) look(now time.Time, f *friend) {
 		return
 	}
 	f.looking, f.again = true, false
-	m.enqueue(now, &m.looks, func(now time.Time) {
+	m.looks.Add(now, func(now time.Time) {
 		if m.friends[f.user] == f {
 			f.looked = now
-			m.do(LookUp{f.user})
+			m.do(post.LookUp{User: f.user})
 		}
 	})
 }
 
 // Found is told what came of a LookUp.
-func (m *Machine) Found(now time.Time, user linnet.UserName, devices []Device, err error) {
-	m.deliver(now, user, devices) // what cannot be brought goes to the mailbox
+func (m *Machine) Found(now time.Time, user linnet.UserName, devices []post.Device, err error) {
+	m.courier.Found(now, user, devices, err)
 	f := m.friends[user]
 	if f == nil || !f.looking {
 		return
@@ -199,11 +200,11 @@ func (m *Machine) ask(now time.Time, d *device) {
 	d.plan++
 	plan := d.plan
 	d.asked++
-	m.enqueue(now, &m.notices, func(now time.Time) {
+	m.notices.Add(now, func(now time.Time) {
 		if d.plan != plan || m.devices[d.node] != d {
 			return
 		}
-		m.do(Forward{d.node, message.InnerNotice, m.notice(now, true)})
+		m.do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.notice(now, true)})
 		m.whileReady(now, greetWait<<(d.asked-1), func(now time.Time) {
 			switch {
 			case d.plan != plan || m.devices[d.node] != d:
@@ -237,7 +238,10 @@ func (m *Machine) tryAgain(now time.Time, f *friend) {
 }
 
 // Unreachable is told that what was sent to a device found no way.
-func (m *Machine) Unreachable(now time.Time, node linnet.NodeID) { m.doubt(now, node) }
+func (m *Machine) Unreachable(now time.Time, node linnet.NodeID) {
+	m.courier.Unreachable(now, node)
+	m.doubt(now, node)
+}
 
 // Gone is told that devices that are watched are not attached where they were.
 func (m *Machine) Gone(now time.Time, nodes []linnet.NodeID) {
@@ -300,9 +304,9 @@ func (m *Machine) Noticed(now time.Time, from linnet.NodeID, b []byte) {
 	d.mine = linnet.Mine{Presence: linnet.Presence(body.Presence), Mood: body.Mood, Since: fromMS(body.Since)}
 	m.tellOfFriend(now, f)
 	if body.Answer && m.mine().Presence != linnet.Invisible {
-		m.enqueue(now, &m.notices, func(now time.Time) {
+		m.notices.Add(now, func(now time.Time) {
 			if m.devices[from] == d && m.mine().Presence != linnet.Invisible {
-				m.do(Forward{from, message.InnerNotice, m.notice(now, false)})
+				m.do(post.Forward{To: from, Inner: message.InnerNotice, Body: m.notice(now, false)})
 			}
 		})
 	}
@@ -317,8 +321,8 @@ func (m *Machine) announce(now time.Time) {
 			case d.mine.Presence == linnet.Offline:
 			case hidden:
 				d.plan++
-				m.enqueue(now, &m.notices, func(now time.Time) {
-					m.do(Forward{d.node, message.InnerNotice, m.notice(now, false)})
+				m.notices.Add(now, func(now time.Time) {
+					m.do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.notice(now, false)})
 				})
 			default:
 				d.asked = 0
@@ -337,13 +341,13 @@ func (m *Machine) Leave(now time.Time) {
 		return
 	}
 	m.leaving = true
-	m.notices.clear()
+	m.notices.Clear()
 	n := 0
 	for _, f := range m.sortedFriends() {
 		for _, d := range f.devices {
 			if d.mine.Presence != linnet.Offline && n < maxFarewells {
 				n++
-				m.do(Forward{d.node, message.InnerNotice, m.farewell(now)})
+				m.do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.farewell(now)})
 			}
 		}
 	}
@@ -355,7 +359,7 @@ func (m *Machine) part(now time.Time, f *friend) {
 		return
 	}
 	for _, d := range f.devices {
-		m.do(Forward{d.node, message.InnerNotice, m.farewell(now)})
+		m.do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.farewell(now)})
 	}
 }
 

@@ -13,11 +13,9 @@
 // each of the other user's devices. How they stand (linnet.ContactState) follows from
 // these, see relation. A statement is a letter (directory.Letter) that says all that
 // is to be said, with a version, so that letters may come twice, late, or in any
-// order: the newest of each device counts. One that was decided is told until it is
-// on the other side's disk, or on disk at a majority of their mailbox:
-//
-//	decided ──Save──▶ prekeys, look-up ──▶ straight to devices that are there ──▶ taken
-//	                                   └─▶ the mailbox, for those that are not ──▶ stored ──Save──▶ told
+// order: the newest of each device counts. One that was decided is told (post.Courier)
+// until it is on the other side's disk, or on disk at a majority of their mailbox. The
+// machine opens what comes for the other parts of the device, too: see Arrived.
 //
 // # Presence
 //
@@ -43,6 +41,7 @@ import (
 	"github.com/linnet-p2p/linnet/directory"
 	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/overlay/alarm"
+	"github.com/linnet-p2p/linnet/post"
 	"github.com/linnet-p2p/linnet/suite"
 )
 
@@ -61,7 +60,7 @@ type Options struct {
 const (
 	MaxContacts = 1000 // that this user decided about
 	maxAsking   = 256  // requests that wait for the user
-	maxDevices  = 8    // of one user
+	maxDevices  = post.MaxDevices
 )
 
 // A Machine is the contacts of one device. It belongs to one goroutine.
@@ -85,17 +84,15 @@ type Machine struct {
 	friends map[linnet.UserName]*friend
 	devices map[linnet.NodeID]*device // of friends
 
-	errands  map[errandKey]*errand
-	tickets  uint64          // of PutMail
+	courier  *post.Courier
 	letters  overlay.Bucket  // that come straight
 	left     map[mailID]bool // in the mailbox, for others
 	mailPlan int             // alarms of older ones are void
 	spoke    uint64          // time of the last notice
 	leaving  bool
 	unsaved  bool // a Save came to nothing
-	notices  pace
-	looks    pace
-	posts    pace
+	notices  alarm.Pace
+	looks    alarm.Pace
 }
 
 // New makes a machine with what it had on disk.
@@ -103,9 +100,11 @@ func New(now time.Time, o Options, k Kept) (*Machine, error) {
 	m := &Machine{
 		o: o, people: make(map[linnet.UserName]*person), keys: make(map[keyAt]linnet.UserName),
 		friends: make(map[linnet.UserName]*friend), devices: make(map[linnet.NodeID]*device),
-		errands: make(map[errandKey]*errand), left: make(map[mailID]bool),
-		notices: pace{gap: noticeGap}, looks: pace{gap: lookGap}, posts: pace{gap: postGap},
+		left: make(map[mailID]bool),
 	}
+	m.notices = alarm.Pace{Gap: noticeGap, After: m.after, Jitter: m.jitter}
+	m.looks = alarm.Pace{Gap: lookGap, After: m.after, Jitter: m.jitter}
+	m.courier = m.newCourier()
 	if err := m.load(now, k); err != nil {
 		return nil, err
 	}
@@ -158,16 +157,17 @@ func (m *Machine) settle(now time.Time) {
 	}
 	m.ready = ready
 	m.life++
-	m.notices.clear()
-	m.looks.clear()
+	m.notices.Clear()
+	m.looks.Clear()
 	if ready {
 		m.watchLater(now)
 		m.mailSoon(now)
 		m.keepPrekeys(now)
 		m.lookAtAll(now)
-		m.runErrands(now)
+		m.courier.Begin(now)
 		return
 	}
+	m.courier.End()
 	for _, f := range m.sortedFriends() {
 		m.forgetDevices(now, f)
 	}
@@ -194,44 +194,10 @@ func (m *Machine) jitter(d time.Duration) time.Duration {
 	return d - time.Duration(m.o.Rand.Int64N(int64(d/5)+1))
 }
 
-// pace does things one after the other: neither the own supernode nor anybody
-// else is to get them all at once.
-type pace struct {
-	gap   time.Duration
-	queue []func(now time.Time)
-	next  time.Time // not before
-	set   bool
-}
-
-func (p *pace) clear() { p.queue = nil }
-
-func (m *Machine) enqueue(now time.Time, p *pace, do func(now time.Time)) {
-	p.queue = append(p.queue, do)
-	m.run(now, p)
-}
-
-func (m *Machine) run(now time.Time, p *pace) {
-	for !p.set && len(p.queue) > 0 {
-		if wait := p.next.Sub(now); wait > 0 {
-			p.set = true
-			m.after(now, wait, func(now time.Time) {
-				p.set = false
-				m.run(now, p)
-			})
-			return
-		}
-		do := p.queue[0]
-		p.queue = p.queue[1:]
-		p.next = now.Add(m.jitter(p.gap))
-		do(now)
-	}
-}
-
 // What is sent at most.
 const (
 	noticeGap = 50 * time.Millisecond
 	lookGap   = 500 * time.Millisecond // a supernode takes 5 a second
-	postGap   = 1500 * time.Millisecond
 )
 
 // ms is a time as it travels.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/post"
 	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
@@ -48,6 +49,9 @@ func (m *Machine) checkMail(time.Time) { m.do(CheckMail{}) }
 // that was left there.
 func (m *Machine) Wants(id message.MailID) bool { return !m.left[id] }
 
+// Left is told that an item that arrived was not taken: it is fetched again.
+func (m *Machine) Left(id message.MailID) { delete(m.left, id) }
+
 // Mail is told what was in the own mailbox. More says that there may be more.
 func (m *Machine) Mail(now time.Time, items []*directory.Item, more bool) {
 	var done []message.MailID
@@ -60,7 +64,7 @@ func (m *Machine) Mail(now time.Time, items []*directory.Item, more bool) {
 	}
 	for len(done) > 0 {
 		n := min(len(done), directory.MaxMailIDs)
-		m.do(RemoveMail{done[:n]})
+		m.do(post.RemoveMail{IDs: done[:n]})
 		done = done[n:]
 	}
 	if more {
@@ -70,16 +74,17 @@ func (m *Machine) Mail(now time.Time, items []*directory.Item, more bool) {
 
 // mail reads one item. It says whether that may be removed.
 func (m *Machine) mail(now time.Time, i *directory.Item) bool {
-	l, signing, err := m.open(now, i.Box)
+	l, err := m.open(now, i.Box)
 	switch {
 	case errors.Is(err, suite.ErrExpired):
 		return !i.Device.IsZero() // else another device may open it
 	case err != nil, l.Sender != i.Sender:
 		return true
-	case l.Kind != directory.LetterContact:
-		return false // for another part of this device
 	case m.State(l.From) == linnet.Blocked:
 		return true
+	case l.Kind != directory.LetterContact:
+		m.do(Arrived{post.Arrival{Letter: l, Mail: i.ID}})
+		return false // who takes it says so later
 	}
-	return m.heardFrom(now, l, signing)
+	return m.heardFrom(now, l, l.Signing)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/directory"
 	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/post"
 	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
@@ -248,12 +249,13 @@ func (m *Machine) PrekeyPublished(now time.Time, public []byte, err error) {
 // introduce asks the user's other devices, once, to tell what was decided before
 // this one came: when they can seal their letters to it.
 func (m *Machine) introduce(now time.Time) {
-	n, key := len(m.prekeys), errandKey{to: m.o.User, about: m.o.User}
-	if m.self.Introduced || n == 0 || m.prekeys[n-1].Published.IsZero() || m.errands[key] != nil {
+	n := len(m.prekeys)
+	if m.self.Introduced || n == 0 || m.prekeys[n-1].Published.IsZero() {
 		return
 	}
-	m.errands[key] = &errand{errandKey: key, version: 1}
-	m.queueErrand(now, m.errands[key])
+	if _, there := m.courier.Version(m.introduction()); !there {
+		m.courier.Bring(now, m.introduction(), introductionVersion)
+	}
 }
 
 // introduced is told by another device of the user that it is new.
@@ -261,7 +263,7 @@ func (m *Machine) introduced(now time.Time) {
 	for _, p := range m.sorted() {
 		if s := p.stance(); s == stanceWant || s == stanceBlock {
 			p.r.Synced = 0
-			delete(m.errands, errandKey{to: m.o.User, about: p.user}) // that knows the new one not yet
+			m.courier.Drop(post.Key{To: m.o.User, About: p.user}) // that knows the new one not yet
 			m.save(Save{People: []KeptPerson{p.kept()}})
 			m.tellThem(now, p)
 		}

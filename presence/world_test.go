@@ -14,6 +14,7 @@ import (
 	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/overlay/alarm"
 	"github.com/linnet-p2p/linnet/overlay/overlaytest"
+	"github.com/linnet-p2p/linnet/post"
 	"github.com/linnet-p2p/linnet/presence"
 	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/wire/message"
@@ -40,7 +41,7 @@ type world struct {
 
 type carried struct {
 	from, to *device
-	forward  presence.Forward
+	forward  post.Forward
 }
 
 // A device is one machine of a user, with its disk.
@@ -309,7 +310,7 @@ func applied(k presence.Kept, s presence.Save) presence.Kept {
 func (d *device) effect(e presence.Effect) {
 	w := d.w
 	switch e := e.(type) {
-	case presence.Forward:
+	case post.Forward:
 		w.forward(d, e)
 	case presence.Tell:
 		if c := e.Event.Contact; c != nil {
@@ -322,17 +323,17 @@ func (d *device) effect(e presence.Effect) {
 		} else {
 			d.publish()
 		}
-	case presence.LookUp:
+	case post.LookUp:
 		d.lookUps++
 		d.later(w.delay(), func() {
 			if w.deaf {
 				d.m.Found(w.now, e.User, nil, directory.ErrNoAnswer)
 				return
 			}
-			var list []presence.Device
+			var list []post.Device
 			for _, x := range w.devices {
 				if x.user == e.User && x.life > 0 {
-					list = append(list, presence.Device{Node: x.id.Node, Reachable: x.visible})
+					list = append(list, post.Device{Node: x.id.Node, Reachable: x.visible})
 				}
 			}
 			d.m.Found(w.now, e.User, list, nil)
@@ -348,7 +349,7 @@ func (d *device) effect(e presence.Effect) {
 		if len(gone) > 0 {
 			d.later(w.delay(), func() { d.m.Gone(w.now, gone) })
 		}
-	case presence.AskPrekeys:
+	case post.AskPrekeys:
 		d.later(w.delay(), func() {
 			if w.deaf {
 				d.m.Prekeys(w.now, e.User, nil, directory.ErrNoAnswer)
@@ -367,7 +368,7 @@ func (d *device) effect(e presence.Effect) {
 			w.prekeys[d.id.Node] = &directory.Prekey{Public: e.Public, Time: e.Made, User: d.user, Node: d.id.Node}
 			d.m.PrekeyPublished(w.now, e.Public, nil)
 		})
-	case presence.PutMail:
+	case post.PutMail:
 		w.put(d, e)
 	case presence.CheckMail:
 		d.later(w.delay(), func() {
@@ -382,7 +383,7 @@ func (d *device) effect(e presence.Effect) {
 			}
 			d.m.Mail(w.now, items, false)
 		})
-	case presence.RemoveMail:
+	case post.RemoveMail:
 		w.mail = slices.DeleteFunc(slices.Clone(w.mail), func(x directory.Item) bool { return slices.Contains(e.IDs, x.ID) })
 	default:
 		w.t.Fatalf("%T", e)
@@ -390,7 +391,7 @@ func (d *device) effect(e presence.Effect) {
 }
 
 // put is what a mailbox does: many items of contacts, one small one of strangers.
-func (w *world) put(d *device, e presence.PutMail) {
+func (w *world) put(d *device, e post.PutMail) {
 	i := directory.Item{Certificate: d.id.Certificate, Owner: e.To, Device: e.Device, Time: w.now, Box: e.Box, Pass: e.Pass}
 	var err error
 	b, signErr := i.Sign(d.id.Keys)
@@ -420,7 +421,7 @@ func (w *world) put(d *device, e presence.PutMail) {
 	d.later(stored+w.delay(), func() { d.m.MailPut(w.now, e.Ticket, err) })
 }
 
-func (w *world) forward(d *device, e presence.Forward) {
+func (w *world) forward(d *device, e post.Forward) {
 	to := w.byNode(e.To)
 	w.carried = append(w.carried, carried{d, to, e})
 	if to == nil || to.m == nil {

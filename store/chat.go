@@ -17,16 +17,14 @@ import (
 
 // Chat returns what package chat keeps for a user.
 func (s *Store) Chat(ctx context.Context, owner linnet.UserName) (k chat.Kept, err error) {
-	type position struct {
-		peer linnet.UserName
-		at   uint64
-	}
-	positions, err := sqlite.All(ctx, s.db, func(row sqlite.Row) (p position, err error) { return p, row.Scan(&p.peer, &p.at) },
-		"SELECT peer, MAX(position) FROM conversations JOIN messages ON conversation = conversations.id WHERE owner = $1 GROUP BY peer", string(owner))
-	k.Positions = make(map[linnet.UserName]uint64)
-	for _, p := range positions {
-		k.Positions[p.peer] = p.at
-	}
+	k.Talks = make(map[linnet.UserName]chat.Position)
+	_, err = sqlite.All(ctx, s.db, func(row sqlite.Row) (peer linnet.UserName, err error) {
+		var p chat.Position
+		err = row.Scan(&peer, &p.Highest, &p.Own, &p.Theirs)
+		k.Talks[peer] = p
+		return peer, err
+	}, `SELECT peer, MAX(position), SUM(author = owner), SUM(author = peer) FROM conversations
+		JOIN messages ON conversation = conversations.id WHERE owner = $1 GROUP BY peer`, string(owner))
 	if err == nil {
 		k.Outbox, err = sqlite.All(ctx, s.db, func(row sqlite.Row) (e chat.Entry, err error) {
 			var id []byte

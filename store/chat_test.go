@@ -57,7 +57,7 @@ func TestChat(t *testing.T) {
 
 	s = reopen(t, s, home)
 	kept := must(s.Chat(ctx, "alice"))(t)
-	if want := (chat.Kept{Positions: map[linnet.UserName]uint64{"bob": 3, "eve": 1}, Outbox: []chat.Entry{entry}, Messages: []linnet.Message{first}}); !reflect.DeepEqual(kept, want) {
+	if want := (chat.Kept{Talks: map[linnet.UserName]chat.Position{"bob": {Highest: 3, Own: 1, Theirs: 2}, "eve": {Highest: 1, Theirs: 1}}, Outbox: []chat.Entry{entry}, Messages: []linnet.Message{first}}); !reflect.DeepEqual(kept, want) {
 		t.Errorf("kept\n%+v, want\n%+v", kept, want)
 	}
 	for _, tt := range []struct {

@@ -124,6 +124,9 @@ var Table = []Spec{
 	{0x4133, "ask cards", Request, Session, (*AskCards)(nil)},
 	{0x4134, "cards", Reply, Session, (*Cards)(nil)},
 
+	{0x4140, "letter", OneWay, Session, (*Letter)(nil)},
+	{0x4141, "typing", OneWay, Session, (*ChatTyping)(nil)},
+
 	{0x4150, "file offer", OneWay, Session, (*FileOffer)(nil)},
 	{0x4151, "file answer", OneWay, Session, (*FileAnswer)(nil)},
 	{0x4152, "file end", OneWay, Session, (*FileEnd)(nil)},

@@ -1,0 +1,191 @@
+// Package chat is conversations of two people as a state machine: it brings what is
+// written to the devices of the other side and to the user's own other ones, and says how
+// far it has come.
+//
+// It opens no socket, starts no goroutine and reads no clock: an event goes in with
+// the time it happened, effects come out. It has in memory what is not told yet, and of
+// each conversation how far it has come; messages lie on disk alone, where they are
+// merged (see Merge).
+//
+//	Send ──Save──▶ outbox ──▶ post.Courier ──▶ straight to a device ──▶ taken ──Save──▶ delivered
+//	                                       └─▶ the mailbox ──▶ stored ──Save──▶ stored
+//	Arrived ──Save──▶ taken, or removed from the mailbox; a receipt says delivered, and read later
+//
+// A letter holds what is to be told to its receiver now, each message with all that
+// there is to say of it: what comes late, twice or in another order changes nothing.
+//
+// # Bytes
+//
+// See content, and docs/protocol.md, section 12.
+package chat
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/overlay/alarm"
+	"github.com/linnet-p2p/linnet/post"
+	"github.com/linnet-p2p/linnet/suite"
+)
+
+// Options configures a Machine. All of it is needed.
+type Options struct {
+	Self  overlay.Identity
+	User  linnet.UserName
+	Suite suite.SealSuite
+	Rand  *rand.Rand // not for secrets
+
+	State func(user linnet.UserName) linnet.ContactState // how the user and another one stand
+	Pass  func(user linnet.UserName) []byte              // for their mailbox; nil: there is none
+}
+
+// A Machine is the conversations of one device. It belongs to one goroutine.
+type Machine struct {
+	o       Options
+	out     []Effect
+	alarms  alarm.Queue[func(now time.Time)]
+	ready   bool // there is a supernode
+	life    int  // how often it became ready: alarms of earlier times are void
+	courier *post.Courier
+
+	talks map[linnet.UserName]*talk
+	boxes map[post.Key]*outbox
+}
+
+// A talk is what the machine knows of a conversation.
+type talk struct {
+	Position
+	allowance allowance
+	heard     map[linnet.NodeID]time.Time // devices of theirs that are there
+	hinted    time.Time                   // the last hint that was sent
+	typing    overlay.Bucket              // hints that came
+}
+
+// New makes a machine with what it had on disk.
+func New(now time.Time, o Options, k Kept) *Machine {
+	m := &Machine{o: o, talks: make(map[linnet.UserName]*talk), boxes: make(map[post.Key]*outbox)}
+	m.courier = post.NewCourier(post.Options{
+		Self: o.Self.Node, User: o.User,
+		Do: func(e any) { m.do(e) }, After: m.after, Later: m.whileReady, Jitter: m.jitter, Pass: o.Pass,
+		Begin: m.pack, Letter: m.letter, Taken: m.taken, Done: m.brought,
+		Room:     func() int { return directory.RequestRoom(m.o.Self.Certificate) },
+		Remember: remember,
+	})
+	for peer, p := range k.Talks {
+		m.talk(peer).Position = p
+	}
+	m.load(now, k)
+	return m
+}
+
+// remember where somebody is for so long.
+const remember = 10 * time.Minute
+
+// talk finds what is known of a conversation, or begins with it.
+func (m *Machine) talk(peer linnet.UserName) *talk {
+	t := m.talks[peer]
+	if t == nil {
+		t = &talk{heard: make(map[linnet.NodeID]time.Time)}
+		m.talks[peer] = t
+	}
+	return t
+}
+
+// Take gives what is to be done, in this order, and forgets it.
+func (m *Machine) Take() []Effect {
+	out := m.out
+	m.out = nil
+	return out
+}
+
+// Deadline is when Tick wants to be called next; zero means never.
+func (m *Machine) Deadline() time.Time { return m.alarms.Next() }
+
+// Tick does what is due.
+func (m *Machine) Tick(now time.Time) {
+	for {
+		ring, ok := m.alarms.Pop(now)
+		if !ok {
+			return
+		}
+		ring(now)
+	}
+}
+
+// Attached says whether there is a supernode.
+func (m *Machine) Attached(now time.Time, on bool) {
+	if on == m.ready {
+		return
+	}
+	m.ready = on
+	m.life++
+	if on {
+		m.courier.Begin(now)
+	} else {
+		m.courier.End()
+	}
+}
+
+// Renew is told when the device has a new certificate.
+func (m *Machine) Renew(self overlay.Identity) { m.o.Self = self }
+
+// There is told that somebody can be reached now, or left mail for.
+func (m *Machine) There(now time.Time, user linnet.UserName) { m.courier.Hurry(now, user) }
+
+// Found is told what came of a LookUp.
+func (m *Machine) Found(now time.Time, user linnet.UserName, devices []post.Device, err error) {
+	m.courier.Found(now, user, devices, err)
+}
+
+// Prekeys is told what came of an AskPrekeys.
+func (m *Machine) Prekeys(now time.Time, user linnet.UserName, list []*directory.Prekey, err error) {
+	m.courier.Prekeys(now, user, list, err)
+}
+
+// MailPut is told what came of a PutMail.
+func (m *Machine) MailPut(now time.Time, ticket uint64, err error) {
+	m.courier.MailPut(now, ticket, err)
+}
+
+// Taken is told that a device says to have a letter.
+func (m *Machine) Taken(now time.Time, from linnet.NodeID, id directory.LetterID) {
+	m.courier.Taken(now, from, id)
+}
+
+// Unreachable is told that what was sent to a device found no way.
+func (m *Machine) Unreachable(now time.Time, node linnet.NodeID) { m.courier.Unreachable(now, node) }
+
+func (m *Machine) do(e Effect) { m.out = append(m.out, e) }
+
+func (m *Machine) after(now time.Time, d time.Duration, do func(now time.Time)) {
+	m.alarms.Set(now.Add(d), do)
+}
+
+// whileReady does something later, unless the network was left meanwhile.
+func (m *Machine) whileReady(now time.Time, d time.Duration, do func(now time.Time)) {
+	life := m.life
+	m.after(now, d, func(now time.Time) {
+		if m.ready && m.life == life {
+			do(now)
+		}
+	})
+}
+
+// jitter is between 80 % of d and d.
+func (m *Machine) jitter(d time.Duration) time.Duration {
+	return d - time.Duration(m.o.Rand.Int64N(int64(d/5)+1))
+}
+
+// sortedBoxes: a map has no order, and a run is to be repeatable.
+func (m *Machine) sortedBoxes() []*outbox {
+	list := make([]*outbox, 0, len(m.boxes))
+	for _, b := range m.boxes {
+		list = append(list, b)
+	}
+	slices.SortFunc(list, func(a, b *outbox) int { return post.CompareKeys(a.key, b.key) })
+	return list
+}

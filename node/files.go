@@ -253,6 +253,11 @@ func (s *station) fileFlows(now time.Time, id linnet.FileID, done, bps int64) {
 	s.files.machine.Progress(now, id, done, bps, s.files.trunk.path(k.Device))
 }
 
+// filesGiveWay has files leave room for calls, from when they ring on.
+func (s *station) filesGiveWay() {
+	s.files.talking.Store(slices.ContainsFunc(s.calls.Calls(), func(c linnet.CallInfo) bool { return c.State != linnet.CallEnded }))
+}
+
 // inFiles runs f in the loop with the machine of whoever is signed in, and waits until
 // all that follows from it is on disk.
 func (n *Node) inFiles(ctx context.Context, f func(now time.Time, s *station, m *files.Machine) error) error {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -35,11 +36,11 @@ func (m *computer) sendFile(user linnet.UserName, path string) linnet.FileID {
 	return id
 }
 
-// file is how a file stands here; zero if there is none.
+// file is how a file stands here; zero if there is none, or a node that starts does not know yet.
 func (m *computer) file(id linnet.FileID) linnet.File {
 	m.w.t.Helper()
 	list, err := m.node.Files(m.w.t.Context())
-	if err != nil {
+	if err != nil && linnet.CodeOf(err) != linnet.CodeNotSignedIn {
 		m.w.t.Fatal(err)
 	}
 	for _, f := range list {
@@ -102,4 +103,176 @@ func TestFile(t *testing.T) {
 	})
 }
 
-var _ = netsim.HostOptions{}
+// Both are killed in the middle, one after the other, and it goes on where it was.
+func TestFileGoesOnAfterKills(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		alice, bob := w.friends()
+		alice.restartWith(func(o *Options) { o.FileRate = 1 << 20 })
+		path, content := w.content("film.mkv", 12<<20)
+		id := alice.sendFile("bob", path)
+		bob.accepts(id)
+		done := int64(0)
+		for _, victim := range []*computer{bob, alice, bob} {
+			done += 2 << 20
+			bob.eventually("the file flows", func() bool { return bob.file(id).Done >= done })
+			before := bob.file(id).Done
+			victim.kill()
+			victim.start()
+			victim.eventually("is signed in", func() bool { return victim.status().User != "" })
+			if is := bob.file(id).Done; is < before-1<<20 { // what came within the last half second may be lost
+				t.Errorf("%s was killed: %d bytes are verified, %d were", victim.name, is, before)
+			}
+			bob.eventually("it goes on", func() bool { return bob.file(id).Flows })
+		}
+		// Bytes that rot while nobody looks are fetched again.
+		bob.kill()
+		part := must(filepath.Glob(filepath.Join(bob.opts.Home, "downloads", "*.part")))
+		if len(part) != 1 {
+			t.Fatalf("parts: %v", part)
+		}
+		b := must(os.ReadFile(part[0]))
+		b[300_000] ^= 1
+		if err := os.WriteFile(part[0], b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		bob.start()
+		bob.got(id, content)
+		alice.fileIs(id, linnet.FileDone)
+	})
+}
+
+// A lossy line, and another network in the middle of it.
+func TestFileOnABadLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		alice, bob := w.friends()
+		bob.host.SetLink(netsim.Link{Delay: w.cable, Loss: .02, Jitter: 5 * time.Millisecond, Rate: 1 << 20})
+		path, content := w.content("film.mkv", 3<<20)
+		id := alice.sendFile("bob", path)
+		bob.accepts(id)
+		bob.eventually("the file flows", func() bool { return bob.file(id).Done > 0 })
+		alice.host.Move(w.in.NAT(netsim.PortRestrictedCone()))
+		bob.got(id, content)
+		alice.fileIs(id, linnet.FileDone)
+	})
+}
+
+// Where there is no direct path a relay carries it, within what a relay carries.
+func TestFileOverARelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		symmetric := func() netsim.HostOptions { return netsim.HostOptions{Behind: w.in.NAT(netsim.Symmetric())} }
+		alice, bob := w.user("alice", symmetric()), w.user("bob", symmetric())
+		befriend(alice, bob)
+		path, content := w.content("a.pdf", 2<<20)
+		id := alice.sendFile("bob", path)
+		bob.accepts(id)
+		var f linnet.File
+		begin := time.Now()
+		bob.eventually("the file flows", func() bool { f = bob.file(id); return f.Flows && f.BPS > 0 })
+		if !f.Path.Relayed() {
+			t.Errorf("by %v", f.Path)
+		}
+		bob.got(id, content)
+		took := time.Since(begin)
+		t.Logf("%.0f KiB/s", float64(len(content))/1024/took.Seconds())
+		if took < 6*time.Second || took > 30*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// A transfer beside a call on a narrow line leaves the call as it was.
+func TestFileGivesWayToACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		alice, bob := w.friends()
+		alice.host.SetLink(netsim.Link{Delay: w.cable, Rate: 60_000}) // 480 kbit/s up
+		path, content := w.content("film.mkv", 1<<20)
+		id := alice.sendFile("bob", path)
+		bob.accepts(id)
+		bob.eventually("the file flows", func() bool { return bob.file(id).Done > 0 })
+		heard := filepath.Join(w.dir, "heard.ogg")
+		call := alice.call("bob", linnet.CallMedia{Play: w.speech()})
+		bob.rings()
+		bob.answer(call, linnet.CallMedia{Record: heard})
+		before := bob.file(id).Done
+		r := bob.ended(call)
+		same := w.compare(heard)
+		t.Logf("loss %.4f, jitter %.1f ms, concealed %d ms, MOS %.2f, %.1f %% of the packets; %d bytes of the file meanwhile",
+			r.Loss, r.JitterMS, r.ConcealedMS, r.MOS, 100*same, bob.file(id).Done-before)
+		if same < .97 || r.MOS < 4 {
+			t.Errorf("the call suffers: %+v", r)
+		}
+		bob.got(id, content)
+	})
+}
+
+// Nobody who is no contact is offered a file, or fetches one.
+func TestFilesAreForContacts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())
+		path, _ := w.content("a.txt", 1000)
+		if _, err := alice.node.SendFile(t.Context(), "bob", path); linnet.CodeOf(err) != linnet.CodeUsage {
+			t.Errorf("a file for a stranger: %v", err)
+		}
+		if err := alice.node.AddContact(t.Context(), linnet.Contact{User: "bob"}); err != nil {
+			t.Fatal(err)
+		}
+		id := alice.sendFile("bob", path) // bob has not answered yet
+		if f := alice.fileIs(id, linnet.FileFailed); f.Code != linnet.CodeRejected {
+			t.Errorf("alice: %+v", f)
+		}
+		if list := must(bob.node.Files(t.Context())); len(list) > 0 {
+			t.Errorf("bob is shown %+v", list)
+		}
+	})
+}
+
+// What a page uploads is kept until it is sent, and no longer.
+func TestUploadedFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		alice, bob := w.friends()
+		content := []byte("hello, bob")
+		for _, size := range []int64{-1, 5, 50} {
+			if _, err := alice.node.UploadFile(t.Context(), "bob", "a.txt", size, bytes.NewReader(content)); linnet.CodeOf(err) != linnet.CodeUsage {
+				t.Errorf("%d bytes were said and %d came: %v", size, len(content), err)
+			}
+		}
+		id, err := alice.node.UploadFile(t.Context(), "bob", "../../a\u202e.txt", int64(len(content)), bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bob.accepts(id)
+		bob.got(id, content)
+		f, err := bob.node.OpenFile(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Content.Close()
+		if b, err := io.ReadAll(f.Content); err != nil || !bytes.Equal(b, content) || f.Name != "a.txt" {
+			t.Errorf("%q, %v, %+v", b, err, f)
+		}
+		alice.fileIs(id, linnet.FileDone)
+		alice.eventually("the copy is deleted", func() bool { return len(must(os.ReadDir(alice.node.spool()))) == 0 })
+
+		empty, err := alice.node.UploadFile(t.Context(), "bob", "empty", 0, bytes.NewReader(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bob.accepts(empty)
+		bob.got(empty, nil)
+	})
+}
+
+// restartWith stops a computer in good order and starts it with other options.
+func (m *computer) restartWith(change func(*Options)) {
+	m.w.t.Helper()
+	m.stop()
+	change(&m.opts)
+	m.start()
+	m.online()
+}

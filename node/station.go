@@ -298,7 +298,6 @@ func soonest(a, b time.Time) time.Time {
 func (s *station) settle(now time.Time) {
 	for s.settleOnce(now) {
 	}
-	s.files.talking.Store(len(s.phones) > 0)
 }
 
 func (s *station) settleOnce(now time.Time) (busy bool) {
@@ -318,7 +317,10 @@ func (s *station) settleOnce(now time.Time) (busy bool) {
 	}
 	busy = each(now, s.cards.client.Take(), s.cardEffect) || busy
 	busy = each(now, s.relays.Take(), s.relayEffect) || busy
-	busy = all(now, s.calls.Take(), s.callEffects) || busy
+	if all(now, s.calls.Take(), s.callEffects) {
+		busy = true
+		s.filesGiveWay()
+	}
 	if s.files.machine != nil {
 		busy = all(now, s.files.machine.Take(), s.fileEffects) || busy
 	}

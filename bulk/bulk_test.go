@@ -176,6 +176,9 @@ func TestPace(t *testing.T) {
 	if r := step(View{RTT: empty, Relayed: true}, time.Second); r != relayedRate {
 		t.Errorf("relayed: %v", r)
 	}
+	if r := step(View{RTT: empty, Relayed: true, Share: 4}, time.Second); r != relayedRate/4 {
+		t.Errorf("one of four, relayed: %v", r)
+	}
 	if r := p.Rate(now, View{RTT: empty, Call: true}); r != firstCallRate {
 		t.Errorf("a call begins: %v", r)
 	}

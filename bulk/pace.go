@@ -24,6 +24,7 @@ type View struct {
 	Call    bool // at either end
 	Relayed bool
 	Limit   float64       // bytes a second, of the user's own; 0: none
+	Share   int           // senders that share all of this; 0 means 1
 	RTT     time.Duration // the last sample
 	Sent    uint64        // packets so far
 	Lost    uint64
@@ -45,9 +46,10 @@ const (
 // Rate is how many bytes a second may go now; 0 means as many as the connection takes.
 func (p *Pacer) Rate(now time.Time, v View) float64 {
 	p.base(now, v.RTT)
-	most := v.Limit
+	share := float64(max(v.Share, 1))
+	most := v.Limit / share
 	limit := func(r float64) {
-		if most == 0 || r < most {
+		if r /= share; most == 0 || r < most {
 			most = r
 		}
 	}
@@ -64,7 +66,7 @@ func (p *Pacer) Rate(now time.Time, v View) float64 {
 		limit(relayedCallRate)
 	}
 	if p.rate == 0 {
-		p.rate, p.looked = firstCallRate, now
+		p.rate, p.looked = firstCallRate/share, now
 	}
 	if now.Sub(p.looked) >= lookEvery {
 		p.looked = now
@@ -77,7 +79,7 @@ func (p *Pacer) Rate(now time.Time, v View) float64 {
 			p.rate *= 1.1
 		}
 		p.lost, p.sent = v.Lost, v.Sent
-		p.rate = min(max(p.rate, leastRate), most)
+		p.rate = min(max(p.rate, leastRate/share), most)
 	}
 	return min(p.rate, most)
 }

@@ -60,8 +60,8 @@ func (m *Machine) Fetched(now time.Time, id linnet.FileID, err error) {
 
 // Wake tries files of a user again at once: he, or this device, came online.
 func (m *Machine) Wake(now time.Time, user linnet.UserName) {
-	for _, f := range m.files {
-		if f.Peer != user || f.State.Final() {
+	for _, f := range m.sorted() {
+		if f.Peer != user {
 			continue
 		}
 		if f.Incoming {
@@ -75,8 +75,8 @@ func (m *Machine) Wake(now time.Time, user linnet.UserName) {
 
 // Blocked ends all files of a user who is not to be noticed any more.
 func (m *Machine) Blocked(now time.Time, user linnet.UserName) {
-	for _, f := range m.files {
-		if f.Peer == user && !f.State.Final() {
+	for _, f := range m.sorted() {
+		if f.Peer == user {
 			m.end(now, f, linnet.FileCancelled, "", "")
 		}
 	}

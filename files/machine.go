@@ -67,6 +67,7 @@ type Options struct {
 type Machine struct {
 	o       Options
 	files   map[linnet.FileID]*file
+	open    map[linnet.FileID]*file // of them, those that are not over: mostly few
 	users   map[linnet.UserName]*offering
 	fetches int
 	effects []Effect
@@ -91,11 +92,11 @@ type offering struct {
 
 // New makes a Machine of what was kept.
 func New(now time.Time, o Options, kept []Kept) *Machine {
-	m := &Machine{o: o, files: make(map[linnet.FileID]*file), users: make(map[linnet.UserName]*offering)}
+	m := &Machine{o: o, files: make(map[linnet.FileID]*file), open: make(map[linnet.FileID]*file), users: make(map[linnet.UserName]*offering)}
 	for _, k := range kept {
 		k.Flows, k.Path, k.BPS = false, linnet.NoPath, 0
 		f := &file{Kept: k}
-		m.files[k.ID] = f
+		m.add(f)
 		switch {
 		case k.State.Final():
 		case k.Incoming:
@@ -105,6 +106,18 @@ func New(now time.Time, o Options, kept []Kept) *Machine {
 		}
 	}
 	return m
+}
+
+func (m *Machine) add(f *file) {
+	m.files[f.ID] = f
+	if !f.State.Final() {
+		m.open[f.ID] = f
+	}
+}
+
+// sorted are the files that are not over, in an order that is always the same.
+func (m *Machine) sorted() []*file {
+	return slices.SortedFunc(maps.Values(m.open), func(a, b *file) int { return slices.Compare(a.ID[:], b.ID[:]) })
 }
 
 // Errors that front ends put into words.
@@ -218,6 +231,7 @@ func (m *Machine) tell(f *file, kind linnet.EventKind) {
 // end is the last change of a file.
 func (m *Machine) end(now time.Time, f *file, state linnet.FileState, code linnet.Code, why string) {
 	f.State, f.Ended, f.Code, f.Why = state, now, code, why
+	delete(m.open, f.ID)
 	f.Flows, f.BPS, f.Path = false, 0, linnet.NoPath
 	if state == linnet.FileDone {
 		f.Done = f.Size
@@ -257,9 +271,9 @@ func (m *Machine) prune() {
 	}
 }
 
-// count says how many files there are of a kind.
+// count says how many of the files that are not over are of a kind.
 func (m *Machine) count(ok func(f *file) bool) (n int) {
-	for _, f := range m.files {
+	for _, f := range m.open {
 		if ok(f) {
 			n++
 		}
@@ -278,7 +292,7 @@ func (m *Machine) Deadline() (at time.Time) {
 		sooner(u.at)
 	}
 	if m.fetches < maxFetches {
-		for _, f := range m.files {
+		for _, f := range m.open {
 			if f.wanted() {
 				sooner(f.retryAt)
 			}
@@ -294,14 +308,16 @@ func (f *file) wanted() bool {
 
 // Tick does what is due.
 func (m *Machine) Tick(now time.Time) {
-	for user, u := range m.users {
-		if !u.at.IsZero() && !now.Before(u.at) && !u.looking {
+	for _, user := range slices.Sorted(maps.Keys(m.users)) {
+		if u := m.users[user]; !u.at.IsZero() && !now.Before(u.at) && !u.looking {
 			u.at, u.looking = time.Time{}, true
 			m.do(LookUp{user})
 		}
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(m.files), func(a, b linnet.FileID) int { return slices.Compare(a[:], b[:]) }) {
-		f := m.files[id]
+	if m.fetches >= maxFetches || len(m.open) == 0 {
+		return
+	}
+	for _, f := range m.sorted() {
 		if m.fetches >= maxFetches {
 			break
 		}

@@ -310,7 +310,7 @@ func TestBounds(t *testing.T) {
 		c.ok(c.bob.Answer(c.now, id, false, ""))
 		c.settle()
 	}
-	if n := c.bob.count(func(f *file) bool { return f.State.Final() }); n != maxFinal {
+	if n := len(c.bob.files) - len(c.bob.open); n != maxFinal {
 		t.Errorf("%d files that are over are remembered", n)
 	}
 	if len(c.bob.disk) != len(c.bob.files) {

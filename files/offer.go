@@ -15,13 +15,13 @@ func (m *Machine) Offer(now time.Time, k Kept, pieces []byte) error {
 	switch {
 	case !m.o.Contact(k.Peer):
 		return ErrContact
-	case m.count(func(f *file) bool { return !f.State.Final() }) >= maxOpen:
+	case len(m.open) >= maxOpen:
 		return ErrTooMany
 	}
 	k.Incoming, k.State, k.Offered, k.SHA256 = false, linnet.FileOffered, now, hex.EncodeToString(k.Sum[:])
 	k.File.Name = SafeName(k.File.Name)
 	f := &file{Kept: k}
-	m.files[k.ID] = f
+	m.add(f)
 	m.do(Save{f.Kept, pieces})
 	m.tell(f, linnet.EventFileChanged)
 	m.offer(now, k.Peer)
@@ -49,8 +49,8 @@ func (m *Machine) Found(now time.Time, user linnet.UserName, devices []linnet.No
 	}
 	u.looking = false
 	waits := false
-	for _, f := range m.files {
-		if f.Incoming || f.Peer != user || f.State.Final() || f.PausedHere {
+	for _, f := range m.sorted() {
+		if f.Incoming || f.Peer != user || f.PausedHere {
 			continue
 		}
 		waits = waits || !f.Told

@@ -60,7 +60,7 @@ func (m *Machine) offered(now time.Time, from Peer, x *message.FileOffer) {
 		answer(message.FileDeclined)
 		return
 	case m.count(func(f *file) bool { return f.asked() && f.Peer == from.User }) >= maxAskedOf, m.count((*file).asked) >= maxAsked,
-		m.count(func(f *file) bool { return !f.State.Final() }) >= maxOpen:
+		len(m.open) >= maxOpen:
 		answer(message.FileTooMany)
 		return
 	}
@@ -71,7 +71,7 @@ func (m *Machine) offered(now time.Time, from Peer, x *message.FileOffer) {
 		},
 		Device: from.Node, Sum: x.Sum, Tree: x.Tree,
 	}}
-	m.files[x.File] = f
+	m.add(f)
 	m.do(Save{Kept: f.Kept})
 	answer(message.FileSeen)
 	m.tell(f, linnet.EventFileOffered)

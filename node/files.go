@@ -29,7 +29,8 @@ type shelf struct {
 	serving map[linnet.FileID]map[*errand]struct{}
 	ctx     context.Context // ends with the station
 	end     context.CancelFunc
-	talking atomic.Bool // there is a call
+	talking atomic.Bool  // there is a call
+	senders atomic.Int32 // of bytes, at this moment
 }
 
 // An errand is a goroutine that moves a file's bytes.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
+	"github.com/linnet-p2p/linnet/suite"
 )
 
 // content is a file of so many bytes, of no pattern.
@@ -87,20 +88,21 @@ func (w *world) friends() (alice, bob *computer) {
 }
 
 func TestFile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, worldOptions{})
-		alice, bob := w.friends()
-		path, content := w.content("holiday.jpg", 3_000_000)
-		begin := time.Now()
-		id := alice.sendFile("bob", path)
-		bob.accepts(id)
-		bob.got(id, content)
-		f := alice.fileIs(id, linnet.FileDone)
-		t.Logf("%v: %+v", time.Since(begin), f)
-		if f.Done != int64(len(content)) {
-			t.Errorf("alice: %+v", f)
-		}
-	})
+	for _, name := range []string{suite.ModernName, suite.ClassicName} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, worldOptions{suite: name})
+				alice, bob := w.friends()
+				path, content := w.content("holiday.jpg", 3_000_000)
+				id := alice.sendFile("bob", path)
+				bob.accepts(id)
+				bob.got(id, content)
+				if f := alice.fileIs(id, linnet.FileDone); f.Done != int64(len(content)) || f.Path != linnet.NoPath {
+					t.Errorf("alice: %+v", f)
+				}
+			})
+		})
+	}
 }
 
 // Both are killed in the middle, one after the other, and it goes on where it was.

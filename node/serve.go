@@ -147,6 +147,8 @@ func (s *station) serveBytes(ctx context.Context, conn *bulk.Conn, stream *quic.
 			call.Store(b[0] == 1)
 		}
 	})
+	s.files.senders.Add(1)
+	defer s.files.senders.Add(-1)
 	var pacer bulk.Pacer
 	content := io.NewSectionReader(f, from, k.Size-from)
 	buf := make([]byte, 64<<10)
@@ -157,7 +159,8 @@ func (s *station) serveBytes(ctx context.Context, conn *bulk.Conn, stream *quic.
 		stats := conn.ConnectionStats()
 		rate := pacer.Rate(now, bulk.View{
 			Call: call.Load() || s.files.talking.Load(), Relayed: s.files.trunk.path(conn.Peer).Relayed(), Limit: float64(s.node.opts.FileRate),
-			RTT: stats.LatestRTT, Sent: stats.PacketsSent, Lost: stats.PacketsLost,
+			Share: int(s.files.senders.Load()),
+			RTT:   stats.LatestRTT, Sent: stats.PacketsSent, Lost: stats.PacketsLost,
 		})
 		chunk := buf
 		if rate > 0 {

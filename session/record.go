@@ -13,7 +13,6 @@ const (
 	recCommand   = 3
 	recChallenge = 4
 	recResponse  = 5
-	recDatagram  = 6 // reserved
 	recWhere     = 7
 	recSeen      = 8
 	recSilent    = 9

@@ -68,7 +68,7 @@
 //	     3 command    one command that is neither acked nor resent
 //	     4 challenge  [8]byte
 //	     5 response   [8]byte of the challenge, by the path that it came from
-//	     6 datagram   reserved for bulk transfer
+//	     6            not used: packets of package bulk are too large for it, and travel as media does
 //	     7 where      [8]byte token | [18]byte zero; alone in its packet
 //	     8 seen       [8]byte of the where | port [2]byte | IPv4 or IPv6 address that it came from
 //	     9 silent     empty: no media comes by the path that the receiver of this uses

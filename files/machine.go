@@ -14,8 +14,7 @@
 // online; to a receiver who has accepted, that says that the file can be had now. So
 // everything that got lost with a session, or in a crash, is said again by one of the two.
 //
-// What is told to the other side or to the user is on disk before: effects are done in
-// order, and those after a Save when it has been written.
+// What is told to the other side or to the user is on disk before.
 package files
 
 import (
@@ -129,8 +128,9 @@ var (
 	ErrContact  = errors.New("files go to contacts only")
 )
 
-// An Effect is what the owner of a Machine has to do.
-type Effect interface{ effect() }
+// An Effect is what the owner of a Machine has to do: one of the structs below. They are
+// carried out in order, and what follows a Save only when that is on disk.
+type Effect any
 
 // Save asks to keep a file as it is now; Pieces, where they are set, are the SHA-256s of
 // its pieces, which do not change.
@@ -168,15 +168,6 @@ type Discard struct{ Kept Kept }
 
 // Tell asks to tell the user.
 type Tell struct{ Event linnet.Event }
-
-func (Save) effect()    {}
-func (Forget) effect()  {}
-func (LookUp) effect()  {}
-func (Send) effect()    {}
-func (Fetch) effect()   {}
-func (Stop) effect()    {}
-func (Discard) effect() {}
-func (Tell) effect()    {}
 
 func (m *Machine) do(e Effect) { m.effects = append(m.effects, e) }
 

@@ -95,7 +95,7 @@ func (s *station) settleFile(ctx context.Context, k files.Kept) error {
 			if place, err = disk.Free(filepath.Dir(k.Part), k.File.Name); err != nil {
 				return err
 			}
-			if err := s.node.inFiles(ctx, func(_ time.Time, _ *station, m *files.Machine) error { return m.Place(k.ID, place) }); err != nil {
+			if err := s.node.inFiles(ctx, func(_ time.Time, m *files.Machine) error { return m.Place(k.ID, place) }); err != nil {
 				return err
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/bulk"
+	"github.com/linnet-p2p/linnet/chat"
 	"github.com/linnet-p2p/linnet/files"
 	"github.com/linnet-p2p/linnet/files/disk"
 	"github.com/linnet-p2p/linnet/session"
@@ -23,8 +24,7 @@ import (
 type shelf struct {
 	machine *files.Machine // nil: none
 	trunk   *trunk
-	waiting []files.Effect // in order, until what was to be saved is on disk
-	saving  bool
+	effects ordered[files.Effect]
 	work    map[linnet.FileID]*errand // fetching
 	serving map[linnet.FileID]map[*errand]struct{}
 	ctx     context.Context // ends with the station
@@ -37,12 +37,6 @@ type shelf struct {
 type errand struct {
 	stop context.CancelFunc
 	done chan struct{}
-}
-
-// fileSaved is an effect of the node's own: all effects before it were done.
-type fileSaved struct {
-	files.Effect
-	done chan<- error
 }
 
 func (s *station) startFiles(ctx context.Context, now time.Time) error {
@@ -100,47 +94,32 @@ func (s *station) fileReceived(now time.Time, e session.Received, user linnet.Us
 	return true
 }
 
-// fileEffects carries out what the machine wants, in order. What follows a Save waits
-// until that is on disk.
+// fileEffects carries out what the machine wants.
 func (s *station) fileEffects(now time.Time, effects []files.Effect) {
-	f := &s.files
-	f.waiting = append(f.waiting, effects...)
-	for len(f.waiting) > 0 && !f.saving {
-		e := f.waiting[0]
-		f.waiting = f.waiting[1:]
+	s.files.effects.run(s, now, effects, func(e files.Effect) func(context.Context) error {
 		save, ok := e.(files.Save)
 		if !ok {
-			s.fileEffect(now, e)
-			continue
+			return nil
 		}
-		f.saving = true
-		s.node.note(func(ctx context.Context) error { return s.node.store.SaveFile(ctx, s.self.User, save) }, func(now time.Time, err error) {
-			f.saving = false
-			if s.node.station != s {
-				return
+		return func(ctx context.Context) error { return s.node.store.SaveFile(ctx, s.self.User, save) }
+	}, s.fileEffect, func(now time.Time, dropped []files.Effect, err error) {
+		s.node.warnDisk(now, "files cannot be kept", err)
+		for _, e := range dropped {
+			switch e := e.(type) {
+			case saved:
+				e.done <- err
+			case files.Save, files.Send: // nobody hears of what is not kept
+			default:
+				s.fileEffect(now, e)
 			}
-			if err != nil {
-				s.node.warnDisk(now, "files cannot be kept", err)
-				f.waiting = slices.DeleteFunc(f.waiting, func(e files.Effect) bool { // nobody hears of what is not kept
-					if saved, ok := e.(fileSaved); ok {
-						saved.done <- err
-					}
-					switch e.(type) {
-					case fileSaved, files.Send:
-						return true
-					}
-					return false
-				})
-			}
-			s.fileEffects(now, nil)
-		})
-	}
+		}
+	})
 }
 
 func (s *station) fileEffect(now time.Time, e files.Effect) {
 	m := s.files.machine
 	switch e := e.(type) {
-	case fileSaved:
+	case saved:
 		e.done <- nil // has room for one
 	case files.LookUp:
 		s.lookUp(now, e.User, true, func(now time.Time, l linnet.Listing, _ error) {
@@ -261,26 +240,17 @@ func (s *station) filesGiveWay() {
 
 // inFiles runs f in the loop with the machine of whoever is signed in, and waits until
 // all that follows from it is on disk.
-func (n *Node) inFiles(ctx context.Context, f func(now time.Time, s *station, m *files.Machine) error) error {
-	done := make(chan error, 1)
-	err := n.inStation(ctx, func(now time.Time, s *station) error {
-		m := s.files.machine
-		if m == nil {
+func (n *Node) inFiles(ctx context.Context, f func(now time.Time, m *files.Machine) error) error {
+	return n.untilSaved(ctx, func(now time.Time, s *station, done saved) error {
+		if s.files.machine == nil {
 			return linnet.Errorf(linnet.CodeUsage, "only people have files")
 		}
-		if err := f(now, s, m); err != nil {
+		if err := f(now, s.files.machine); err != nil {
 			return fileWords(err)
 		}
-		s.fileEffects(now, append(m.Take(), fileSaved{done: done}))
+		s.fileEffects(now, append(s.files.machine.Take(), done))
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if saved, err := await(ctx, n, done); err != nil || saved != nil {
-		return errors.Join(err, saved)
-	}
-	return nil
 }
 
 // fileWords puts the machine's errors into words for people.
@@ -343,7 +313,16 @@ func (n *Node) offerFile(ctx context.Context, user linnet.UserName, id linnet.Fi
 		File: linnet.File{ID: id, Peer: user, Name: source.Name, Size: source.Size, Place: source.Path},
 		Sum:  source.Whole, Tree: source.Tree, Spooled: spooled, Modified: source.Modified,
 	}
-	return id, n.inFiles(ctx, func(now time.Time, _ *station, m *files.Machine) error { return m.Offer(now, k, source.Pieces) })
+	err := n.inFiles(ctx, func(now time.Time, m *files.Machine) error { return m.Offer(now, k, source.Pieces) })
+	if err != nil {
+		return id, err
+	}
+	// The line in the conversation comes by mail, too: who is away learns that a file waits.
+	line := chat.Draft{ID: linnet.MessageID(id), Kind: linnet.FileMessage, Text: files.SafeName(source.Name)}
+	if err := n.inChat(ctx, func(now time.Time, m *chat.Machine) error { return m.Send(now, user, line) }); err != nil {
+		n.log.Warn("line about a file", "err", err)
+	}
+	return id, nil
 }
 
 // What pages upload is kept until it is sent.
@@ -449,17 +428,17 @@ func (n *Node) AnswerFile(ctx context.Context, id linnet.FileID, yes bool) error
 		}
 		part = disk.PartPath(dir, k.File.Name, id)
 	}
-	return n.inFiles(ctx, func(now time.Time, _ *station, m *files.Machine) error { return m.Answer(now, id, yes, part) })
+	return n.inFiles(ctx, func(now time.Time, m *files.Machine) error { return m.Answer(now, id, yes, part) })
 }
 
 // PauseFile implements linnet.Client.
 func (n *Node) PauseFile(ctx context.Context, id linnet.FileID, on bool) error {
-	return n.inFiles(ctx, func(now time.Time, _ *station, m *files.Machine) error { return m.Pause(now, id, on) })
+	return n.inFiles(ctx, func(now time.Time, m *files.Machine) error { return m.Pause(now, id, on) })
 }
 
 // CancelFile implements linnet.Client.
 func (n *Node) CancelFile(ctx context.Context, id linnet.FileID) error {
-	return n.inFiles(ctx, func(now time.Time, _ *station, m *files.Machine) error { return m.Cancel(now, id) })
+	return n.inFiles(ctx, func(now time.Time, m *files.Machine) error { return m.Cancel(now, id) })
 }
 
 // OpenFile implements linnet.Client.

@@ -100,6 +100,12 @@ func TestFile(t *testing.T) {
 				if f := alice.fileIs(id, linnet.FileDone); f.Done != int64(len(content)) || f.Path != linnet.NoPath {
 					t.Errorf("alice: %+v", f)
 				}
+				for _, x := range [][2]*computer{{alice, bob}, {bob, alice}} {
+					x[0].eventually("the file has a line in the conversation", func() bool {
+						lines := must(x[0].node.Messages(t.Context(), x[1].user(), linnet.MessageID{}, 10))
+						return len(lines) == 1 && lines[0].ID == linnet.MessageID(id) && lines[0].Kind == linnet.FileMessage && lines[0].Text == "holiday.jpg"
+					})
+				}
 			})
 		})
 	}

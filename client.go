@@ -31,6 +31,10 @@ type Client interface {
 	// network needs it, and the machine has room for that. Status tells how it stands.
 	Volunteer(ctx context.Context, on bool) error
 
+	// VolunteerRelay says whether this machine may relay calls of others, too, while it
+	// serves as a supernode, and how much.
+	VolunteerRelay(ctx context.Context, c RelayConsent) error
+
 	// Lookup asks the directory for a user's devices.
 	Lookup(ctx context.Context, user UserName) (Listing, error)
 
@@ -245,6 +249,26 @@ type Volunteering struct {
 	CPU         int    `json:"cpu_percent"`
 	Battery     bool   `json:"battery"`
 	Metered     bool   `json:"metered"`
+
+	Relay VolunteerRelaying `json:"relay"`
+}
+
+// RelayConsent is what the owner of a machine gives for relaying calls of others.
+type RelayConsent struct {
+	On         bool  `json:"on"`
+	BitRate    int   `json:"bit_rate,omitempty"`    // of all calls together; 0 means a megabit a second, and never more than half the line
+	DailyBytes int64 `json:"daily_bytes,omitempty"` // passed on in a day of UTC, each of which comes in and goes out; 0 means a gigabyte
+}
+
+// VolunteerRelaying is how that stands.
+type VolunteerRelaying struct {
+	RelayConsent        // with what zeros stand for
+	Serving      bool   `json:"serving"`
+	Why          string `json:"why"`          // it does, or does not
+	Reservations int    `json:"reservations"` // calls that may come by here
+	Calls        int    `json:"calls"`        // of them, those that did
+	BPS          int    `json:"bps"`          // passed on in the last second
+	Today        int64  `json:"today_bytes"`
 }
 
 // Attachment is a supernode that this node is attached to.

@@ -26,6 +26,7 @@ type pair struct {
 	contact bool // they learn our addresses, and theirs are tried
 	way     *traverse.Pair
 	relays  map[linnet.NodeID]relay.Ready
+	asked   bool                           // users' machines, too, to relay
 	spares  []uint32                       // sockets of the link
 	hosts   map[linnet.NodeID]overlay.Host // of relays that the other side offered
 	offers  []message.RelayOffer           // theirs, until the session is up
@@ -319,9 +320,13 @@ func (s *station) gather(now time.Time, p *pair, keep []uint32) {
 	}
 }
 
-// vouch asks the relays of a pair whether they see the other side at an address.
+// vouch asks the relays of a pair whether they see the other side at an address. A
+// user's machine is not believed: it may be the other side's.
 func (s *station) vouch(now time.Time, p *pair, at netip.Addr) {
 	for id, r := range p.relays {
+		if !s.isOperators(id) {
+			continue
+		}
 		m := &message.RelayVouch{Relay: r.Reservation, Addr: netip.AddrPortFrom(at, 0)}
 		s.request(now, id, m, func(now time.Time, reply message.Message, _ error) {
 			if v, ok := reply.(*message.RelayVouched); ok && v.Same && s.pairs[p.peer] == p {

@@ -29,27 +29,65 @@ func (s *station) relayReceived(now time.Time, e session.Received) bool {
 	return true
 }
 
-// relayHosts are who is asked to relay: own supernodes and, as those may be users'
-// machines, which do not, one of the operator's first ones.
-func (s *station) relayHosts() []linnet.NodeID {
-	nodes := slices.DeleteFunc(s.overlay.Attachments(), func(id linnet.NodeID) bool { return id == s.id })
-	d := s.node.network.get()
-	if d.Policy.Promotion != suite.PromotionOpen {
-		return nodes
-	}
-	first := overlay.BootstrapHosts(d)
-	for _, i := range rand.Perm(len(first)) {
-		if !slices.Contains(nodes, first[i].Node) {
-			return append(nodes, first[i].Node)
+// relayHosts are own supernodes, the operators' and the users' of them. Where there
+// are users', some of the operators' first ones stand in.
+func (s *station) relayHosts() (operators, users []linnet.NodeID) {
+	for _, id := range s.overlay.Attachments() {
+		switch {
+		case id == s.id:
+		case s.isOperators(id):
+			operators = append(operators, id)
+		default:
+			users = append(users, id)
 		}
 	}
-	return nodes
+	if s.node.network.get().Policy.Promotion != suite.PromotionOpen {
+		return operators, users
+	}
+	first := overlay.BootstrapHosts(s.node.network.get())
+	for _, i := range rand.Perm(len(first)) {
+		if id := first[i].Node; len(operators) < relaysOfCall && id != s.id && !slices.Contains(operators, id) {
+			operators = append(operators, id)
+		}
+	}
+	return operators, users
+}
+
+// relaysOfCall is how many a call has, so that one may die.
+const relaysOfCall = 2
+
+// isOperators says that a supernode is an operator's machine.
+func (s *station) isOperators(id linnet.NodeID) bool {
+	d := s.node.network.get()
+	if d.Policy.Promotion != suite.PromotionOpen || slices.ContainsFunc(d.Supernodes, func(b suite.Bootstrap) bool { return b.Node == id }) {
+		return true
+	}
+	cert := s.sessions.Certificate(id)
+	return cert != nil && cert.User.IsNode()
 }
 
 // reserve asks for relays for a pair. They are warm when the callee answers,
 // whether or not a direct path is found.
 func (s *station) reserve(now time.Time, p *pair) {
-	for _, id := range s.relayHosts() {
+	operators, _ := s.relayHosts()
+	s.reserveAt(now, p, operators)
+}
+
+// reserveAtUsers asks users' machines when one of the operators' has no room, and none
+// has given any yet. Such a relay
+// is a stranger's, or one of the two sides' own: it learns the addresses of both. So only
+// contacts call over one, who tell each other theirs.
+func (s *station) reserveAtUsers(now time.Time, p *pair) {
+	if !p.contact || p.asked || len(p.relays) > 0 {
+		return
+	}
+	p.asked = true
+	_, users := s.relayHosts()
+	s.reserveAt(now, p, users)
+}
+
+func (s *station) reserveAt(now time.Time, p *pair, relays []linnet.NodeID) {
+	for _, id := range relays {
 		tag, err := s.sessions.NewTag(p.peer)
 		if err == nil {
 			err = s.relays.Reserve(now, id, p.peer, tag)
@@ -65,10 +103,10 @@ func (s *station) reserve(now time.Time, p *pair) {
 func (s *station) takeOffers(now time.Time, p *pair, offers []message.RelayOffer) {
 	for i := range offers[:min(len(offers), maxOffers)] {
 		offer := &offers[i]
-		// A relay learns our address: it must not be a machine of the caller's own,
-		// which the network does not admit.
+		// A relay learns our address: it must not be a machine of the caller's own, unless
+		// he is told the address anyway.
 		entry, err := s.trust.OpenEntry(offer.Entry, now)
-		if err != nil || entry.Roles&linnet.Relay == 0 {
+		if err != nil || !(entry.Roles&linnet.Relay != 0 || p.contact && entry.Serves()) {
 			s.log.Debug("relay offer refused", "from", p.peer.Short(), "err", err)
 			continue
 		}
@@ -114,6 +152,7 @@ func (s *station) relayEffect(now time.Time, e relay.Effect) {
 		s.sessions.DropTag(e.Tag)
 		if p := s.pairs[e.Peer]; p != nil {
 			s.relayGone(now, p, e.Relay)
+			s.reserveAtUsers(now, p)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/linnet-p2p/linnet/link"
@@ -15,28 +16,53 @@ type relaying struct {
 	server *relay.Server
 	waited func() []time.Duration // the link's
 	expire time.Time              // when to look for unused reservations
+	tell   []relay.Tell           // wanted since the last Take
+	passed uint64                 // bytes, when it looked last
+	rate   int                    // bit/s in the second before that
 }
 
 const expireEvery = time.Second
 
 // startRelaying makes this node a relay for others.
-func (s *station) startRelaying(now time.Time) {
-	at := s.node.advertised()
-	s.relaying = relaying{relay.NewServer(now, relay.ServerOptions{
-		Addr: at[0], Also: at[1:], ShortTags: s.node.classic(),
-	}), s.node.link.Waited, now.Add(expireEvery)}
+func (s *station) startRelaying(now time.Time, at []netip.AddrPort, o relay.ServerOptions) {
+	o.Addr, o.Also, o.ShortTags = at[0], at[1:], s.node.classic()
+	s.relaying = relaying{server: relay.NewServer(now, o), waited: s.node.link.Waited, expire: now.Add(expireEvery)}
 	s.node.relaying.Store(s.relaying.server)
+}
+
+// stopRelaying ends that at once: those who are relayed for have another way, or find one.
+func (s *station) stopRelaying(now time.Time) {
+	if s.relaying.server == nil {
+		return
+	}
+	for _, t := range s.relaying.server.HandBack() {
+		s.tellSide(now, t)
+	}
+	s.relaying = relaying{}
+	s.node.relaying.Store(nil)
 }
 
 func (r *relaying) Deadline() time.Time { return r.expire }
 
 func (r *relaying) Tick(now time.Time) {
-	if r.server != nil && !now.Before(r.expire) {
-		r.server.Expire(now)
-		r.server.Measure(now, r.waited())
-		r.expire = now.Add(expireEvery)
+	if r.server == nil || now.Before(r.expire) {
+		return
 	}
+	r.tell = append(r.tell, r.server.Expire(now)...)
+	r.server.Measure(now, r.waited())
+	passed := r.server.Stats().Bytes
+	r.rate = int(float64(8*(passed-r.passed)) / (now.Sub(r.expire) + expireEvery).Seconds())
+	r.passed, r.expire = passed, now.Add(expireEvery)
 }
+
+// Take is what the sides of reservations are to be told.
+func (r *relaying) Take() []relay.Tell {
+	tell := r.tell
+	r.tell = nil
+	return tell
+}
+
+func (s *station) tellSide(now time.Time, t relay.Tell) { s.send(now, t.Node, t.Message) }
 
 // relayPacket says where the link sends a packet that is of a reservation here.
 func (n *Node) relayPacket(now time.Time, from link.Origin, tag uint32, size int) (to link.Origin, out uint32, mine bool) {
@@ -57,7 +83,7 @@ func (s *station) relayAsked(now time.Time, e session.Received) {
 		var tell []relay.Tell
 		reply, tell = s.relaying.server.Handle(now, sender, e.Message)
 		for _, t := range tell {
-			s.send(now, t.Node, t.Message)
+			s.tellSide(now, t)
 		}
 		if m, ok := reply.(*message.RelayEstablished); ok {
 			m.Entry = s.overlay.Entry() // the client offers it to the other side

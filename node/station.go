@@ -184,7 +184,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 	s.watchMachine()
 	s.watchStrain()
 	if n.opts.Role&linnet.Relay != 0 {
-		s.startRelaying(now)
+		s.startRelaying(now, n.advertised(), relay.ServerOptions{})
 	}
 	if err := s.startCalls(ctx, now); err != nil {
 		return nil, err
@@ -317,6 +317,7 @@ func (s *station) settleOnce(now time.Time) (busy bool) {
 	}
 	busy = each(now, s.cards.client.Take(), s.cardEffect) || busy
 	busy = each(now, s.relays.Take(), s.relayEffect) || busy
+	busy = each(now, s.relaying.Take(), s.tellSide) || busy
 	if all(now, s.calls.Take(), s.callEffects) {
 		busy = true
 		s.filesGiveWay()
@@ -396,7 +397,7 @@ func (s *station) drain(now time.Time) {
 	s.overlay.Leave(now)
 	if s.relaying.server != nil {
 		for _, t := range s.relaying.server.HandBack() {
-			s.send(now, t.Node, t.Message)
+			s.tellSide(now, t)
 		}
 	}
 	s.settle(now)

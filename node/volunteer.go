@@ -39,6 +39,9 @@ type volunteering struct {
 	trouble  string    // why the machine cannot be judged
 	measured time.Time // when the line was
 	measure  time.Time // when to do so next
+
+	relay   linnet.RelayConsent
+	relayed relayed // until its relay began, or was asked last
 }
 
 // mayVolunteer says whether a device may become a supernode at all.
@@ -63,6 +66,9 @@ func (s *station) loadVolunteer(ctx context.Context) (v overlay.Volunteer, err e
 		return v, fmt.Errorf("setting %q: %w", settingHistory, err)
 	}
 	s.volunteer.Agreed = said == agreed
+	if err := s.loadRelaying(ctx); err != nil {
+		return v, err
+	}
 	v.Conditions = s.volunteer.Conditions
 	return v, nil
 }
@@ -133,6 +139,7 @@ func (s *station) machineIs(now time.Time, state spare.State, upstream int, err 
 		v.Upstream, v.measured, v.measure = upstream, now, now.Add(upstreamEvery)
 	}
 	s.overlay.SetConditions(now, v.Conditions)
+	s.keepRelayed()
 	return true
 }
 
@@ -187,6 +194,7 @@ func (s *station) roleChanged(now time.Time, role linnet.Role) {
 		s.stopSupernode(now)
 		s.node.hub.tell(linnet.Event{Kind: linnet.EventRole, Text: "This machine serves as a supernode no longer."})
 	}
+	s.relayForOthers(now)
 	s.attached(now)
 }
 
@@ -199,6 +207,7 @@ func (s *station) volunteerStatus(now time.Time) *linnet.Volunteering {
 	out := &linnet.Volunteering{
 		Agreed: v.Agreed, Serving: s.node.volunteers.Load(), Reachable: s.overlay.Reachable(now),
 		UpstreamBPS: v.Upstream, CPU: v.CPU, Battery: v.Battery, Metered: v.Metered,
+		Relay: s.relayStatus(),
 	}
 	switch {
 	case out.Serving:

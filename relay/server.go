@@ -30,6 +30,10 @@ type ServerOptions struct {
 	// video call. Half a second's worth may come at once.
 	Packets, Bytes int
 
+	// Daily is how many bytes are passed on in a day of UTC at the most; 0 means any
+	// number. Spent were on the day of the start, before it.
+	Daily, Spent uint64
+
 	// ShortTags are for classic networks, whose streams carry tags of 16 bits: the
 	// highest is set, so that they are never those of the node's own sessions.
 	// Reservations is 4096 at the most then.
@@ -83,6 +87,8 @@ type Server struct {
 	clients   map[linnet.NodeID][]*side
 	closed    bool // nobody new is admitted
 	admission admission
+	quota     quota
+	refused   uint64
 }
 
 // A shard is a part of the tags, and of the counters, that processors seldom
@@ -94,6 +100,7 @@ type shard struct {
 	bytes     atomic.Uint64
 	strange   atomic.Uint64
 	capped    atomic.Uint64
+	away      atomic.Uint64
 	_         [64]byte
 }
 
@@ -106,6 +113,7 @@ func NewServer(now time.Time, opts ServerOptions) *Server {
 		byteCost:   int64(time.Second) * 1024 / int64(opts.Bytes),
 		byID:       make(map[uint32]*reservation),
 		clients:    make(map[linnet.NodeID][]*side),
+		quota:      quota{bytes: opts.Daily, day: dayOf(now), spent: opts.Spent},
 	}
 }
 
@@ -135,6 +143,7 @@ func (s *Server) Forward(now time.Time, from Origin, tag uint32, size int) (to O
 	sender.of.touch(t)
 	there := sender.other.at.Load()
 	if there == nil {
+		sh.away.Add(1)
 		return to, 0, true
 	}
 	bytes := int64(size + frame.SessionSize)
@@ -194,10 +203,12 @@ func (s *Server) reserve(t int64, from Sender, m *message.RelayReserve) message.
 			return s.established(side)
 		}
 	}
-	if s.closed || len(s.byID) >= s.opts.Reservations || !s.admission.admits() {
+	if s.closed || !s.quota.over.IsZero() || len(s.byID) >= s.opts.Reservations || !s.admission.admits() {
+		s.refused++
 		return &message.Failure{Code: message.FailureUnavailable, Text: "the relay is full"}
 	}
 	if len(s.clients[from.Node]) >= s.opts.PerClient {
+		s.refused++
 		return tooMany()
 	}
 	r := &reservation{session: m.Session}
@@ -329,10 +340,14 @@ func (s *Server) Moved(now time.Time, node linnet.NodeID, to Origin) {
 // HandBack admits nobody any more and tells both sides of every reservation
 // that the relay gives it up. Packets pass until the sides have moved: they
 // leave, or what they no longer use expires.
-func (s *Server) HandBack() (tell []Tell) {
+func (s *Server) HandBack() []Tell {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	return s.giveUp()
+}
+
+func (s *Server) giveUp() (tell []Tell) {
 	for id, r := range s.byID {
 		for i := range r.sides {
 			if x := &r.sides[i]; x.in != 0 {
@@ -353,17 +368,22 @@ func (s *Server) Gone(node linnet.NodeID) {
 	}
 }
 
-// Expire drops reservations that nobody used for their lifetime. It is called
-// about once a second.
-func (s *Server) Expire(now time.Time) {
+// Expire drops reservations that nobody used for their lifetime, and hands all back
+// when the day's volume is used up. It is called about once a second.
+func (s *Server) Expire(now time.Time) (tell []Tell) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	usedUp, late := s.quota.count(now, s.passed())
+	if usedUp {
+		tell = s.giveUp()
+	}
 	t := int64(now.Sub(s.start))
 	for _, r := range s.byID {
-		if t-r.used.Load() > int64(s.opts.Lifetime) {
+		if late || t-r.used.Load() > int64(s.opts.Lifetime) {
 			s.drop(r)
 		}
 	}
+	return tell
 }
 
 // Measure says how long, of the time since the server was made, each reader of the
@@ -412,11 +432,17 @@ func (s *Server) draw() uint32 {
 // Stats is what a relay did so far.
 type Stats struct {
 	Reservations int
+	Calls        int     // of them, those that packets have come for
 	Busy         float64 // of the time, when it was last measured; 0 to 1
+	Day          int64   // since 1970, when Expire was called last
+	Spent        uint64  // bytes passed on that day until then
+	UsedUp       bool    // that is all that it may
 	Packets      uint64  // forwarded
 	Bytes        uint64
 	Strange      uint64 // packets of a reservation from a wrong origin
 	Capped       uint64 // packets over a side's limits
+	Away         uint64 // packets for a side that is not there
+	Refused      uint64 // reservations
 }
 
 // Stats counts.
@@ -427,11 +453,26 @@ func (s *Server) Stats() (st Stats) {
 		st.Bytes += sh.bytes.Load()
 		st.Strange += sh.strange.Load()
 		st.Capped += sh.capped.Load()
+		st.Away += sh.away.Load()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, r := range s.byID {
+		if r.carries.Load() {
+			st.Calls++
+		}
+	}
 	st.Reservations, st.Busy = len(s.byID), s.admission.busy
+	st.Refused = s.refused
+	st.Day, st.Spent, st.UsedUp = s.quota.day, s.quota.spent, !s.quota.over.IsZero()
 	return st
+}
+
+func (s *Server) passed() (bytes uint64) {
+	for i := range s.shards {
+		bytes += s.shards[i].bytes.Load()
+	}
+	return bytes
 }
 
 func (s *Server) forwarded() (n uint64) {

@@ -88,6 +88,11 @@ func (c *Client) Volunteer(ctx context.Context, on bool) error {
 	return c.do(ctx, "PUT", "/v1/volunteer", onRequest{on}, nil)
 }
 
+// VolunteerRelay implements linnet.Client.
+func (c *Client) VolunteerRelay(ctx context.Context, consent linnet.RelayConsent) error {
+	return c.do(ctx, "PUT", "/v1/volunteer/relay", consent, nil)
+}
+
 // Lookup implements linnet.Client.
 func (c *Client) Lookup(ctx context.Context, user linnet.UserName) (l linnet.Listing, err error) {
 	return l, c.do(ctx, "GET", "/v1/users/"+string(user), nil, &l)

@@ -83,6 +83,9 @@ func (f *fake) HangUp(_ context.Context, id linnet.CallID) error { return f.note
 func (f *fake) Examine(context.Context) ([]linnet.Finding, error) {
 	return []linnet.Finding{{About: "clock", State: linnet.VerdictGood}}, f.note("examine")
 }
+func (f *fake) VolunteerRelay(_ context.Context, c linnet.RelayConsent) error {
+	return f.note("volunteer-relay", c)
+}
 func (f *fake) Volunteer(_ context.Context, on bool) error { return f.note("volunteer", on) }
 func (f *fake) Hold(_ context.Context, id linnet.CallID, on bool) error {
 	return f.note("hold", id, on)

@@ -33,6 +33,7 @@ var operations = map[string]operation{
 	"POST /v1/login":                  {"Sign this device in to an account that exists.", linnet.Credentials{}, nil, "all"},
 	"POST /v1/logout":                 {"Sign this device out.", nil, nil, "all"},
 	"GET /v1/findings":                {"What keeps this node from working, and what to do: some seconds later.", nil, []linnet.Finding{}, "all"},
+	"PUT /v1/volunteer/relay":         {"Let it relay calls of others while it serves, within limits, or not.", linnet.RelayConsent{}, nil, "all"},
 	"PUT /v1/volunteer":               {"Let this machine serve as a supernode while the network needs it, or not.", onRequest{}, nil, "all"},
 	"GET /v1/users/{user}":            {"Ask the directory for a user.", nil, linnet.Listing{}, "all"},
 	"POST /v1/users/{user}/ping":      {"Measure the way to a device of a user, without ringing.", nil, linnet.Pong{}, "all"},

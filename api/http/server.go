@@ -9,6 +9,7 @@
 //	POST   /v1/logout
 //	GET    /v1/findings                   []linnet.Finding, some seconds later
 //	PUT    /v1/volunteer                  {"on"}
+//	PUT    /v1/volunteer/relay            {"on","bit_rate","daily_bytes"}
 //	GET    /v1/users/{user}               linnet.Listing
 //	GET    /v1/card                       linnet.CardStatus
 //	PUT    /v1/card                       linnet.Card -> linnet.CardStatus
@@ -185,6 +186,10 @@ func register(mux routes, c linnet.Client) {
 	handle("PUT /v1/volunteer", func(r *http.Request) (any, error) {
 		q, err := read[onRequest](r)
 		return nil, first(err, func() error { return c.Volunteer(r.Context(), q.On) })
+	})
+	handle("PUT /v1/volunteer/relay", func(r *http.Request) (any, error) {
+		q, err := read[linnet.RelayConsent](r)
+		return nil, first(err, func() error { return c.VolunteerRelay(r.Context(), q) })
 	})
 	handle("GET /v1/users/{user}", func(r *http.Request) (any, error) {
 		user, err := userIn(r)

@@ -165,12 +165,14 @@ func watchSupernode(n *node.Node) watched {
 			for i, service := range [...]string{"attaching", "searching", "forwarding"} {
 				m.gauge("shedding", "1 while a service is refused because of load.", truth(f.Sheds[i]), "service", service)
 			}
-			m.gauge("relay_reservations", "Calls that have a relay here.", f.Relay.Reservations)
-			m.add(prometheus.GaugeValue, "relay_busy_ratio", "Of the time, how much the socket's reader worked; above 0.8 no new calls are relayed.", f.Relay.Busy)
+			m.gauge("relay_reservations", "Calls that have a relay here, used or spare.", f.Relay.Reservations)
+			m.add(prometheus.GaugeValue, "relay_busy_ratio", "Of the time, how much the busiest reader of the socket worked; above 0.8 no new calls are relayed.", f.Relay.Busy)
 			m.counter("relay_packets_total", "Packets relayed.", f.Relay.Packets)
 			m.counter("relay_bytes_total", "Bytes relayed.", f.Relay.Bytes)
 			m.counter("relay_dropped_total", "Packets not relayed.", f.Relay.Strange, "reason", "origin")
 			m.counter("relay_dropped_total", "Packets not relayed.", f.Relay.Capped, "reason", "limit")
+			m.counter("relay_dropped_total", "Packets not relayed.", f.Relay.Away, "reason", "away")
+			m.counter("relay_refused_total", "Reservations not given.", f.Relay.Refused)
 			m.link(f.Link)
 			return m, nil
 		},

@@ -37,7 +37,8 @@ type terminal struct {
 	args      []string
 	interrupt func() // Ctrl-C
 	kill      func() // kill -9
-	freeze    func() // it does nothing more until it is killed
+	freeze    func() // it does nothing more until it is killed, or thawed
+	thaw      func()
 	done      chan struct{}
 	code      int // of the exit; once done is closed
 	stdout    screen
@@ -77,6 +78,7 @@ func inOwnProcess(t testing.TB, args ...string) *terminal {
 			t.Errorf("linnet %s cannot be frozen: %v, status %#x", strings.Join(args, " "), err, status)
 		}
 	}
+	x.thaw = func() { cmd.Process.Signal(syscall.SIGCONT) }
 	x.kill = func() {
 		cmd.Process.Kill()
 		<-x.done

@@ -50,7 +50,7 @@ func TestKillSupernode(t *testing.T) {
 	}{
 		{"call that needs none", true, false, 1},
 		{"call by another relay", false, false, 1},
-		{"call by this relay", false, true, .87}, // two and a half seconds of twenty, until the other relay takes over
+		{"call by this relay", false, true, .95}, // one second of twenty at the most, until the other relay takes over
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -26,7 +26,8 @@ type pair struct {
 	contact bool // they learn our addresses, and theirs are tried
 	way     *traverse.Pair
 	relays  map[linnet.NodeID]relay.Ready
-	asked   bool                           // users' machines, too, to relay
+	asks    bool                           // this side asks for relays
+	asked   bool                           // users' machines, too
 	spares  []uint32                       // sockets of the link
 	hosts   map[linnet.NodeID]overlay.Host // of relays that the other side offered
 	offers  []message.RelayOffer           // theirs, until the session is up
@@ -247,6 +248,7 @@ func (s *station) sweepPairs(now time.Time) {
 	for _, p := range s.pairs {
 		if talking[p.user] {
 			p.seen = now
+			s.replenish(now, p)
 		} else if now.Sub(p.seen) >= pairLinger {
 			s.unpair(now, p)
 		}

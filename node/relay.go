@@ -69,8 +69,21 @@ func (s *station) isOperators(id linnet.NodeID) bool {
 // reserve asks for relays for a pair. They are warm when the callee answers,
 // whether or not a direct path is found.
 func (s *station) reserve(now time.Time, p *pair) {
+	p.asks = true
+	s.replenish(now, p)
+}
+
+// replenish asks for as many relays as a call should have: some may be lost, and be
+// back, or others found.
+func (s *station) replenish(now time.Time, p *pair) {
+	if !p.asks || len(p.relays) >= relaysOfCall {
+		return
+	}
 	operators, _ := s.relayHosts()
-	s.reserveAt(now, p, operators)
+	s.reserveAt(now, p, slices.DeleteFunc(operators, func(id linnet.NodeID) bool {
+		_, has := p.relays[id]
+		return has
+	}))
 }
 
 // reserveAtUsers asks users' machines when one of the operators' has no room, and none

@@ -49,3 +49,34 @@ func TestRelayGivenBack(t *testing.T) {
 		}
 	})
 }
+
+// TestRelayComesBack kills a relay in the middle of a call. The other one carries on,
+// and when the first is back it has the call's reservation again, by itself.
+func TestRelayComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{supernodes: 2})
+		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())
+		id := alice.call("bob", linnet.CallMedia{Play: w.speech(), Stay: true})
+		bob.rings()
+		bob.answer(id, linnet.CallMedia{Stay: true})
+		alice.reaches(id, linnet.CallActive)
+		relays := func(m *computer, peer linnet.NodeID) (n int) {
+			if err := m.node.inStation(t.Context(), func(_ time.Time, s *station) error {
+				if p := s.pairs[peer]; p != nil {
+					n = len(p.relays)
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		a, b := alice.id(), bob.id()
+		both := func() bool { return relays(alice, b) == 2 && relays(bob, a) == 2 }
+		alice.eventually("two relays", both)
+		w.supernodes[0].kill()
+		alice.inTime(time.Minute, "one relay", func() bool { return relays(alice, b) == 1 })
+		w.supernodes[0].start()
+		alice.inTime(3*time.Minute, "two relays again", both)
+	})
+}

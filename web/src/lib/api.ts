@@ -1,7 +1,7 @@
 // The node's JSON interface. Cookie and key say that this browser may use it; see
 // docs/security.md.
 
-import type { CallRecord, Card, CardStatus, Contact, Failure, Listing, Mine, SearchPage, Status } from './types'
+import type { CallRecord, Card, CardStatus, Contact, ConversationStatus, Failure, Listing, Message, Mine, SearchPage, Status } from './types'
 
 const KEY = 'linnet-key'
 const PAGE = 'linnet-page'
@@ -96,6 +96,16 @@ export const api = {
   putCard: (c: Card) => ask<CardStatus>('PUT', '/v1/card', c),
   withdrawCard: () => ask<CardStatus>('DELETE', '/v1/card'),
   search: (words: string, page: number) => ask<SearchPage>('GET', `/v1/search?${new URLSearchParams({ words, page: String(page) })}`),
+  conversations: () => ask<ConversationStatus[]>('GET', '/v1/conversations'),
+  messages: (name: string, before: string | undefined, limit: number) =>
+    ask<Message[]>('GET', `/v1/conversations/${user(name)}/messages?${new URLSearchParams({ ...(before && { before }), limit: String(limit) })}`),
+  send: (name: string, text: string, reply?: string) => ask<{ message: string }>('POST', `/v1/conversations/${user(name)}/messages`, { text, reply_to: reply }),
+  read: (name: string, upTo: string) => ask('PUT', `/v1/conversations/${user(name)}/read`, { message: upTo }),
+  typing: (name: string, on: boolean) => ask('PUT', `/v1/conversations/${user(name)}/typing`, { on }),
+  edit: (message: string, text: string) => ask('PUT', `/v1/messages/${message}`, { text }),
+  erase: (message: string) => ask('DELETE', `/v1/messages/${message}`),
+  react: (message: string, emoji: string) => ask('PUT', `/v1/messages/${message}/reaction`, { emoji }),
+  findMessages: (words: string) => ask<Message[]>('GET', `/v1/messages?${new URLSearchParams({ words, limit: '30' })}`),
   history: () => ask<CallRecord[]>('GET', '/v1/calls?limit=500'),
   page: (offer: string) => ask<{ answer: string }>('POST', '/v1/page', { offer }),
   call: (name: string) => ask<{ call: string }>('POST', '/v1/calls', { user: name, page: true }),

@@ -29,6 +29,9 @@ export function shortly(iso: string): string {
   return shortDay.format(d)
 }
 
+/** The time and the day of it, for who wants to know exactly. */
+export const moment = (iso: string) => (daysAgo(new Date(iso)) === 0 ? time(iso) : `${dayName(iso)}, ${time(iso)}`)
+
 export const date = (iso: string) => shortDay.format(new Date(iso))
 
 /** 0:07, 12:30, 1:02:03 */

@@ -1,12 +1,14 @@
 // What the page knows of the node: it asks once, and then listens.
 
 import { api, eventsAddress, hasKey, NodeError, openLink, Unreachable } from './api'
+import { chat } from './chat.svelte'
 import { missed, time } from './format'
-import { notifyOf } from './notify.svelte'
+import { inView, notifyOf } from './notify.svelte'
 import { phone, PhoneError, type Problem } from './phone.svelte'
+import { route } from './route.svelte'
 import { chime } from './sound'
 import { text } from './text'
-import type { Call, CallRecord, Contact, Mine, NodeEvent, Presence, Status } from './types'
+import type { Call, CallRecord, Contact, Message, Mine, NodeEvent, Presence, Status } from './types'
 
 export const ECHO = 'echo123'
 const SEEN = 'linnet-seen'
@@ -90,7 +92,7 @@ class Node {
   async #load(): Promise<void> {
     try {
       ;[this.status, this.history] = await Promise.all([api.status(), api.history()])
-      if (this.status.user) await this.reloadPeople()
+      if (this.status.user) await Promise.all([this.reloadPeople(), chat.load()])
       this.history = this.history.filter((r) => r.ended)
       this.calls = this.status.calls ?? []
       this.phase = 'ready'
@@ -114,7 +116,9 @@ class Node {
         const before = this.status?.user
         this.status = await api.status()
         this.calls = this.status.calls ?? []
-        if (this.status.user && this.status.user !== before) await this.reloadPeople()
+        if (this.status.user === before) return
+        chat.reset()
+        if (this.status.user) await Promise.all([this.reloadPeople(), chat.load()])
       } catch (e) {
         this.#lost(e)
       }
@@ -170,6 +174,16 @@ class Node {
       case 'mine':
         if (e.mine) this.mine = e.mine
         return
+      case 'message':
+      case 'message-changed':
+        if (e.message) this.#said(e.message, e.kind === 'message')
+        return
+      case 'typing':
+        if (e.typing) chat.with(e.typing.user).theyWrite(e.typing)
+        return
+      case 'unread':
+        if (e.unread) chat.status(e.unread)
+        return
       case 'online':
       case 'offline':
       case 'role':
@@ -177,6 +191,18 @@ class Node {
         return
     }
     if (e.call) this.#put(e.call)
+  }
+
+  #said(m: Message, fresh: boolean): void {
+    chat.with(m.user).take(m)
+    if (!fresh || m.author !== m.user || m.kind !== 'text') return
+    if (this.isPhone && !this.looksAt(m.user)) chime('message')
+    this.#notify(this.name(m.user), m.text, m.user)
+  }
+
+  /** The conversation with somebody is before the eyes of the user. */
+  looksAt(user: string): boolean {
+    return inView() && route.place.at === 'person' && route.place.user === user
   }
 
   #know(c: Contact): void {

@@ -11,7 +11,8 @@ class Notifications {
 
 export const notifications = new Notifications()
 
-const inView = () => document.visibilityState === 'visible' && document.hasFocus()
+/** The page is looked at, as far as the browser knows. */
+export const inView = () => document.visibilityState === 'visible' && document.hasFocus()
 
 /** Shows something while the page is not looked at; a newer one of the same tag takes its place. The result takes it away. */
 function show(title: string, o: NotificationOptions, open?: string): (() => void) | undefined {

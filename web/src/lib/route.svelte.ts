@@ -1,39 +1,49 @@
 // Where the person is in the page: in the address, so that "back" works.
 
+export type List = 'chats' | 'people' | 'calls'
+
 export type Place =
-  | { at: 'people' }
-  | { at: 'calls' }
-  | { at: 'person'; user: string; from: 'people' | 'calls' }
+  | { at: List }
+  | { at: 'person'; user: string; from: List; message?: string }
   | { at: 'search'; words: string }
   | { at: 'network' }
   | { at: 'settings'; part?: string }
 
 function parse(hash: string): Place {
-  const [at, user] = hash.replace(/^#\/?/, '').split('/')
+  const [at, first, second] = hash.replace(/^#\/?/, '').split('/')
   switch (at) {
+    case 'chats':
     case 'people':
     case 'calls':
-      return user ? { at: 'person', user: decodeURIComponent(user), from: at } : { at }
+      return first ? { at: 'person', user: decodeURIComponent(first), from: at, message: second } : { at }
     case 'search':
-      return user ? { at, words: decodeURIComponent(user) } : { at: 'people' }
+      return first ? { at, words: decodeURIComponent(first) } : { at: 'people' }
     case 'network':
       return { at }
     case 'settings':
-      return { at, part: user }
+      return { at, part: first }
   }
-  return { at: 'people' }
+  return { at: 'chats' }
 }
 
 class Route {
   place = $state<Place>(parse(location.hash))
-  list = $derived(this.place.at === 'calls' || (this.place.at === 'person' && this.place.from === 'calls') ? 'calls' : 'people')
+  list = $state<List>('chats') // the one that was looked at last
 
   constructor() {
-    addEventListener('hashchange', () => (this.place = parse(location.hash)))
+    this.#follow()
+    addEventListener('hashchange', () => this.#follow())
   }
 
-  person(user: string): string {
-    return `#/${this.list}/${encodeURIComponent(user)}`
+  #follow(): void {
+    const p = parse(location.hash)
+    this.place = p
+    if (p.at === 'person') this.list = p.from
+    else if (p.at === 'chats' || p.at === 'people' || p.at === 'calls') this.list = p.at
+  }
+
+  person(user: string, message?: string): string {
+    return `#/${this.list}/${encodeURIComponent(user)}${message ? `/${message}` : ''}`
   }
 
   search(words: string): string {

@@ -78,9 +78,9 @@ export function sound(which: 'ring' | 'ringback' | null): void {
   stopCurrent = which === null ? undefined : repeat(which === 'ring' ? ring : ringback)
 }
 
-export function chime(kind: 'begin' | 'end' | 'test'): void {
+export function chime(kind: 'begin' | 'end' | 'message' | 'test'): void {
   const a = audio()
-  const tunes = { begin: [659, 880], end: [659, 440], test: [523, 659, 784, 1047] }
+  const tunes = { begin: [659, 880], end: [659, 440], message: [988, 1319], test: [523, 659, 784, 1047] }
   tunes[kind].forEach((f, i) => note(a.currentTime + 0.02 + i * 0.13, f, kind === 'test' ? 0.5 : 0.25, 0.14, a.destination))
 }
 

@@ -142,6 +142,41 @@ export interface Listing {
   devices: { name: string; online: boolean; seen: string }[] | null
 }
 
+export type MessageState = 'sending' | 'stored' | 'delivered' | 'received' | 'read'
+
+export interface Reaction {
+  user: string
+  emoji: string
+  time: string
+}
+
+/** One line of a conversation. */
+export interface Message {
+  message: string
+  user: string // whom the conversation is with
+  author: string
+  sent: string
+  position: number
+  kind: 'text' | 'file' | 'call' | 'voicemail' | 'notice'
+  text: string
+  reply_to?: string
+  state: MessageState
+  edited?: string
+  deleted?: string
+  reactions?: Reaction[]
+}
+
+export interface ConversationStatus {
+  user: string
+  unread: number
+  last?: Message
+}
+
+export interface Typing {
+  user: string
+  on: boolean
+}
+
 export interface NodeEvent {
   time: string
   kind: string
@@ -149,6 +184,9 @@ export interface NodeEvent {
   record?: CallRecord
   contact?: Contact
   mine?: Mine
+  message?: Message
+  typing?: Typing
+  unread?: ConversationStatus
   was?: string
   text?: string
   code?: string

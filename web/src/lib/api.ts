@@ -1,7 +1,7 @@
 // The node's JSON interface. Cookie and key say that this browser may use it; see
 // docs/security.md.
 
-import type { CallRecord, Card, CardStatus, Contact, ConversationStatus, Failure, Listing, Message, Mine, SearchPage, Status } from './types'
+import type { CallRecord, Card, CardStatus, Contact, ConversationStatus, Failure, Listing, Message, Mine, SearchPage, SharedFile, Status } from './types'
 
 const KEY = 'linnet-key'
 const PAGE = 'linnet-page'
@@ -39,18 +39,23 @@ export function eventsAddress(): string {
   return `${location.protocol.replace('http', 'ws')}//${location.host}/v1/events?${query}`
 }
 
-async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+/** Asks the node; a body that is a file goes as it is. */
+async function request(method: string, path: string, body?: unknown): Promise<Response> {
   const headers: Record<string, string> = { 'Linnet-Key': localStorage.getItem(KEY) ?? '', 'Linnet-Page': pageName }
-  if (body !== undefined) headers['Content-Type'] = 'application/json'
+  const raw = body instanceof Blob
+  if (body !== undefined) headers['Content-Type'] = raw ? 'application/octet-stream' : 'application/json'
   let reply: Response
   try {
-    reply = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) })
+    reply = await fetch(path, { method, headers, body: raw ? body : body === undefined ? undefined : JSON.stringify(body) })
   } catch (e) {
     throw new Unreachable(String(e))
   }
-  const value = await reply.json()
-  if (!reply.ok) throw new NodeError(reply.status, value as Failure)
-  return value as T
+  if (!reply.ok) throw new NodeError(reply.status, (await reply.json()) as Failure)
+  return reply
+}
+
+async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+  return (await request(method, path, body)).json() as Promise<T>
 }
 
 /** Uses the token of a link, if this page was opened by one. */
@@ -106,6 +111,12 @@ export const api = {
   erase: (message: string) => ask('DELETE', `/v1/messages/${message}`),
   react: (message: string, emoji: string) => ask('PUT', `/v1/messages/${message}/reaction`, { emoji }),
   findMessages: (words: string) => ask<Message[]>('GET', `/v1/messages?${new URLSearchParams({ words, limit: '30' })}`),
+  files: () => ask<SharedFile[]>('GET', '/v1/files'),
+  upload: (name: string, file: File) => ask<{ file: string }>('POST', `/v1/users/${user(name)}/files?${new URLSearchParams({ name: file.name })}`, file),
+  answerFile: (file: string, yes: boolean) => ask('POST', `/v1/files/${file}/answer`, { yes }),
+  pauseFile: (file: string, on: boolean) => ask('PUT', `/v1/files/${file}/pause`, { on }),
+  cancelFile: (file: string) => ask('POST', `/v1/files/${file}/cancel`),
+  content: async (file: string) => (await request('GET', `/v1/files/${file}/content`)).blob(),
   history: () => ask<CallRecord[]>('GET', '/v1/calls?limit=500'),
   page: (offer: string) => ask<{ answer: string }>('POST', '/v1/page', { offer }),
   call: (name: string) => ask<{ call: string }>('POST', '/v1/calls', { user: name, page: true }),

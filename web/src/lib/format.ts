@@ -67,6 +67,18 @@ export function bitrate(bps: number): string {
   return bps >= 1e6 ? `${(bps / 1e6).toFixed(bps < 1e7 ? 1 : 0)} Mbit/s` : `${Math.round(bps / 1000)} kbit/s`
 }
 
+/** 1.2 MB */
+export function bytes(n: number): string {
+  if (n < 1000) return `${n} B`
+  const unit = ['kB', 'MB', 'GB', 'TB']
+  let i = -1
+  do {
+    n /= 1000
+    i++
+  } while (n >= 999.5 && i < 3)
+  return `${n < 10 ? n.toFixed(1) : Math.round(n)} ${unit[i]}`
+}
+
 export function percent(share: number): string {
   if (share === 0) return '0 %'
   return share < 0.001 ? '< 0.1 %' : `${(share * 100).toFixed(1)} %`

@@ -8,7 +8,7 @@ import { phone, PhoneError, type Problem } from './phone.svelte'
 import { route } from './route.svelte'
 import { chime } from './sound'
 import { text } from './text'
-import type { Call, CallRecord, Contact, Message, Mine, NodeEvent, Presence, Status } from './types'
+import type { Call, CallRecord, Contact, Message, Mine, NodeEvent, SharedFile, Presence, Status } from './types'
 
 export const ECHO = 'echo123'
 const SEEN = 'linnet-seen'
@@ -24,6 +24,7 @@ class Node {
   mine = $state<Mine>({ presence: 'online', mood: '' })
   history = $state<CallRecord[]>([])
   calls = $state<Call[]>([])
+  files = $state.raw<SharedFile[]>([])
   isPhone = $state(false)
   second = $state(false) // another page is the phone
   ended = $state<string>() // the call whose receipt is shown
@@ -92,7 +93,7 @@ class Node {
   async #load(): Promise<void> {
     try {
       ;[this.status, this.history] = await Promise.all([api.status(), api.history()])
-      if (this.status.user) await Promise.all([this.reloadPeople(), chat.load()])
+      if (this.status.user) await this.#reloadAll()
       this.history = this.history.filter((r) => r.ended)
       this.calls = this.status.calls ?? []
       this.phase = 'ready'
@@ -118,7 +119,7 @@ class Node {
         this.calls = this.status.calls ?? []
         if (this.status.user === before) return
         chat.reset()
-        if (this.status.user) await Promise.all([this.reloadPeople(), chat.load()])
+        if (this.status.user) await this.#reloadAll()
       } catch (e) {
         this.#lost(e)
       }
@@ -178,6 +179,11 @@ class Node {
       case 'message-changed':
         if (e.message) this.#said(e.message, e.kind === 'message')
         return
+      case 'file-offered':
+      case 'file-changed':
+      case 'file-progress':
+        if (e.file) this.#file(e.file, e.kind === 'file-offered')
+        return
       case 'typing':
         if (e.typing) chat.with(e.typing.user).theyWrite(e.typing)
         return
@@ -198,6 +204,21 @@ class Node {
     if (!fresh || m.author !== m.user || m.kind !== 'text') return
     if (this.isPhone && !this.looksAt(m.user)) chime('message')
     this.#notify(this.name(m.user), m.text, m.user)
+  }
+
+  #file(f: SharedFile, offered: boolean): void {
+    const i = this.files.findIndex((x) => x.file === f.file)
+    this.files = i < 0 ? [f, ...this.files] : this.files.with(i, f)
+    if (!offered || !f.incoming) return
+    if (this.isPhone && !this.looksAt(f.peer)) chime('message')
+    this.#notify(text.file.offers(this.name(f.peer)), f.name, f.peer)
+  }
+
+  /** Offers files to somebody, one after the other. */
+  async sendFiles(user: string, files: Iterable<File>): Promise<void> {
+    for (const f of files) {
+      if (!(await this.try(() => api.upload(user, f)))) return
+    }
   }
 
   /** The conversation with somebody is before the eyes of the user. */
@@ -290,6 +311,11 @@ class Node {
       this.#taking.push(done)
       this.#socket?.send(JSON.stringify({ take: true }))
     })
+  }
+
+  async #reloadAll(): Promise<void> {
+    const [files] = await Promise.all([api.files(), this.reloadPeople(), chat.load()])
+    this.files = files
   }
 
   /** Who is known, and what the user says of himself: other programs may change both. */

@@ -1,21 +1,22 @@
-// One list of all that was between two people: messages, and calls where they fit in.
+// One list of all that was between two people: messages, and calls and files where they fit in.
 
 import { dayName } from './format'
-import type { CallRecord, Message } from './types'
+import type { CallRecord, Message, SharedFile } from './types'
 
 export type Item =
   | { kind: 'day'; key: string; day: string }
   | { kind: 'fresh'; key: string }
   | { kind: 'call'; key: string; record: CallRecord }
+  | { kind: 'file'; key: string; file: SharedFile }
   | { kind: 'message'; key: string; message: Message; first: boolean; last: boolean } // of a group of one author
 
 const GROUP = 5 * 60_000
 
 /**
  * The items of a timeline, the oldest first. lines are in their order, and whole if
- * nothing is before them; calls are the newest first. Before the message fresh is a mark.
+ * nothing is before them; calls and files are in any order. Before the message fresh is a mark.
  */
-export function timeline(lines: Message[], whole: boolean, calls: CallRecord[], fresh: string): Item[] {
+export function timeline(lines: Message[], whole: boolean, calls: CallRecord[], files: SharedFile[], fresh: string): Item[] {
   const items: Item[] = []
   let day = ''
   const under = (when: string) => {
@@ -25,17 +26,21 @@ export function timeline(lines: Message[], whole: boolean, calls: CallRecord[], 
     items.push({ kind: 'day', key: `day ${when}`, day: name })
   }
   const begin = whole || lines.length === 0 ? '' : lines[0]!.sent
-  const waiting = calls.filter((r) => later(r.started, begin)) // its last one comes first
-  const callsUntil = (when: string | undefined) => {
-    for (let r = waiting.at(-1); r && (when === undefined || later(when, r.started)); r = waiting.at(-1)) {
+  const others: { at: string; item: Item }[] = [
+    ...calls.map((record) => ({ at: record.started, item: { kind: 'call', key: record.call, record } as const })),
+    ...files.map((file) => ({ at: file.offered, item: { kind: 'file', key: file.file, file } as const })),
+  ]
+  const waiting = others.filter((x) => later(x.at, begin)).sort((a, b) => Date.parse(b.at) - Date.parse(a.at)) // the next one is the last
+  const until = (when: string | undefined) => {
+    for (let x = waiting.at(-1); x && (when === undefined || later(when, x.at)); x = waiting.at(-1)) {
       waiting.pop()
-      under(r.started)
-      items.push({ kind: 'call', key: r.call, record: r })
+      under(x.at)
+      items.push(x.item)
     }
   }
   for (const m of lines) {
-    if (m.kind === 'call') continue // calls has it, with all about it
-    callsUntil(m.sent)
+    if (m.kind === 'call' || m.kind === 'file') continue // calls and files have all about it
+    until(m.sent)
     under(m.sent)
     if (m.message === fresh) items.push({ kind: 'fresh', key: 'fresh' })
     const before = items.at(-1)
@@ -43,7 +48,7 @@ export function timeline(lines: Message[], whole: boolean, calls: CallRecord[], 
     if (joins) before.last = false
     items.push({ kind: 'message', key: m.message, message: m, first: !joins, last: true })
   }
-  callsUntil(undefined)
+  until(undefined)
   return items
 }
 

@@ -172,6 +172,29 @@ export interface ConversationStatus {
   last?: Message
 }
 
+export type FileState = 'offered' | 'active' | 'paused' | 'done' | 'declined' | 'cancelled' | 'failed'
+
+/** A file that was offered to somebody, or by somebody. */
+export interface SharedFile {
+  file: string
+  peer: string
+  incoming: boolean
+  name: string
+  size: number
+  state: FileState
+  told: boolean
+  done: number
+  flows: boolean
+  path: string
+  bytes_per_second: number
+  paused_here: boolean
+  paused_there: boolean
+  why?: string
+  place?: string
+  offered: string
+  ended?: string
+}
+
 export interface Typing {
   user: string
   on: boolean
@@ -185,6 +208,7 @@ export interface NodeEvent {
   contact?: Contact
   mine?: Mine
   message?: Message
+  file?: SharedFile
   typing?: Typing
   unread?: ConversationStatus
   was?: string

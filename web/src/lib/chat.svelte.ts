@@ -17,7 +17,7 @@ export class Conversation {
   last = $state.raw<Message>()
   typing = $state(false)
   draft = $state('')
-  #asked = false
+  opened = $state(false) // the lines are asked for
   #reading: Promise<void> | undefined
   #quiet = 0
   #told = 0 // when they were told that the user writes
@@ -28,8 +28,8 @@ export class Conversation {
 
   /** Reads the newest lines, once: all that are unread, and some before. */
   open(): Promise<void> {
-    if (this.#asked) return Promise.resolve()
-    this.#asked = true
+    if (this.opened) return Promise.resolve()
+    this.opened = true
     return this.#read(Math.min(1000, this.unread + PAGE))
   }
 
@@ -71,7 +71,7 @@ export class Conversation {
     const i = this.lines.findIndex((x) => x.message === m.message)
     if (i >= 0) {
       this.lines = this.lines.with(i, m)
-    } else if (this.#asked && (this.whole || (this.lines[0] && !before(m, this.lines[0])))) {
+    } else if (this.opened && (this.whole || (this.lines[0] && !before(m, this.lines[0])))) {
       let at = this.lines.length
       while (at > 0 && before(m, this.lines[at - 1]!)) at--
       this.lines = this.lines.toSpliced(at, 0, m)
@@ -89,7 +89,7 @@ export class Conversation {
   forget(): void {
     this.lines = []
     this.whole = false
-    this.#asked = false
+    this.opened = false
   }
 
   theyWrite(t: Typing): void {

@@ -154,6 +154,7 @@ export const text = {
     stranger: 'Not in your contacts: calls go over a relay, so that your address stays with you.',
     timeline: (name: string) => `What was between you and ${name}`,
     empty: (name: string) => `This is the beginning of what is between you and ${name}.`,
+    echoCall: 'It greets you. Then speak for ten seconds, and hear how you sounded.',
     emptyEcho: 'Call it, speak after the tone, and hear yourself as others do.',
     pick: 'Choose somebody on the left, or type a name, to write and to call.',
     pickTitle: (name: string) => `Hello ${name}`,

@@ -30,7 +30,11 @@ export function timeline(lines: Message[], whole: boolean, calls: CallRecord[], 
     ...calls.map((record) => ({ at: record.started, item: { kind: 'call', key: record.call, record } as const })),
     ...files.map((file) => ({ at: file.offered, item: { kind: 'file', key: file.file, file } as const })),
   ]
-  const waiting = others.filter((x) => later(x.at, begin)).sort((a, b) => Date.parse(b.at) - Date.parse(a.at)) // the next one is the last
+  // Most have a line of their own, under the same id, which says where they belong.
+  const placed = new Map<string, Item>()
+  const own = new Set(lines.filter((m) => m.kind !== 'text').map((m) => m.message))
+  for (const x of others) if (own.has(x.item.key)) placed.set(x.item.key, x.item)
+  const waiting = others.filter((x) => !placed.has(x.item.key) && later(x.at, begin)).sort((a, b) => Date.parse(b.at) - Date.parse(a.at)) // the next one is the last
   const until = (when: string | undefined) => {
     for (let x = waiting.at(-1); x && (when === undefined || later(when, x.at)); x = waiting.at(-1)) {
       waiting.pop()
@@ -39,10 +43,14 @@ export function timeline(lines: Message[], whole: boolean, calls: CallRecord[], 
     }
   }
   for (const m of lines) {
-    if (m.kind === 'call' || m.kind === 'file') continue // calls and files have all about it
     until(m.sent)
     under(m.sent)
     if (m.message === fresh) items.push({ kind: 'fresh', key: 'fresh' })
+    const item = placed.get(m.message)
+    if (item) {
+      items.push(item)
+      continue
+    }
     const before = items.at(-1)
     const joins = before?.kind === 'message' && before.message.author === m.author && Math.abs(Date.parse(m.sent) - Date.parse(before.message.sent)) < GROUP
     if (joins) before.last = false

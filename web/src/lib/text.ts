@@ -307,7 +307,7 @@ export const text = {
     end: 'Hang up',
     inCall: (name: string) => `In a call with ${name}`,
     back: 'Back to the call',
-    noSound: 'The browser cannot reach the program on this computer. Trying again.',
+    noSound: 'No sound passes between this browser and Linnet, which has to run on the same computer. Trying again.',
     noVoice: 'No sound comes from your microphone. Is it switched off, or is another one meant?',
     enableSound: 'Play sound',
     enableSoundBody: 'The browser waits for a click before it plays sound.',

@@ -24,6 +24,12 @@ type knock struct {
 // attachment to supernodes has its own ladder, in package overlay.
 const rungsApart = 300 * time.Millisecond
 
+// A connection that does not come about is tried anew beside it.
+const (
+	dialAgain = 1200 * time.Millisecond
+	dialTries = 3
+)
+
 // ways are the rungs to try and when each begins. Those up to the one that led out
 // of here the last time begin at once.
 func (n *Node) ways(k knock) (rungs []linnet.Rung, delays []time.Duration) {
@@ -41,7 +47,10 @@ func (n *Node) ways(k knock) (rungs []linnet.Rung, delays []time.Duration) {
 func (n *Node) dialStream(ctx context.Context, k knock) (uint64, linnet.Rung, error) {
 	rungs, delays := n.ways(k)
 	stream, i, err := race(ctx, delays, func(ctx context.Context, i int) (uint64, error) {
-		return n.dialRung(ctx, rungs[i], netip.AddrPortFrom(k.addr.Addr(), rungs[i].Port(k.addr.Port())), k.name)
+		at := netip.AddrPortFrom(k.addr.Addr(), rungs[i].Port(k.addr.Port()))
+		return insist(ctx, dialAgain, dialTries, func(ctx context.Context) (uint64, error) {
+			return n.dialRung(ctx, rungs[i], at, k.name)
+		}, n.link.Close)
 	}, n.link.Close)
 	if err != nil {
 		return 0, 0, err

@@ -144,14 +144,20 @@ func (n *Node) takeDescriptor(ctx context.Context, fingerprint [32]byte, signed 
 	return nil
 }
 
-// exchangeTimeout is when the next one is asked.
-const exchangeTimeout = 4 * time.Second
+// How long one server may take to be reached, and to answer, which on a bad line takes
+// several round trips of seconds. Then the next one is asked.
+const (
+	reachTimeout    = 4 * time.Second
+	exchangeTimeout = 8 * time.Second
+)
 
 // exchange asks one question over a stream of its own.
 func (n *Node) exchange(ctx context.Context, addr netip.AddrPort, m message.Message) (message.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
-	stream, _, err := n.dialStream(ctx, knock{addr: addr})
+	reach, cancelReach := context.WithTimeout(ctx, reachTimeout)
+	stream, _, err := n.dialStream(reach, knock{addr: addr})
+	cancelReach()
 	if err != nil {
 		return nil, err
 	}

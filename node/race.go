@@ -51,3 +51,26 @@ func race[T any](ctx context.Context, delays []time.Duration, attempt func(ctx c
 	}
 	return first, winner, nil
 }
+
+// insist makes an attempt, and beside it another one whenever none ended for so long, up
+// to so many: what is lost on a bad line is sent again sooner so than by TCP itself. An
+// attempt that fails ends it.
+func insist[T any](ctx context.Context, every time.Duration, times int, attempt func(ctx context.Context) (T, error), drop func(T)) (T, error) {
+	delays := make([]time.Duration, times)
+	for i := range delays {
+		delays[i] = time.Duration(i) * every
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	v, _, err := race(ctx, delays, func(ctx context.Context, _ int) (T, error) {
+		v, err := attempt(ctx)
+		if err != nil && ctx.Err() == nil {
+			fail(err)
+		}
+		return v, err
+	}, drop)
+	if err != nil && context.Cause(ctx) != nil {
+		err = context.Cause(ctx)
+	}
+	return v, err
+}

@@ -18,6 +18,8 @@ const (
 	maxRTO      = 2 * time.Second
 	smallPiece  = 64 // bytes: less is not worth a part of its own
 	maxLoose    = 64
+
+	roughFor = 30 * time.Second // after a part was overdue, they go by all paths
 )
 
 // A flow is what is on its way between two devices: commands in parts, acked,
@@ -219,6 +221,7 @@ func (e *Endpoint) expire(s *session) {
 			p.lost = true
 		}
 	}
+	s.rough = e.now.add(roughFor)
 	f.backoff = min(f.backoff+1, 5)
 	f.window = max(f.window/2, 4)
 }
@@ -404,7 +407,7 @@ func (e *Endpoint) packet(s *session) bool {
 	if solicits && s.silence == 0 && s.state == up {
 		s.silence = e.now
 	}
-	e.send(s, underOld, b)
+	e.send(s, underOld, b, solicits && s.rough > e.now)
 	return true
 }
 
@@ -416,9 +419,9 @@ func (f *flow) bitmap(want uint64) (later uint64) {
 	return later
 }
 
-// send seals records once and sends them by every path in use: the receiver
-// takes one copy.
-func (e *Endpoint) send(s *session, underOld bool, records []byte) {
+// send seals records once and sends them by every path in use, or that is up: the
+// receiver takes one copy.
+func (e *Endpoint) send(s *session, underOld bool, records []byte, all bool) {
 	keys := &s.keys
 	if underOld && s.old != nil {
 		keys = s.old
@@ -431,7 +434,7 @@ func (e *Endpoint) send(s *session, underOld bool, records []byte) {
 		s.half.budget -= len(body)
 	}
 	for i := range s.paths {
-		if p := &s.paths[i]; p.rank != 0 || s.stalled && p.up {
+		if p := &s.paths[i]; p.rank != 0 || (s.stalled || all) && p.up {
 			e.emit(SendPacket{To: s.peer, Via: p.Path, Tag: p.tag(keys), Body: body})
 		}
 	}

@@ -205,6 +205,7 @@ type session struct {
 	rekey   instant
 	end     instant // of a closing session
 	stall   instant // other paths are not tried again before
+	rough   instant // until then parts go by all paths
 	wake    instant // when tick has something to do
 	index   int32   // in Endpoint.queue
 

@@ -70,6 +70,9 @@ func (s *station) where(now time.Time, node linnet.NodeID, path session.Path) {
 
 // seen takes the answer.
 func (s *station) seen(now time.Time, e session.Seen) {
+	if p := s.pairs[e.Peer]; p != nil {
+		p.way.Answered(now, e.Path, e.Token)
+	}
 	if e.Path.Kind == linnet.DirectTCP {
 		s.seenTCP(now, e)
 		return

@@ -458,6 +458,8 @@ func (s *station) settlePair(now time.Time, p *pair) bool {
 			err = s.sessions.Guess(now, p.peer, e.To...)
 		case traverse.Gather:
 			s.gather(now, p, e.Keep)
+		case traverse.Ask:
+			err = s.sessions.Where(now, p.peer, e.Path, e.Token)
 		case traverse.Meet:
 			s.meet(p, e)
 		}

@@ -269,12 +269,15 @@ func (e *Endpoint) Packet(now time.Time, via Path, tag uint32, body []byte) {
 	if s.state == answered {
 		e.confirm(s)
 	}
-	s.heard, s.silence = e.now, 0
+	place := aboutPlace(records)
+	if place == 0 || place == recSeen && via == s.main().Path { // else it says nothing of the path in use
+		s.heard, s.silence = e.now, 0
+	}
 	if head := e.peers[s.peer]; s.state == up && head != nil && head.state == answered && e.now.since(head.half.began) >= glareFor {
 		e.giveUp(head, ErrUnreachable) // whoever sent that Hello, the peer is still in this session
 	}
 	if s.state == up {
-		if !aboutPlace(records) {
+		if place == 0 {
 			e.heardBy(s, via, len(body))
 		}
 		k := &s.keys
@@ -299,10 +302,13 @@ func (e *Endpoint) open(s *session, tag uint32, body []byte) ([]byte, bool) {
 	return s.old.open(e.o.Suite, e.opened[:0], body)
 }
 
-// aboutPlace says that a packet is only to show an address: the peer did not move there.
-func aboutPlace(records []byte) bool {
-	kind, _, _, ok := cutRecord(records)
-	return ok && (kind == recWhere || kind == recSeen)
+// aboutPlace is the kind of a packet that is only to show an address, or to try a path: the
+// peer did not move there. 0: it is another one.
+func aboutPlace(records []byte) byte {
+	if kind, _, _, ok := cutRecord(records); ok && (kind == recWhere || kind == recSeen) {
+		return kind
+	}
+	return 0
 }
 
 // heardBy notes on which path the peer was heard. One that is not known yet has to

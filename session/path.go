@@ -322,8 +322,8 @@ func (e *Endpoint) Silence(now time.Time, to linnet.NodeID) error {
 	return nil
 }
 
-// Where asks the peer from which address packets come by a direct path; Seen brings
-// the answer. It neither uses the path nor makes it known to the peer.
+// Where asks the peer from which address packets come by a path; Seen brings
+// the answer, which also shows that the path works. It neither uses the path nor makes it known to the peer.
 func (e *Endpoint) Where(now time.Time, to linnet.NodeID, by Path, token uint64) error {
 	e.at(now)
 	s := e.standing(to)
@@ -336,7 +336,7 @@ func (e *Endpoint) Where(now time.Time, to linnet.NodeID, by Path, token uint64)
 
 // where tells the peer from which address a packet of it came.
 func (e *Endpoint) where(s *session, via Path, body []byte) {
-	if len(body) == whereSize && via.Kind.Direct() {
+	if len(body) == whereSize && via.Kind != forwarded {
 		e.emit(Asked{s.peer, via, binary.BigEndian.Uint64(body)})
 		e.sendBy(s, &path{Path: via}, recSeen, sighting{binary.BigEndian.Uint64(body), via.Addr}.body())
 	}

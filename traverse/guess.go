@@ -110,7 +110,7 @@ func (p *Pair) huntAt() time.Time {
 	switch {
 	case !h.next.IsZero():
 		return h.next
-	case !q.IsValid() || q.Addr() != h.vouched || p.State() == Direct:
+	case !q.IsValid() || q.Addr() != h.vouched || p.settled():
 		return time.Time{}
 	}
 	at := p.attempt.Add(guessGrace)

@@ -44,7 +44,7 @@ func (p *Pair) remoteTCP(at netip.AddrPort) {
 
 // meet dials the peer.
 func (p *Pair) meet() {
-	if p.used.Kind.Direct() {
+	if p.settled() {
 		return
 	}
 	pace := unknownPace

@@ -156,6 +156,7 @@ type Pair struct {
 	warm     time.Time // next probe of relays that stand by
 
 	hunt    hunt
+	trial   trial
 	random  *rand.Rand
 	effects []Effect
 }
@@ -212,6 +213,7 @@ func (p *Pair) Remote(now time.Time, nat NAT, candidates []message.Candidate) {
 		}
 	}
 	p.attempts = 0
+	p.comeBack()
 	p.punch(now)
 	p.vouch()
 }
@@ -220,6 +222,7 @@ func (p *Pair) Remote(now time.Time, nat NAT, candidates []message.Candidate) {
 func (p *Pair) Own(now time.Time, nat NAT, candidates []message.Candidate) {
 	p.nat, p.own = nat, slices.Clone(candidates)
 	p.attempts = 0
+	p.comeBack()
 	if p.used.Kind != linnet.NoPath {
 		p.emit(Probe{p.used}) // shows the peer where we are now
 	}
@@ -259,6 +262,9 @@ func (p *Pair) PathDown(now time.Time, path session.Path) {
 		return
 	}
 	p.up = slices.Delete(p.up, i, i+1)
+	if path == p.trial.left {
+		p.comeBack()
+	}
 	if p.second == path {
 		p.second = session.Path{}
 		p.emit(Use{Path: p.used})
@@ -316,6 +322,9 @@ func (p *Pair) Moved(now time.Time, path session.Path) {
 		p.up = slices.Delete(p.up, i, i+1)
 	}
 	p.used, p.second = session.Path{}, session.Path{}
+	if path == p.trial.left {
+		p.comeBack()
+	}
 	if path.Kind.Direct() || path.Kind.Relayed() {
 		p.used = path
 		if p.find(path) < 0 && len(p.up) < maxPaths {
@@ -360,6 +369,7 @@ func (p *Pair) Tick(now time.Time) {
 		p.second = session.Path{}
 		p.emit(Use{Path: p.used})
 	}
+	p.try(now)
 	p.search(now)
 	p.choose(now)
 }
@@ -377,6 +387,7 @@ func (p *Pair) Deadline() (at time.Time) {
 	sooner(p.againAt())
 	sooner(p.warmAt())
 	sooner(p.huntAt())
+	sooner(p.trialAt())
 	if p.second.Kind != linnet.NoPath {
 		sooner(p.doubt.Add(sureAfter))
 	}
@@ -436,7 +447,7 @@ func (p *Pair) shoot() {
 
 // againAt is when the next burst begins: never, while there is a direct path.
 func (p *Pair) againAt() time.Time {
-	if p.shot < len(burst) || !p.hopes() || p.used.Kind.Direct() {
+	if p.shot < len(burst) || !p.hopes() || p.settled() {
 		return time.Time{}
 	}
 	if p.owed {
@@ -477,6 +488,9 @@ func (p *Pair) choose(now time.Time) {
 func (p *Pair) best() int {
 	best := -1
 	for i, s := range p.up {
+		if s.path.Kind.Direct() && p.trial.left.Kind != linnet.NoPath {
+			continue
+		}
 		if best < 0 || s.path.Kind < p.up[best].path.Kind || s.path.Kind == p.up[best].path.Kind && s.rtt < p.up[best].rtt {
 			best = i
 		}

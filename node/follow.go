@@ -86,7 +86,7 @@ func (s *station) networkChanged(now time.Time) {
 // elsewhere forgets the NAT of the network that this node was on.
 func (s *station) elsewhere() {
 	s.nat.Reset()
-	s.observed, s.hops, s.test, s.doorway = netip.AddrPort{}, 0, natTest{}, doorway{}
+	s.observed, s.hops, s.test, s.doorway, s.outlets = netip.AddrPort{}, 0, natTest{}, doorway{}, nil
 	select {
 	case s.node.moved <- struct{}{}:
 	default:

@@ -149,9 +149,14 @@ func (s *station) netcheck() *linnet.NAT {
 	out := &linnet.NAT{Public: f.Public, Name: f.Name()}
 	if out.Public == nil {
 		out.Public = []netip.AddrPort{}
+		if s.streamsOnly() {
+			out.UDP = new(false)
+		}
 	} else {
 		out.UDP = new(true)
 	}
+	s.tryOutlets()
+	out.TCP = linnet.TCPReach{Own: s.outlets.by[linnet.RungTCP], HTTP: s.outlets.by[linnet.RungPort80], HTTPS: s.outlets.by[linnet.RungPort443]}
 	if m := f.NAT.Mapping(); m != traverse.BehaviorUnknown {
 		out.Mapping = new(m.String())
 	}

@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
 	"github.com/linnet-p2p/linnet/portmap"
 	"github.com/linnet-p2p/linnet/traverse"
@@ -56,7 +55,7 @@ func TestNetcheck(t *testing.T) {
 			if m.nat == nil && (len(got.Public) != 1 || got.Public[0].Addr() != m.host.Addr()) {
 				t.Errorf("%s: public %v, want %v", tt.name, got.Public, m.host.Addr())
 			}
-			if got.PortMapping != nil || got.TCP != (linnet.TCPReach{}) {
+			if got.PortMapping != nil || got.TCP.HTTP != nil || got.TCP.HTTPS != nil { // no supernode listens there
 				t.Errorf("%s: claims what it did not measure: %+v", tt.name, got)
 			}
 		}
@@ -83,6 +82,35 @@ func TestMappedCandidate(t *testing.T) {
 			named := slices.Contains(list, message.Candidate{Addr: at, Type: uint32(traverse.Mapped)})
 			if named != contact {
 				t.Errorf("to a contact %v: candidates %v", contact, list)
+			}
+		}
+	})
+}
+
+// Which ports of supernodes streams reach is tried when somebody asks.
+func TestNetcheckReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{web: true})
+		for _, tt := range []struct {
+			name             string
+			pass             func(bool, netip.AddrPort) bool
+			udp              bool
+			own, http, https bool
+		}{
+			{"all", nil, true, true, true, true},
+			{"no-udp", netsim.OnlyTCP(), false, true, true, true},
+			{"web", netsim.OnlyTCP(80, 443), false, false, true, true},
+			{"tls", netsim.OnlyTCP(443), false, false, false, true},
+		} {
+			m := w.user(tt.name, w.behind(tt.pass))
+			m.online()
+			time.Sleep(2 * time.Second)
+			m.status()
+			time.Sleep(2 * outletWait)
+			got := m.status().NAT
+			is := func(b *bool, want bool) bool { return b != nil && *b == want }
+			if !is(got.UDP, tt.udp) || !is(got.TCP.Own, tt.own) || !is(got.TCP.HTTP, tt.http) || !is(got.TCP.HTTPS, tt.https) {
+				t.Errorf("%s: UDP %v, TCP %+v", tt.name, got.UDP, got.TCP)
 			}
 		}
 	})

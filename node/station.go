@@ -48,8 +48,9 @@ type station struct {
 	witnesses map[linnet.NodeID]netip.AddrPort // of nat: supernodes over UDP, and where they are
 	carried   time.Time                        // when a supernode last told of another network
 	doorway   doorway
-	hops      int  // that it takes to open the NATs before this node; 0: not known
-	measuring bool // them
+	outlets   *outlets // nil: nobody wanted to know
+	hops      int      // that it takes to open the NATs before this node; 0: not known
+	measuring bool     // them
 	online    bool
 	trouble   string        // why it is not, for people
 	proxy     *linnet.Error // what a proxy said lately instead of connecting

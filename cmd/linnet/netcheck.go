@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/linnet-p2p/linnet"
 )
@@ -19,6 +20,11 @@ type netcheck struct {
 	Calls      string   `json:"calls"`
 }
 
+const (
+	reachWait  = 6 * time.Second
+	reachPause = 100 * time.Millisecond
+)
+
 type nearby struct {
 	Node  linnet.NodeID  `json:"node"`
 	Addr  netip.AddrPort `json:"addr"`
@@ -27,6 +33,14 @@ type nearby struct {
 
 func (*netcheckCmd) Run(p *program) error {
 	s, err := p.node().Status(p.ctx)
+	for until := time.Now().Add(reachWait); err == nil && s.NAT != nil && s.Online && s.NAT.TCP.Own == nil && time.Now().Before(until); {
+		select { // that it was asked for has it tried
+		case <-time.After(reachPause):
+			s, err = p.node().Status(p.ctx)
+		case <-p.ctx.Done():
+			return p.ctx.Err()
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -45,6 +59,7 @@ func (*netcheckCmd) Run(p *program) error {
 	return p.print(n, func(w *tabwriter.Writer) {
 		row := func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, value) }
 		row("UDP", yesNo(n.UDP))
+		row("TCP", fmt.Sprintf("own port %s, 80 %s, 443 %s", yesNo(n.TCP.Own), yesNo(n.TCP.HTTP), yesNo(n.TCP.HTTPS)))
 		row("IPv6", yesNo(n.IPv6))
 		row("NAT", n.Name)
 		row("mapping", orUnknown(n.Mapping))
@@ -94,6 +109,10 @@ func meaning(n *linnet.NAT) string {
 	switch {
 	case n.UDP == nil:
 		return "no supernode has answered over UDP yet; if that stays so, calls go over a relay"
+	case !*n.UDP && n.TCP.Own != nil && *n.TCP.Own:
+		return "no UDP passes: calls with contacts go directly by TCP, but over a relay to a symmetric NAT"
+	case !*n.UDP:
+		return "only the web passes: calls go over a relay"
 	case n.Name == "none":
 		return "nothing stands before you: calls with contacts go directly"
 	case n.Name == "firewall":

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/huin/goupnp"
@@ -54,16 +55,17 @@ func (u *upnp) find(ctx context.Context) error {
 		}
 		found = services(found, c)
 	} else {
-		c1, _, _ := internetgateway2.NewWANIPConnection1ClientsCtx(ctx)
-		found = services(found, c1)
-		if len(found) == 0 {
-			c2, _, _ := internetgateway2.NewWANIPConnection2ClientsCtx(ctx)
-			found = services(found, c2)
-		}
-		if len(found) == 0 {
-			c3, _, _ := internetgateway2.NewWANPPPConnection1ClientsCtx(ctx)
-			found = services(found, c3)
-		}
+		// All three at once: each waits two seconds for answers, and routers that have the
+		// second version of a service answer who looks for the first, and then have none.
+		var wg sync.WaitGroup
+		var c1 []*internetgateway2.WANIPConnection1
+		var c2 []*internetgateway2.WANIPConnection2
+		var c3 []*internetgateway2.WANPPPConnection1
+		wg.Go(func() { c1, _, _ = internetgateway2.NewWANIPConnection1ClientsCtx(ctx) })
+		wg.Go(func() { c2, _, _ = internetgateway2.NewWANIPConnection2ClientsCtx(ctx) })
+		wg.Go(func() { c3, _, _ = internetgateway2.NewWANPPPConnection1ClientsCtx(ctx) })
+		wg.Wait()
+		found = services(services(services(found, c1), c2), c3)
 	}
 	if len(found) == 0 {
 		return errNoGateway

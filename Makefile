@@ -69,6 +69,8 @@ bench-attach: build ## what 100,000 attached nodes cost a supernode, and a milli
 bench-kademlia: ## what a look-up costs in libp2p's DHT, for comparison
 	cd bench/kademlia && $(GO) run . -nodes 120 -lookups 120 -rtt 3s && $(GO) run . -nodes 300 -lookups 120 -rtt 3s
 
+GUESSING = port-restricted+symmetric,symmetric+cgnat,symmetric+firewall,symmetric+dual-stack,port-restricted+cgnat-symmetric,cgnat+cgnat-symmetric,cgnat-symmetric+firewall,cgnat-symmetric+dual-stack
+EIGHT    = public+port-restricted,port-restricted+port-restricted,full-cone+cgnat,restricted-cone+firewall,port-restricted+symmetric,dual-stack+cgnat,udp-blocked+port-restricted,symmetric+symmetric
 PAIRS   ?= all
 TRIES   ?= 1
 VOICE   ?= 10
@@ -80,7 +82,10 @@ nat-matrix: ## calls between hosts behind all kinds of real NATs (root; nftables
 long: ## soaks, kills and long fuzzing in full
 	$(MAKE) race
 	$(MAKE) fuzz FUZZTIME=60s
-	LINNET_LONG=1 $(GO) test -count=1 -timeout 60m ./...
+	LINNET_LONG=1 $(GO) test -count=1 -timeout 60m -skip TestNATMatrix ./...
+	$(MAKE) nat-matrix
+	$(MAKE) nat-matrix PAIRS=$(GUESSING) TRIES=40 VOICE=0.5
+	-for link in delay=20,loss=1 delay=80,loss=5 delay=200,loss=15; do $(MAKE) nat-matrix PAIRS=$(EIGHT) VOICE=5 LINK=$$link; done
 	$(MAKE) bench-attach
 
 clean:

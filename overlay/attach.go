@@ -191,7 +191,7 @@ func (m *Machine) askAttach(now time.Time, l *link) {
 	if len(m.o.Addrs) > 0 {
 		ask.Port = uint32(m.o.Addrs[0].Port())
 	}
-	m.request(now, l.host.Node, ask, attachWait, func(now time.Time, reply message.Message) {
+	m.request(now, l.host.Node, ask, l.host.patience(attachWait), func(now time.Time, reply message.Message) {
 		if !slices.Contains(m.attach.links, l) {
 			return
 		}
@@ -348,6 +348,18 @@ func (m *Machine) keepAlivePause() time.Duration {
 	return m.o.KeepAlive - time.Duration(m.o.Rand.Int64N(int64(m.o.KeepAlive/10)))
 }
 
+// patience is how long an answer of a host is waited for that takes so long at most where
+// it is near: on a long line one repetition more has to fit in.
+func (h *cachedHost) patience(near time.Duration) time.Duration {
+	rtt := time.Duration(h.rtt) * time.Microsecond
+	return near + min(max(0, 4*(rtt-nearby)), mostPatience)
+}
+
+const (
+	nearby       = 100 * time.Millisecond
+	mostPatience = 4 * time.Second
+)
+
 // check asks a supernode whether it is there; two unanswered checks in a row
 // are its end, and after the first one already another is looked for.
 func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
@@ -357,7 +369,7 @@ func (m *Machine) check(now time.Time, l *link, dead linnet.NodeID) {
 	l.checking, l.checked, l.told = true, m.tenths(now), m.others(l)
 	watched := m.nextWatched()
 	ask := &message.KeepAlive{PeerDown: dead, Others: l.told, Able: m.able(now), Watch: watched}
-	m.request(now, l.host.Node, ask, checkWait, func(now time.Time, reply message.Message) {
+	m.request(now, l.host.Node, ask, l.host.patience(checkWait), func(now time.Time, reply message.Message) {
 		l.checking = false
 		if _, ok := reply.(*message.KeepAliveAck); !ok {
 			m.watched = append(watched, m.watched...)

@@ -99,7 +99,7 @@ func (p *Pair) vouch() {
 func (p *Pair) Vouched(now time.Time, at netip.Addr) {
 	if at = at.Unmap(); at != p.hunt.vouched {
 		p.hunt.vouched = at
-		p.meet()
+		p.meet(now)
 	}
 	p.Tick(now)
 }

@@ -42,8 +42,15 @@ func (p *Pair) remoteTCP(at netip.AddrPort) {
 	}
 }
 
-// meet dials the peer.
-func (p *Pair) meet() {
+// A dialled address is not dialled again while that lasts.
+type dialled struct {
+	at    netip.AddrPort
+	until time.Time
+}
+
+// meet dials the peer, wherever that is not under way.
+func (p *Pair) meet(now time.Time) {
+	p.dialled = slices.DeleteFunc(p.dialled, func(d dialled) bool { return !d.until.After(now) })
 	if p.settled() {
 		return
 	}
@@ -52,9 +59,13 @@ func (p *Pair) meet() {
 		pace = min(max(s.rtt*5/4+50*time.Millisecond, leastPace), mostPace)
 	}
 	for _, at := range p.tcp {
-		if at.Addr() == p.hunt.vouched {
-			p.emit(Meet{at, pace, min(max(int(meetFor/pace), 2), maxTries)})
+		under := slices.ContainsFunc(p.dialled, func(d dialled) bool { return d.at == at })
+		if under || at.Addr() != p.hunt.vouched || len(p.dialled) >= 2*maxMeet {
+			continue
 		}
+		tries := min(max(int(meetFor/pace), 2), maxTries)
+		p.dialled = append(p.dialled, dialled{at, now.Add(time.Duration(tries) * pace)})
+		p.emit(Meet{at, pace, tries})
 	}
 }
 

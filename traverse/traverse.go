@@ -140,13 +140,15 @@ type Pair struct {
 
 	direct []session.Path // to probe
 	tcp    []netip.AddrPort
-	met    []session.Path // the same, by which the peer came since the burst began
-	seen   netip.AddrPort // IPv4 address at which others see the peer
-	relays []session.Path
-	up     []standing
-	used   session.Path
-	second session.Path // takes copies; no path: none does
-	doubt  time.Time    // when the peer missed media last
+
+	dialled []dialled
+	met     []session.Path // the same, by which the peer came since the burst began
+	seen    netip.AddrPort // IPv4 address at which others see the peer
+	relays  []session.Path
+	up      []standing
+	used    session.Path
+	second  session.Path // takes copies; no path: none does
+	doubt   time.Time    // when the peer missed media last
 
 	attempt  time.Time // beginning of the burst of probes
 	shot     int       // next one of burst
@@ -411,6 +413,7 @@ func (p *Pair) punch(now time.Time) {
 	if len(p.direct)+len(p.relays) == 0 {
 		return
 	}
+	p.meet(now) // its limits are its own: much happens when a call begins
 	if earned := int(now.Sub(p.attempt) / creditEvery); earned > 0 {
 		p.credit = min(p.credit+earned, maxCredit)
 	}
@@ -419,7 +422,6 @@ func (p *Pair) punch(now time.Time) {
 	}
 	p.credit--
 	p.attempt, p.shot, p.warm = now, 1, now.Add(warmEvery)
-	p.meet()
 	p.shoot()
 }
 

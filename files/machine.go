@@ -40,7 +40,7 @@ const (
 	saveEvery   = time.Second
 	firstRetry  = time.Second
 	lastRetry   = time.Minute
-	firstOffer  = 30 * time.Second
+	firstOffer  = 2 * time.Second
 	lastOffer   = 30 * time.Minute
 	startsAfter = 2 * time.Second // the node has to come online first
 )

@@ -200,8 +200,9 @@ func (m *Machine) Cancel(now time.Time, id linnet.FileID) error {
 	return nil
 }
 
-// Progress says how many bytes of a file the receiver has, verified and on disk, or how
-// many were sent, and by which path.
+// Progress says how many bytes of a file the receiver has, verified and kept as such
+// (SetProgress of package store: nobody is shown more than a crash leaves), or how many
+// were sent, and by which path.
 func (m *Machine) Progress(now time.Time, id linnet.FileID, done, bps int64, path linnet.PathKind) {
 	f := m.files[id]
 	if f == nil || f.State != linnet.FileActive || f.PausedHere || f.PausedThere || f.Incoming && !f.fetching {
@@ -212,7 +213,7 @@ func (m *Machine) Progress(now time.Time, id linnet.FileID, done, bps int64, pat
 	if f.Incoming {
 		f.retries = 0
 	}
-	if now.Sub(f.saved) >= saveEvery || done >= f.Size {
+	if !f.Incoming && now.Sub(f.saved) >= saveEvery {
 		f.saved = now
 		m.do(Save{Kept: f.Kept})
 	}

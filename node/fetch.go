@@ -165,16 +165,27 @@ func (s *station) fetchBytes(ctx context.Context, conn *bulk.Conn, k files.Kept,
 		stream.Close()
 	}()
 	meter := meter{at: time.Now(), done: part.Done()}
-	s.report(k.ID, part.Done(), 0)
+	keep := func(bps int64) error {
+		err := part.Sync()
+		if err == nil {
+			err = disk.Full(s.node.store.SetProgress(ctx, k.ID, part.Done()))
+		}
+		if err == nil {
+			s.report(k.ID, part.Done(), bps)
+		}
+		return err
+	}
+	if err := keep(0); err != nil {
+		return err
+	}
 	for part.Done() < k.Size {
 		if err := part.ReadPiece(stream); err != nil {
 			return errors.Join(err, ctx.Err())
 		}
 		if now := time.Now(); now.Sub(meter.at) >= reportEvery || part.Done() == k.Size {
-			if err := part.Sync(); err != nil {
+			if err := keep(meter.bps(now, part.Done())); err != nil {
 				return err
 			}
-			s.report(k.ID, part.Done(), meter.bps(now, part.Done()))
 		}
 	}
 	return nil

@@ -47,7 +47,8 @@ func (s *Store) SaveFile(ctx context.Context, owner linnet.UserName, save files.
 		_, err := tx.Exec(`INSERT INTO files (id, owner, peer, incoming, device, name, size, sum, tree, state, told, done, here, there, why, code,
 				place, part, spooled, modified, offered, ended)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
-			ON CONFLICT (id) DO UPDATE SET device = excluded.device, state = excluded.state, told = excluded.told, done = excluded.done,
+			ON CONFLICT (id) DO UPDATE SET device = excluded.device, state = excluded.state, told = excluded.told,
+				done = CASE WHEN excluded.done > files.done THEN excluded.done ELSE files.done END,
 				here = excluded.here, there = excluded.there, why = excluded.why, code = excluded.code, place = excluded.place, part = excluded.part,
 				ended = excluded.ended`,
 			k.ID[:], string(owner), string(k.Peer), bit(k.Incoming), k.Device[:], k.File.Name, k.Size, k.Sum[:], k.Tree[:], k.State.String(), bit(k.Told), k.Done,
@@ -64,6 +65,15 @@ func bit(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// SetProgress keeps how many bytes of a file are verified and on disk. SaveFile never
+// lowers that: it may be about an earlier moment.
+func (s *Store) SetProgress(ctx context.Context, id linnet.FileID, done int64) error {
+	return s.write(ctx, "progress of file "+id.String(), func(tx *sqlite.Tx) error {
+		_, err := tx.Exec("UPDATE files SET done = $2 WHERE id = $1", id[:], done)
+		return err
+	})
 }
 
 // Pieces returns the hashes of the pieces of a file, which SaveFile kept.

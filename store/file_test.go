@@ -26,6 +26,8 @@ func TestFiles(t *testing.T) {
 	ok(t, s.SaveFile(t.Context(), "alice", files.Save{Kept: want, Pieces: []byte("pieces")}))
 	ok(t, s.SaveFile(t.Context(), "alice", files.Save{Kept: files.Kept{File: linnet.File{ID: linnet.FileID{2}, Offered: at(2)}}}))
 	ok(t, s.SaveFile(t.Context(), "carol", files.Save{Kept: files.Kept{File: linnet.File{ID: linnet.FileID{3}}}}))
+	ok(t, s.SetProgress(t.Context(), want.ID, 4))
+	ok(t, s.SaveFile(t.Context(), "alice", files.Save{Kept: want})) // of an earlier moment
 	want.Done, want.State, want.Device = 4, linnet.FileDone, linnet.NodeID{9}
 	ok(t, s.SaveFile(t.Context(), "alice", files.Save{Kept: want}))
 	ok(t, s.ForgetFile(t.Context(), linnet.FileID{2}))

@@ -327,6 +327,7 @@ async function main() {
   step('a message was found')
 
   // What alice says of herself.
+  await bob.evaluate(() => (location.hash = '#/people'))
   await alice.evaluate(() => (location.hash = '#/people'))
   await alice.getByRole('button', { name: 'Change what your contacts see' }).click()
   await alice.getByRole('radio', { name: 'Away' }).check()
@@ -492,7 +493,7 @@ async function main() {
   await bob.getByText('Blocked people').scrollIntoViewIfNeeded()
   await shot(bob, 'blocked')
   await button(bob, 'Unblock alice').click()
-  await bob.getByText('Blocked people').waitFor({ state: 'detached' })
+  await button(bob, 'Unblock alice').waitFor({ state: 'detached' })
   step('bob blocked alice, and ended that')
 
   await bob.evaluate(() => (location.hash = '#/chats'))

@@ -162,6 +162,19 @@ func (r *CallRecord) Missed() bool {
 	return false
 }
 
+// MissedThere says that the callee is to hear, by letter, that this user called:
+// no device of theirs may have noticed.
+func (r *CallRecord) MissedThere() bool {
+	if r.Incoming || !r.Answered.IsZero() {
+		return false
+	}
+	switch r.Outcome {
+	case OutcomeNoAnswer, OutcomeCancelled, OutcomeOffline, OutcomeNotFound, OutcomeLost, OutcomeFailed:
+		return true
+	}
+	return false
+}
+
 // Talked is how long the two could talk.
 func (r *CallRecord) Talked() time.Duration {
 	if r.Answered.IsZero() || r.Ended.Before(r.Answered) {

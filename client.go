@@ -110,6 +110,17 @@ type Client interface {
 	// AnswerTransfer says whether this user wants to be handed over as the other end
 	// of a call offers, and gives the new call.
 	AnswerTransfer(ctx context.Context, id CallID, yes bool, m CallMedia) (CallID, error)
+	// LeaveVoicemail leaves what an Ogg/Opus file says with a contact who did not answer
+	// a call; the call may be zero. It returns when a majority of those who keep the
+	// contact's mailbox have it on disk, which takes some seconds.
+	LeaveVoicemail(ctx context.Context, to UserName, about CallID, file string) (Voicemail, error)
+	// Voicemails lists what others left here, and the user elsewhere, the newest first.
+	Voicemails(ctx context.Context, limit int) ([]Voicemail, error)
+	// VoicemailSound is what somebody said, as an Ogg/Opus file.
+	VoicemailSound(ctx context.Context, id VoicemailID) ([]byte, error)
+	// HeardVoicemail notes that it was heard, and tells whoever left it.
+	HeardVoicemail(ctx context.Context, id VoicemailID) error
+	DeleteVoicemail(ctx context.Context, id VoicemailID) error
 	// CallSettings are how this device takes calls.
 	CallSettings(ctx context.Context) (CallSettings, error)
 	SetCallSettings(ctx context.Context, s CallSettings) error
@@ -300,19 +311,20 @@ type Device struct {
 
 // Event is something that happened.
 type Event struct {
-	Time    time.Time     `json:"time"`
-	Kind    EventKind     `json:"kind"`
-	Call    *CallInfo     `json:"call,omitempty"`
-	Record  *CallRecord   `json:"record,omitempty"`  // with EventCallEnded
-	Contact *Contact      `json:"contact,omitempty"` // with EventPresence and EventContact...
-	Mine    *Mine         `json:"mine,omitempty"`    // with EventMine
-	Message *Message      `json:"message,omitempty"` // with EventMessage and EventMessageChanged
-	Typing  *Typing       `json:"typing,omitempty"`  // with EventTyping
-	Unread  *Conversation `json:"unread,omitempty"`  // with EventUnread, without Last
-	File    *File         `json:"file,omitempty"`    // with EventFile...
-	Was     *CallID       `json:"was,omitempty"`     // with EventCallMerged
-	Text    string        `json:"text,omitempty"`
-	Code    Code          `json:"code,omitempty"` // with EventWarning about a Call: what it is as an error
+	Time      time.Time     `json:"time"`
+	Kind      EventKind     `json:"kind"`
+	Call      *CallInfo     `json:"call,omitempty"`
+	Voicemail *Voicemail    `json:"voicemail,omitempty"`
+	Record    *CallRecord   `json:"record,omitempty"`  // with EventCallEnded
+	Contact   *Contact      `json:"contact,omitempty"` // with EventPresence and EventContact...
+	Mine      *Mine         `json:"mine,omitempty"`    // with EventMine
+	Message   *Message      `json:"message,omitempty"` // with EventMessage and EventMessageChanged
+	Typing    *Typing       `json:"typing,omitempty"`  // with EventTyping
+	Unread    *Conversation `json:"unread,omitempty"`  // with EventUnread, without Last
+	File      *File         `json:"file,omitempty"`    // with EventFile...
+	Was       *CallID       `json:"was,omitempty"`     // with EventCallMerged
+	Text      string        `json:"text,omitempty"`
+	Code      Code          `json:"code,omitempty"` // with EventWarning about a Call: what it is as an error
 }
 
 // EventKind says what an Event is about.
@@ -328,6 +340,7 @@ const (
 	EventCallMerged      EventKind = "call-merged"  // both had dialled: Was goes on as Call
 	EventCallEnded       EventKind = "call-ended"
 	EventTone            EventKind = "tone"
+	EventVoicemail       EventKind = "voicemail"        // one came, or with Own the other side heard the user's
 	EventPresence        EventKind = "presence"         // of a contact
 	EventMine            EventKind = "mine"             // what the user says of himself on this device changed
 	EventContactAsks     EventKind = "contact-asks"     // somebody wants to be one; Contact.Message is what they say

@@ -26,6 +26,16 @@ func (m *Machine) Recover(now, died time.Time, history []linnet.CallRecord) {
 	}
 }
 
+// Learn is told of a call that this user missed without a ring here, so that what is
+// left of it on the network says nothing new.
+func (m *Machine) Learn(now time.Time, r linnet.CallRecord) {
+	if _, known := m.memory.get(now, r.ID); known || m.find(r.ID) != nil || now.Sub(r.Started) > remembered ||
+		!m.memory.room(now, Peer{User: r.Peer}, m.opts.RecentUser, m.opts.RecentTotal) {
+		return
+	}
+	m.memory.put(r.ID, past{user: r.Peer, incoming: true, outcome: r.Outcome, at: now})
+}
+
 // Unfinished is the final record of a call that was in progress when the node
 // died.
 func Unfinished(r linnet.CallRecord, died time.Time) linnet.CallRecord {

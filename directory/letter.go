@@ -50,6 +50,7 @@ type LetterKind uint32
 const (
 	LetterContact LetterKind = 1 // package presence
 	LetterChat    LetterKind = 2 // package chat
+	LetterCall    LetterKind = 3 // call.Word
 )
 
 type letterBody struct {

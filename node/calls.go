@@ -208,6 +208,9 @@ func (s *station) ended(r linnet.CallRecord) {
 			s.node.warnCall(r.ID, linnet.CodeDisk, fmt.Errorf("the history cannot be written: %w", err))
 		}
 		s.node.hub.tell(linnet.Event{Kind: linnet.EventCallEnded, Record: &r})
+		if r.MissedThere() {
+			s.node.moreWords()
+		}
 	})
 }
 

@@ -37,8 +37,11 @@ func (s *station) startChat(ctx context.Context, now time.Time, crypto suite.Sea
 // arrived hands a letter to the part of this device that it is for. What nobody takes
 // stays in the mailbox.
 func (s *station) arrived(now time.Time, a post.Arrival) {
-	if a.Letter.Kind == directory.LetterChat {
+	switch a.Letter.Kind {
+	case directory.LetterChat:
 		s.talks.machine.Arrived(now, a)
+	case directory.LetterCall:
+		s.word(now, a)
 	}
 }
 

@@ -162,6 +162,7 @@ func (s *station) attached(now time.Time) {
 		s.talks.machine.Attached(now, online)
 	}
 	if online {
+		s.node.moreWords()
 		s.trouble = ""
 		s.node.hub.tell(linnet.Event{Kind: linnet.EventOnline})
 	}

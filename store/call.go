@@ -20,21 +20,25 @@ func (s *Store) PutCall(ctx context.Context, c linnet.CallRecord) error {
 	if err != nil {
 		return fmt.Errorf("store: call %s: %w", c.ID, err)
 	}
-	incoming := 0
+	incoming, untold := 0, 0
+	if c.MissedThere() {
+		untold = 1
+	}
 	if c.Incoming {
 		incoming = 1
 	}
 	return s.write(ctx, "call "+c.ID.String(), func(tx *sqlite.Tx) error {
-		_, err := tx.Exec(`INSERT INTO calls (id, peer, incoming, started, answered, ended, outcome, seen, receipt, put_through)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		_, err := tx.Exec(`INSERT INTO calls (id, peer, incoming, started, answered, ended, outcome, seen, receipt, put_through, untold)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 			ON CONFLICT (id) DO UPDATE SET
 				answered = CASE WHEN calls.outcome = 0 THEN excluded.answered ELSE calls.answered END,
 				ended    = CASE WHEN calls.outcome = 0 THEN excluded.ended    ELSE calls.ended    END,
 				outcome  = CASE WHEN calls.outcome = 0 THEN excluded.outcome  ELSE calls.outcome  END,
 				receipt  = CASE WHEN calls.outcome = 0 OR excluded.outcome <> 0 THEN excluded.receipt ELSE calls.receipt END,
+				untold   = CASE WHEN calls.outcome = 0 THEN excluded.untold   ELSE calls.untold   END,
 				seen     = excluded.seen`,
 			c.ID[:], string(c.Peer), incoming, millis(c.Started), millis(c.Answered), millis(c.Ended),
-			int(c.Outcome), millis(time.Now()), string(receipt), string(c.By))
+			int(c.Outcome), millis(time.Now()), string(receipt), string(c.By), untold)
 		return err
 	})
 }
@@ -80,7 +84,7 @@ func scanCall(row sqlite.Row) (c linnet.CallRecord, err error) {
 // seen alive.
 func (s *Store) closeCalls(ctx context.Context) error {
 	return s.write(ctx, "calls", func(tx *sqlite.Tx) error {
-		_, err := tx.Exec(`UPDATE calls SET ended = seen, outcome = CASE WHEN incoming = 1 AND answered = 0 THEN CAST($1 AS BIGINT) ELSE CAST($2 AS BIGINT) END
+		_, err := tx.Exec(`UPDATE calls SET ended = seen, untold = CASE WHEN incoming = 0 AND answered = 0 THEN 1 ELSE 0 END, outcome = CASE WHEN incoming = 1 AND answered = 0 THEN CAST($1 AS BIGINT) ELSE CAST($2 AS BIGINT) END
 			WHERE outcome = 0`, int(linnet.OutcomeMissed), int(linnet.OutcomeLost))
 		return err
 	})

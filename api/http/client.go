@@ -248,6 +248,36 @@ func (c *Client) AnswerTransfer(ctx context.Context, id linnet.CallID, yes bool,
 	return r.Call, err
 }
 
+// LeaveVoicemail implements linnet.Client.
+func (c *Client) LeaveVoicemail(ctx context.Context, to linnet.UserName, about linnet.CallID, file string) (v linnet.Voicemail, err error) {
+	return v, c.do(ctx, "POST", "/v1/voicemail", voicemailRequest{to, about, file}, &v)
+}
+
+// Voicemails implements linnet.Client.
+func (c *Client) Voicemails(ctx context.Context, limit int) (l []linnet.Voicemail, err error) {
+	return l, c.do(ctx, "GET", fmt.Sprintf("/v1/voicemail?limit=%d", limit), nil, &l)
+}
+
+// VoicemailSound implements linnet.Client.
+func (c *Client) VoicemailSound(ctx context.Context, id linnet.VoicemailID) ([]byte, error) {
+	resp, err := c.send(ctx, "GET", "/v1/voicemail/"+id.String()+"/sound", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(io.LimitReader(resp.Body, 2*linnet.MaxVoicemailBytes))
+}
+
+// HeardVoicemail implements linnet.Client.
+func (c *Client) HeardVoicemail(ctx context.Context, id linnet.VoicemailID) error {
+	return c.do(ctx, "POST", "/v1/voicemail/"+id.String()+"/heard", nil, nil)
+}
+
+// DeleteVoicemail implements linnet.Client.
+func (c *Client) DeleteVoicemail(ctx context.Context, id linnet.VoicemailID) error {
+	return c.do(ctx, "DELETE", "/v1/voicemail/"+id.String(), nil, nil)
+}
+
 // CallSettings implements linnet.Client.
 func (c *Client) CallSettings(ctx context.Context) (s linnet.CallSettings, err error) {
 	return s, c.do(ctx, "GET", "/v1/settings/calls", nil, &s)

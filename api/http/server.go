@@ -40,6 +40,11 @@
 //	POST   /v1/calls/{call}/tone          {"tone"}
 //	POST   /v1/calls/{call}/transfer      linnet.TransferTo
 //	POST   /v1/calls/{call}/transfer/answer  {"yes", ...linnet.CallMedia} -> {"call"}, if yes
+//	GET    /v1/voicemail?limit=N          []linnet.Voicemail
+//	POST   /v1/voicemail                  {"user", "call", "file"} -> linnet.Voicemail
+//	GET    /v1/voicemail/{id}/sound       audio/ogg
+//	POST   /v1/voicemail/{id}/heard
+//	DELETE /v1/voicemail/{id}
 //	GET    /v1/settings/calls             linnet.CallSettings
 //	PUT    /v1/settings/calls             linnet.CallSettings
 //	POST   /v1/page                       {"offer"} -> {"answer"}: SDP, see linnet.Client.Page
@@ -141,6 +146,12 @@ type reactionRequest struct {
 type transferAnswer struct {
 	Yes bool `json:"yes"`
 	linnet.CallMedia
+}
+
+type voicemailRequest struct {
+	User linnet.UserName `json:"user"`
+	Call linnet.CallID   `json:"call,omitzero"`
+	File string          `json:"file"`
 }
 
 type toneRequest struct {
@@ -333,6 +344,29 @@ func register(mux routes, c linnet.Client) {
 			return err
 		})
 		return dialReply{next}, err
+	})
+	handle("GET /v1/voicemail", func(r *http.Request) (any, error) {
+		limit, err := number(r, "limit")
+		if err != nil {
+			return nil, err
+		}
+		return c.Voicemails(r.Context(), limit)
+	})
+	handle("POST /v1/voicemail", func(r *http.Request) (any, error) {
+		q, err := read[voicemailRequest](r)
+		if err != nil {
+			return nil, err
+		}
+		return c.LeaveVoicemail(r.Context(), q.User, q.Call, q.File)
+	})
+	mux.HandleFunc("GET /v1/voicemail/{id}/sound", func(w http.ResponseWriter, r *http.Request) { serveVoicemail(w, r, c) })
+	handle("POST /v1/voicemail/{id}/heard", func(r *http.Request) (any, error) {
+		id, err := voicemailIn(r)
+		return nil, first(err, func() error { return c.HeardVoicemail(r.Context(), id) })
+	})
+	handle("DELETE /v1/voicemail/{id}", func(r *http.Request) (any, error) {
+		id, err := voicemailIn(r)
+		return nil, first(err, func() error { return c.DeleteVoicemail(r.Context(), id) })
 	})
 	handle("GET /v1/settings/calls", func(r *http.Request) (any, error) { return c.CallSettings(r.Context()) })
 	handle("PUT /v1/settings/calls", func(r *http.Request) (any, error) {

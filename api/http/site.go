@@ -227,6 +227,17 @@ func (c pageClient) Answer(ctx context.Context, id linnet.CallID, m linnet.CallM
 	return c.Client.Answer(ctx, id, m)
 }
 
+func (c pageClient) AnswerTransfer(ctx context.Context, id linnet.CallID, yes bool, m linnet.CallMedia) (linnet.CallID, error) {
+	if m.Play != "" || m.Record != "" {
+		return linnet.CallID{}, errFiles
+	}
+	return c.Client.AnswerTransfer(ctx, id, yes, m)
+}
+
+func (pageClient) LeaveVoicemail(context.Context, linnet.UserName, linnet.CallID, string) (linnet.Voicemail, error) {
+	return linnet.Voicemail{}, errFiles
+}
+
 func (pageClient) SendFile(context.Context, linnet.UserName, string) (linnet.FileID, error) {
 	return linnet.FileID{}, linnet.Errorf(linnet.CodeUsage, "a page uploads files; those of the node's machine are sent by programs on the local socket")
 }

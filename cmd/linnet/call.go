@@ -38,7 +38,8 @@ func (s sound) media() (m linnet.CallMedia, err error) {
 
 type callCmd struct {
 	sound
-	User string `arg:"" help:"Whom to call."`
+	User      string `arg:"" help:"Whom to call."`
+	Voicemail string `help:"Ogg/Opus file to leave with a contact who does not answer." placeholder:"FILE" type:"path"`
 }
 
 func (c *callCmd) Run(p *program) error {
@@ -60,7 +61,15 @@ func (c *callCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.finish(node, f, id)
+	err = p.finish(node, f, id)
+	switch linnet.CodeOf(err) {
+	case linnet.CodeNoAnswer, linnet.CodeOffline, linnet.CodeBusy, linnet.CodeNotFound:
+		if c.Voicemail != "" && p.ctx.Err() == nil {
+			p.tell("%v", err)
+			return p.leaveVoicemail(user, id, c.Voicemail)
+		}
+	}
+	return err
 }
 
 type answerCmd struct {

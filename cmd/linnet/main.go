@@ -50,6 +50,7 @@ type commands struct {
 	Send      sendCmd      `cmd:"" help:"Send a contact a file."`
 	Files     filesCmd     `cmd:"" help:"Files you sent and were offered: list, accept, decline, pause, resume, cancel."`
 	Calls     callsCmd     `cmd:"" help:"Past calls, and how you take new ones: list, waiting."`
+	Voicemail voicemailCmd `cmd:"" help:"What contacts said when you did not answer: list, play, save, delete; leave one."`
 	History   historyCmd   `cmd:"" help:"Past calls."`
 	Status    statusCmd    `cmd:"" help:"How this node stands."`
 	Volunteer volunteerCmd `cmd:"" help:"Let this machine serve as a supernode while the network needs one: on, off; alone: how that stands."`

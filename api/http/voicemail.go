@@ -1,0 +1,33 @@
+package http
+
+import (
+	"bytes"
+	"net/http"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+func voicemailIn(r *http.Request) (linnet.VoicemailID, error) {
+	id, err := linnet.ParseVoicemailID(r.PathValue("id"))
+	if err != nil {
+		return id, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
+	}
+	return id, nil
+}
+
+// serveVoicemail gives the sound as a file, in ranges if a player wants them.
+func serveVoicemail(w http.ResponseWriter, r *http.Request, c linnet.Client) {
+	id, err := voicemailIn(r)
+	var sound []byte
+	if err == nil {
+		sound, err = c.VoicemailSound(r.Context(), id)
+	}
+	if err != nil {
+		writeFailure(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "audio/ogg")
+	w.Header().Set("Content-Disposition", "inline")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(sound))
+}

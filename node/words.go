@@ -1,0 +1,395 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/call"
+	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/media/ogg"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/post"
+	"github.com/linnet-p2p/linnet/store"
+	"github.com/linnet-p2p/linnet/suite"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// Of a call that nobody answered the callee's devices are told by letters, which
+// wait in the mailbox, and what is said to them then, too (call.Word).
+
+const (
+	wordsEvery = 10 * time.Minute // what could not be told is tried again
+	wordsFor   = 7 * 24 * time.Hour
+	busyPause  = 2 * time.Second // a supernode takes two requests a second
+	busyTries  = 30
+)
+
+// tellWords tells others, while the node runs, of calls that they missed and of voice
+// mail that was heard. What is to be told is in the store until it was.
+func (n *Node) tellWords(ctx context.Context) {
+	for {
+		wait := time.NewTimer(wordsEvery)
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		case <-n.words:
+		case <-wait.C:
+		}
+		wait.Stop()
+		if err := n.tellAll(ctx); err != nil && ctx.Err() == nil {
+			n.log.Debug("words of calls", "err", err)
+		}
+	}
+}
+
+// moreWords has tellWords look at once.
+func (n *Node) moreWords() {
+	select {
+	case n.words <- struct{}{}:
+	default:
+	}
+}
+
+func (n *Node) tellAll(ctx context.Context) error {
+	var user linnet.UserName
+	if err := n.inStation(ctx, func(_ time.Time, s *station) error {
+		if !s.online || s.self.User.IsNode() {
+			return errNotSignedIn
+		}
+		user = s.self.User
+		return nil
+	}); err != nil {
+		return err
+	}
+	calls, err := n.store.Untold(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range calls {
+		word := call.Word{What: call.WordMissed, Call: c.ID, Began: uint64(c.Started.UnixMilli())}
+		err := n.leaveWords(ctx, c.Peer, word)
+		if err == nil || errors.Is(err, errNoDevices) || time.Since(c.Started) > wordsFor || refused(err) {
+			err = n.store.Told(ctx, c.ID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	heard, err := n.store.HeardUntold(ctx, user)
+	if err != nil {
+		return err
+	}
+	for _, v := range heard {
+		err := n.leaveWords(ctx, v.Peer, call.Word{What: call.WordHeard, Voicemail: v.ID})
+		if err == nil || errors.Is(err, errNoDevices) || time.Since(v.Heard) > wordsFor || refused(err) {
+			err = n.store.HeardTold(ctx, v.ID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refused says that their mailbox does not want it, now or ever.
+func refused(err error) bool {
+	return errors.Is(err, directory.ErrMailFull) || errors.Is(err, directory.ErrMailRefused) || errors.Is(err, directory.ErrItemSize)
+}
+
+var errSeal = errors.New("the letter cannot be sealed")
+
+var errNoDevices = errors.New("nobody of that name has a device that letters can be sealed to")
+
+// leaveWords puts words into a user's mailbox, for each device, and returns when a
+// majority has all of them on disk. Who is no contact gets the first one only, if it is short.
+// Devices that are there are told to look.
+func (n *Node) leaveWords(ctx context.Context, to linnet.UserName, words ...call.Word) error {
+	var self overlay.Identity
+	var crypto suite.SealSuite
+	var pass []byte
+	if err := n.inStation(ctx, func(_ time.Time, s *station) error {
+		var err error
+		self, pass = s.identity, s.people.machine.Pass(to)
+		crypto, err = suite.Named(n.network.get().Suite)
+		return err
+	}); err != nil {
+		return err
+	}
+	d, err := n.patiently(ctx, func(now time.Time, c *directory.MailClient) directory.MailTicket { return c.Prekeys(now, to) })
+	if err != nil {
+		return err
+	}
+	prekeys := d.Prekeys
+	if len(prekeys) == 0 {
+		return errNoDevices
+	}
+	seal := func(w call.Word, prekeys ...*directory.Prekey) ([]byte, error) {
+		l := post.Write(crypto, self, time.Now(), directory.LetterCall, to, w.Marshal(), prekeys...)
+		if l == nil {
+			return nil, errSeal
+		}
+		return l.Box, nil
+	}
+	put := func(device linnet.NodeID, box []byte) error {
+		_, err := n.patiently(ctx, func(now time.Time, c *directory.MailClient) directory.MailTicket {
+			return c.Put(now, to, device, box, pass)
+		})
+		return err
+	}
+	if pass == nil {
+		for k := len(prekeys); k > 0; k-- {
+			box, err := seal(words[0], prekeys[:k]...)
+			if err != nil {
+				return err
+			}
+			if len(box) <= directory.RequestRoom(self.Certificate) {
+				return put(linnet.NodeID{}, box)
+			}
+		}
+		return directory.ErrItemSize
+	}
+	for _, p := range prekeys {
+		for _, w := range words {
+			box, err := seal(w, p)
+			if err == nil {
+				err = put(p.Node, box)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return n.inStation(ctx, func(now time.Time, s *station) error {
+		s.lookUp(now, to, true, func(now time.Time, l linnet.Listing, _ error) {
+			for _, d := range l.Devices {
+				i := slices.IndexFunc(prekeys, func(p *directory.Prekey) bool { return p.Node == d.Node })
+				if i < 0 || !d.Online {
+					continue
+				}
+				if box, err := seal(call.Word{What: call.WordLook}, prekeys[i]); err == nil {
+					s.forward(now, d.Node, message.InnerLetter, box)
+				}
+			}
+		})
+		return nil
+	})
+}
+
+// patiently asks the mailbox again while it has too much to do.
+func (n *Node) patiently(ctx context.Context, ask func(now time.Time, c *directory.MailClient) directory.MailTicket) (d directory.MailDone, err error) {
+	for range busyTries {
+		d, err = n.askMail(ctx, ask)
+		if !errors.Is(err, directory.ErrBusy) && !errors.Is(err, directory.ErrNoAnswer) {
+			return d, err
+		}
+		select {
+		case <-time.After(busyPause):
+		case <-ctx.Done():
+			return d, ctx.Err()
+		}
+	}
+	return d, err
+}
+
+// word takes a letter about a call of somebody who is not blocked. That it is taken
+// is said when what it says is on disk, or is not wanted.
+func (s *station) word(now time.Time, a post.Arrival) {
+	l := a.Letter
+	taken := func(now time.Time) {
+		if !a.Straight() {
+			s.postEffect(now, s.talks.machine, a.Taken())
+		}
+	}
+	w, err := call.ParseWord(l.Content)
+	if err != nil {
+		taken(now)
+		return
+	}
+	n, owner := s.node, s.self.User
+	note := func(write func(ctx context.Context) (*linnet.Event, error)) {
+		n.note(func(ctx context.Context) error {
+			e, err := write(ctx)
+			if e != nil && err == nil {
+				n.hub.tell(*e)
+			}
+			return err
+		}, func(now time.Time, err error) {
+			switch {
+			case err != nil:
+				n.warn("a letter about a call cannot be kept: %v", err)
+				s.people.machine.Left(a.Mail)
+			case n.station == s:
+				taken(now)
+			}
+		})
+	}
+	at := l.Time // of the mailbox's bounds; what it says is before that
+	if began := time.UnixMilli(int64(min(w.Began, 1<<52))); began.Before(at) && at.Sub(began) < wordsFor {
+		at = began
+	}
+	switch w.What {
+	case call.WordMissed:
+		r := linnet.CallRecord{ID: w.Call, Peer: l.From, Incoming: true, Started: at, Ended: at, Outcome: linnet.OutcomeMissed}
+		s.calls.Learn(now, r)
+		note(func(ctx context.Context) (*linnet.Event, error) {
+			fresh, err := n.store.PutMissed(ctx, r)
+			if !fresh {
+				return nil, err
+			}
+			return &linnet.Event{Kind: linnet.EventCallEnded, Record: &r}, err
+		})
+	case call.WordPiece:
+		if s.contactState(l.From) != linnet.Approved {
+			taken(now)
+			return
+		}
+		v := linnet.Voicemail{ID: w.Voicemail, Call: w.Call, Peer: l.From, Sent: at}
+		note(func(ctx context.Context) (*linnet.Event, error) {
+			whole, err := n.store.PutVoicemailPiece(ctx, owner, store.VoicemailPiece{Voicemail: v, Piece: int(w.Piece), Pieces: int(w.Pieces), Bytes: w.Sound})
+			if err != nil || whole == nil {
+				return nil, err
+			}
+			sound, length, bad := cleanSound(whole)
+			v.Length = length.Seconds()
+			if err := n.store.PutVoicemail(ctx, owner, v, sound); err != nil || bad != nil {
+				return nil, err
+			}
+			return &linnet.Event{Kind: linnet.EventVoicemail, Voicemail: &v}, nil
+		})
+	case call.WordHeard:
+		note(func(ctx context.Context) (*linnet.Event, error) {
+			fresh, err := n.store.HeardVoicemail(ctx, owner, l.From, w.Voicemail, true)
+			if !fresh {
+				return nil, err
+			}
+			v := linnet.Voicemail{ID: w.Voicemail, Peer: l.From, Own: true, Heard: time.Now()}
+			return &linnet.Event{Kind: linnet.EventVoicemail, Voicemail: &v}, err
+		})
+	case call.WordLook:
+		s.checkMail(now)
+	}
+}
+
+// cleanSound reads an Ogg/Opus file of anybody's, and writes what is heard of it anew:
+// nothing else of the file gets any further.
+func cleanSound(file []byte) (sound []byte, length time.Duration, err error) {
+	header, frames, err := ogg.ReadAll(bytes.NewReader(file))
+	if err != nil {
+		return nil, 0, err
+	}
+	length = header.Duration(frames)
+	if length <= 0 || length > linnet.MaxVoicemail+time.Second || len(file) > linnet.MaxVoicemailBytes {
+		return nil, length, linnet.Errorf(linnet.CodeUsage, "voice mail has at most %v and %d KiB", linnet.MaxVoicemail, linnet.MaxVoicemailBytes>>10)
+	}
+	var out bytes.Buffer
+	w := ogg.NewWriter(&out, ogg.WriterOptions{Channels: header.Channels, PreSkip: header.PreSkip})
+	for _, f := range frames {
+		if err := w.Write(f); err != nil {
+			return nil, length, err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, length, err
+	}
+	return out.Bytes(), length, nil
+}
+
+// LeaveVoicemail implements linnet.Client.
+func (n *Node) LeaveVoicemail(ctx context.Context, to linnet.UserName, about linnet.CallID, file string) (v linnet.Voicemail, err error) {
+	f, err := os.ReadFile(file)
+	var sound []byte
+	var length time.Duration
+	if err == nil {
+		sound, length, err = cleanSound(f)
+	}
+	if err != nil {
+		return v, &linnet.Error{Code: linnet.CodeBadFile, Text: err.Error(), Hint: "give an Ogg file with Opus sound of two minutes at the most"}
+	}
+	owner := linnet.UserName("")
+	if err := n.inStation(ctx, func(_ time.Time, s *station) error {
+		owner = s.self.User
+		if owner.IsNode() || s.contactState(to) != linnet.Approved {
+			return &linnet.Error{Code: linnet.CodeUsage, Text: string(to) + " is not your contact, and only contacts can leave voice mail", Hint: "ask them with `linnet contacts add`"}
+		}
+		return nil
+	}); err != nil {
+		return v, err
+	}
+	v = linnet.Voicemail{ID: linnet.NewVoicemailID(), Call: about, Peer: to, Own: true, Sent: time.Now(), Length: length.Seconds()}
+	words := call.CutSound(call.Word{Call: about, Began: uint64(v.Sent.UnixMilli()), Voicemail: v.ID}, sound)
+	if err := n.leaveWords(ctx, to, words...); err != nil {
+		if errors.Is(err, errNoDevices) {
+			err = &linnet.Error{Code: linnet.CodeOffline, Text: string(to) + " has no device that could hear it"}
+		}
+		return v, err
+	}
+	return v, n.store.PutVoicemail(ctx, owner, v, nil)
+}
+
+// owner is who is signed in.
+func (n *Node) owner(ctx context.Context) (user linnet.UserName, err error) {
+	return user, n.inStation(ctx, func(_ time.Time, s *station) error {
+		user = s.self.User
+		return nil
+	})
+}
+
+var errNoVoicemail = &linnet.Error{Code: linnet.CodeNotFound, Text: "there is no such voice mail", Hint: "`linnet voicemail` lists what there is"}
+
+// Voicemails implements linnet.Client.
+func (n *Node) Voicemails(ctx context.Context, limit int) ([]linnet.Voicemail, error) {
+	owner, err := n.owner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := n.store.Voicemails(ctx, owner, limit)
+	if list == nil {
+		list = []linnet.Voicemail{}
+	}
+	return list, err
+}
+
+// VoicemailSound implements linnet.Client.
+func (n *Node) VoicemailSound(ctx context.Context, id linnet.VoicemailID) ([]byte, error) {
+	owner, err := n.owner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sound, err := n.store.VoicemailSound(ctx, owner, id)
+	if err == nil && sound == nil {
+		err = errNoVoicemail
+	}
+	return sound, err
+}
+
+// HeardVoicemail implements linnet.Client.
+func (n *Node) HeardVoicemail(ctx context.Context, id linnet.VoicemailID) error {
+	owner, err := n.owner(ctx)
+	if err != nil {
+		return err
+	}
+	fresh, err := n.store.HeardVoicemail(ctx, owner, "", id, false)
+	if fresh {
+		n.moreWords()
+	}
+	return err
+}
+
+// DeleteVoicemail implements linnet.Client.
+func (n *Node) DeleteVoicemail(ctx context.Context, id linnet.VoicemailID) error {
+	owner, err := n.owner(ctx)
+	if err != nil {
+		return err
+	}
+	was, err := n.store.DeleteVoicemail(ctx, owner, id)
+	if err == nil && !was {
+		err = errNoVoicemail
+	}
+	return err
+}

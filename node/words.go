@@ -256,7 +256,7 @@ func (s *station) word(now time.Time, a post.Arrival) {
 				return nil, err
 			}
 			sound, length, bad := cleanSound(whole)
-			v.Length = length.Seconds()
+			v.Length = length.Truncate(time.Millisecond).Seconds()
 			if err := n.store.PutVoicemail(ctx, owner, v, sound); err != nil || bad != nil {
 				return nil, err
 			}
@@ -321,7 +321,7 @@ func (n *Node) LeaveVoicemail(ctx context.Context, to linnet.UserName, about lin
 	}); err != nil {
 		return v, err
 	}
-	v = linnet.Voicemail{ID: linnet.NewVoicemailID(), Call: about, Peer: to, Own: true, Sent: time.Now(), Length: length.Seconds()}
+	v = linnet.Voicemail{ID: linnet.NewVoicemailID(), Call: about, Peer: to, Own: true, Sent: time.Now(), Length: length.Truncate(time.Millisecond).Seconds()}
 	words := call.CutSound(call.Word{Call: about, Began: uint64(v.Sent.UnixMilli()), Voicemail: v.ID}, sound)
 	if err := n.leaveWords(ctx, to, words...); err != nil {
 		if errors.Is(err, errNoDevices) {

@@ -89,9 +89,8 @@ func TestVoicemail(t *testing.T) {
 		})
 		bob.kill()
 		bob.start()
-		bob.heard.await("the voice mail comes", func(e linnet.Event) bool {
-			return e.Kind == linnet.EventVoicemail && e.Voicemail.ID == left.ID && !e.Voicemail.Own
-		})
+		bob.online()
+		bob.eventually("the voice mail comes", func() bool { return len(bob.voicemails()) > 0 })
 		list := bob.voicemails()
 		if len(list) != 1 || list[0].Call != (linnet.CallID{7}) || list[0].Peer != "alice" || list[0].Length != left.Length || !list[0].Heard.IsZero() {
 			t.Fatalf("bob's voice mail: %+v", list)

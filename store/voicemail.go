@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -122,7 +123,7 @@ func (s *Store) PutVoicemail(ctx context.Context, owner linnet.UserName, v linne
 		}
 		_, err := tx.Exec(`INSERT INTO voicemails (id, owner, call, peer, own, sent, length, heard, told, deleted, sound)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9) ON CONFLICT (id) DO NOTHING`,
-			v.ID[:], string(owner), v.Call[:], string(v.Peer), own, millis(v.Sent), int64(v.Length*1000), deleted, sound)
+			v.ID[:], string(owner), v.Call[:], string(v.Peer), own, millis(v.Sent), int64(math.Round(v.Length*1000)), deleted, sound)
 		return err
 	})
 }

@@ -13,6 +13,11 @@ func init() {
 	maps.Copy(operations, map[string]operation{
 		"POST /v1/calls/{call}/transfer":        {"Offer the other end of a call to call a user instead, or the other end of another call.", linnet.TransferTo{}, nil, "all"},
 		"POST /v1/calls/{call}/transfer/answer": {"Say whether to be handed over as the other end of a call offers; the answer is the new call.", transferAnswer{}, dialReply{}, "all"},
+		"GET /v1/voicemail":                     {"What contacts left here, and the user elsewhere, the newest first; limit says how many at most.", nil, []linnet.Voicemail{}, "all"},
+		"POST /v1/voicemail":                    {"Leave what an Ogg/Opus file says with a contact. Not for pages.", voicemailRequest{}, linnet.Voicemail{}, "all"},
+		"GET /v1/voicemail/{id}/sound":          {"What somebody said, as an Ogg/Opus file instead of JSON.", nil, nil, "all"},
+		"POST /v1/voicemail/{id}/heard":         {"Note that it was heard, and tell whoever left it.", nil, nil, "all"},
+		"DELETE /v1/voicemail/{id}":             {"Delete it on this device.", nil, nil, "all"},
 		"GET /v1/settings/calls":                {"How this device takes calls.", nil, linnet.CallSettings{}, "all"},
 		"PUT /v1/settings/calls":                {"Take them in another way.", linnet.CallSettings{}, nil, "all"},
 	})
@@ -32,6 +37,36 @@ func (f *telephone) CallSettings(context.Context) (linnet.CallSettings, error) {
 }
 func (f *telephone) SetCallSettings(_ context.Context, s linnet.CallSettings) error {
 	return f.note("set settings", s)
+}
+
+func (f *telephone) LeaveVoicemail(_ context.Context, to linnet.UserName, about linnet.CallID, file string) (linnet.Voicemail, error) {
+	return linnet.Voicemail{ID: linnet.VoicemailID{5}}, f.note("leave", to, about, file)
+}
+func (f *telephone) Voicemails(_ context.Context, limit int) ([]linnet.Voicemail, error) {
+	return []linnet.Voicemail{{ID: linnet.VoicemailID{5}}}, f.note("voicemails", limit)
+}
+func (f *telephone) VoicemailSound(_ context.Context, id linnet.VoicemailID) ([]byte, error) {
+	return []byte("OggS"), f.note("sound", id)
+}
+func (f *telephone) HeardVoicemail(_ context.Context, id linnet.VoicemailID) error {
+	return f.note("heard", id)
+}
+func (f *telephone) DeleteVoicemail(_ context.Context, id linnet.VoicemailID) error {
+	return f.note("delete", id)
+}
+
+// Pages have no files of the machine, in whatever they ask.
+func TestPagesHaveNoFiles(t *testing.T) {
+	f := &telephone{}
+	c := pageClient{f}
+	for _, m := range []linnet.CallMedia{{Play: "/etc/passwd"}, {Record: "/tmp/x"}} {
+		if _, err := c.AnswerTransfer(t.Context(), linnet.CallID{9}, true, m); linnet.CodeOf(err) != linnet.CodeUsage {
+			t.Errorf("a transfer with %+v: %v", m, err)
+		}
+	}
+	if _, err := c.LeaveVoicemail(t.Context(), "bob", linnet.CallID{}, "/etc/passwd"); linnet.CodeOf(err) != linnet.CodeUsage || len(f.asked) != 0 {
+		t.Errorf("voice mail of a page: %v, asked %v", err, f.asked)
+	}
 }
 
 func TestCallsArrive(t *testing.T) {
@@ -54,8 +89,20 @@ func TestCallsArrive(t *testing.T) {
 	s, err := c.CallSettings(ctx)
 	ok(err)
 	ok(c.SetCallSettings(ctx, s))
+	v, err := c.LeaveVoicemail(ctx, "bob", id, "/a.ogg")
+	ok(err)
+	list, err := c.Voicemails(ctx, 3)
+	ok(err)
+	sound, err := c.VoicemailSound(ctx, v.ID)
+	ok(err)
+	if len(list) != 1 || list[0].ID != v.ID || string(sound) != "OggS" {
+		t.Errorf("voice mail %+v, sound %q", list, sound)
+	}
+	ok(c.HeardVoicemail(ctx, v.ID))
+	ok(c.DeleteVoicemail(ctx, v.ID))
 	want := []any{"transfer", id, linnet.TransferTo{User: "carol"}, "transfer", id, linnet.TransferTo{With: &with},
-		"answer transfer", id, true, linnet.CallMedia{Page: true}, "settings", "set settings", linnet.CallSettings{Waiting: true}}
+		"answer transfer", id, true, linnet.CallMedia{Page: true}, "settings", "set settings", linnet.CallSettings{Waiting: true},
+		"leave", linnet.UserName("bob"), id, "/a.ogg", "voicemails", 3, "sound", v.ID, "heard", v.ID, "delete", v.ID}
 	if !reflect.DeepEqual(f.asked, want) {
 		t.Errorf("the node was asked\n%v, want\n%v", f.asked, want)
 	}

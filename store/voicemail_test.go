@@ -1,0 +1,122 @@
+package store
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+)
+
+func TestMissedOnce(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	rang := linnet.CallRecord{ID: linnet.CallID{1}, Peer: "bob", Incoming: true, Started: at(1), Ended: at(2), Outcome: linnet.OutcomeBusy}
+	ok(t, s.PutCall(t.Context(), rang))
+	for _, tt := range []struct {
+		id   byte
+		want bool
+	}{{1, false}, {2, true}, {2, false}} {
+		c := linnet.CallRecord{ID: linnet.CallID{tt.id}, Peer: "bob", Incoming: true, Started: at(3), Outcome: linnet.OutcomeMissed}
+		if got := must(s.PutMissed(t.Context(), c))(t); got != tt.want {
+			t.Errorf("call %d is new: %v", tt.id, got)
+		}
+	}
+	if c := must(s.Call(t.Context(), linnet.CallID{1}))(t); c.Outcome != linnet.OutcomeBusy {
+		t.Errorf("%+v", c)
+	}
+	for i := range 2 * missedADay {
+		must(s.PutMissed(t.Context(), linnet.CallRecord{ID: linnet.CallID{9, byte(i)}, Peer: "eve", Incoming: true, Started: at(3), Outcome: linnet.OutcomeMissed}))(t)
+	}
+	if n := len(must(s.Calls(t.Context(), 1000))(t)); n != 2+missedADay {
+		t.Errorf("%d calls", n)
+	}
+}
+
+// Whether a callee is to be told is written with the outcome, also after a crash.
+func TestUntold(t *testing.T) {
+	home := t.TempDir()
+	s := openTest(t, home)
+	for i, o := range []linnet.Outcome{linnet.OutcomeCompleted, linnet.OutcomeNoAnswer, linnet.OutcomeRejected, linnet.OutcomeOffline, linnet.OutcomeNone} {
+		c := linnet.CallRecord{ID: linnet.CallID{byte(i)}, Peer: "bob", Started: at(i)}
+		ok(t, s.PutCall(t.Context(), c))
+		if o != linnet.OutcomeNone {
+			c.Ended, c.Outcome = at(i+1), o
+			ok(t, s.PutCall(t.Context(), c))
+			ok(t, s.PutCall(t.Context(), c)) // the receipt
+		}
+	}
+	s = reopen(t, s, home)
+	var ids []byte
+	for _, c := range must(s.Untold(t.Context()))(t) {
+		ids = append(ids, c.ID[0])
+		ok(t, s.Told(t.Context(), c.ID))
+	}
+	if !bytes.Equal(ids, []byte{1, 3, 4}) {
+		t.Errorf("to be told: %v", ids)
+	}
+	if left := must(s.Untold(t.Context()))(t); len(left) != 0 {
+		t.Errorf("told twice: %v", left)
+	}
+}
+
+func TestVoicemail(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	id := linnet.VoicemailID{1}
+	v := linnet.Voicemail{ID: id, Call: linnet.CallID{2}, Peer: "bob", Sent: time.Now().Truncate(time.Millisecond)}
+	piece := func(owner linnet.UserName, v linnet.Voicemail, i int, b string) []byte {
+		t.Helper()
+		return must(s.PutVoicemailPiece(t.Context(), owner, VoicemailPiece{Voicemail: v, Piece: i, Pieces: 2, Bytes: []byte(b)}))(t)
+	}
+	if whole := piece("alice", v, 1, "gg"); whole != nil {
+		t.Errorf("half of it: %q", whole)
+	}
+	piece("alice", v, 1, "twice")
+	if whole := piece("alice", v, 0, "O"); string(whole) != "Ogg" {
+		t.Errorf("whole: %q", whole)
+	}
+	v.Length = 1.5
+	ok(t, s.PutVoicemail(t.Context(), "alice", v, []byte("sound")))
+	if list := must(s.Voicemails(t.Context(), "alice", 9))(t); len(list) != 1 || list[0] != v {
+		t.Errorf("%+v", list)
+	}
+	for _, p := range []linnet.UserName{"alice", "eve"} {
+		if whole := piece(p, v, 0, "O"); whole != nil {
+			t.Error("it comes again")
+		}
+	}
+	if sound := must(s.VoicemailSound(t.Context(), "eve", id))(t); sound != nil {
+		t.Error("somebody else hears it")
+	}
+	if fresh := must(s.HeardVoicemail(t.Context(), "alice", "", id, false))(t); !fresh {
+		t.Error("not heard")
+	}
+	if list := must(s.HeardUntold(t.Context(), "alice"))(t); len(list) != 1 {
+		t.Errorf("to be told: %+v", list)
+	}
+	ok(t, s.HeardTold(t.Context(), id))
+	if list := must(s.HeardUntold(t.Context(), "alice"))(t); len(list) != 0 {
+		t.Errorf("told twice: %+v", list)
+	}
+	if was := must(s.DeleteVoicemail(t.Context(), "alice", id))(t); !was {
+		t.Error("it was not there")
+	}
+	if whole := piece("alice", v, 0, "O"); whole != nil || len(must(s.VoicemailPieces(t.Context()))(t)) != 0 {
+		t.Error("what was deleted comes back")
+	}
+
+	// Of what the user said himself there is no sound, and only who it was for hears it.
+	own := linnet.Voicemail{ID: linnet.VoicemailID{3}, Peer: "bob", Own: true, Sent: v.Sent, Length: 1}
+	ok(t, s.PutVoicemail(t.Context(), "alice", own, nil))
+	if must(s.HeardVoicemail(t.Context(), "alice", "eve", own.ID, true))(t) || !must(s.HeardVoicemail(t.Context(), "alice", "bob", own.ID, true))(t) {
+		t.Error("heard by whom?")
+	}
+
+	// There is an end to what one peer can leave.
+	big := make([]byte, 1<<20)
+	for i := range 2 * voicemailPeerBytes >> 20 {
+		must(s.PutVoicemailPiece(t.Context(), "alice", VoicemailPiece{Voicemail: linnet.Voicemail{ID: linnet.VoicemailID{9, byte(i)}, Peer: "eve", Sent: v.Sent}, Pieces: 2, Bytes: big}))(t)
+	}
+	if n := len(must(s.VoicemailPieces(t.Context()))(t)); n != voicemailPeerBytes>>20 {
+		t.Errorf("%d pieces of a MiB", n)
+	}
+}

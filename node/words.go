@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -71,15 +72,13 @@ func (n *Node) tellAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var last error // one who cannot be told does not keep the others waiting
 	for _, c := range calls {
-		word := call.Word{What: call.WordMissed, Call: c.ID, Began: uint64(c.Started.UnixMilli())}
-		err := n.leaveWords(ctx, c.Peer, word)
-		if err == nil || errors.Is(err, errNoDevices) || time.Since(c.Started) > wordsFor || refused(err) {
+		err := n.leaveWords(ctx, c.Peer, call.Word{What: call.WordMissed, Call: c.ID, Began: uint64(c.Started.UnixMilli())})
+		if told(err, c.Started) {
 			err = n.store.Told(ctx, c.ID)
 		}
-		if err != nil {
-			return err
-		}
+		last = cmp.Or(err, last)
 	}
 	heard, err := n.store.HeardUntold(ctx, user)
 	if err != nil {
@@ -87,19 +86,19 @@ func (n *Node) tellAll(ctx context.Context) error {
 	}
 	for _, v := range heard {
 		err := n.leaveWords(ctx, v.Peer, call.Word{What: call.WordHeard, Voicemail: v.ID})
-		if err == nil || errors.Is(err, errNoDevices) || time.Since(v.Heard) > wordsFor || refused(err) {
+		if told(err, v.Heard) {
 			err = n.store.HeardTold(ctx, v.ID)
 		}
-		if err != nil {
-			return err
-		}
+		last = cmp.Or(err, last)
 	}
-	return nil
+	return last
 }
 
-// refused says that their mailbox does not want it, now or ever.
-func refused(err error) bool {
-	return errors.Is(err, directory.ErrMailFull) || errors.Is(err, directory.ErrMailRefused) || errors.Is(err, directory.ErrItemSize)
+// told says that there is nothing more to try for what happened at a time: it is in
+// their mailbox, or that does not want it.
+func told(err error, at time.Time) bool {
+	return err == nil || time.Since(at) > wordsFor || errors.Is(err, errNoDevices) ||
+		errors.Is(err, directory.ErrMailFull) || errors.Is(err, directory.ErrMailRefused) || errors.Is(err, directory.ErrItemSize)
 }
 
 var errSeal = errors.New("the letter cannot be sealed")

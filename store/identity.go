@@ -49,7 +49,7 @@ func (s *Store) SetIdentity(ctx context.Context, id Identity) error {
 }
 
 // ForgetIdentity erases the identity and all keys of this device, and what its user
-// wanted to say in the white pages. His people stay.
+// wanted to say in the white pages or of calls in vain. His people stay.
 func (s *Store) ForgetIdentity(ctx context.Context) error {
 	return s.write(ctx, "identity", func(tx *sqlite.Tx) error {
 		for _, table := range []string{"identity", "own_card", "presence", "prekeys"} {
@@ -57,7 +57,8 @@ func (s *Store) ForgetIdentity(ctx context.Context) error {
 				return err
 			}
 		}
-		return nil
+		_, err := tx.Exec("UPDATE calls SET untold = 0 WHERE untold = 1") // the next user did not make them
+		return err
 	})
 }
 

@@ -89,7 +89,7 @@ func init() { // their functions start nodes, which look at the scenario again
 		},
 		"outage-2010": {
 			about: "half of the clients crash again and again, and with them more than a quarter of the supernodes", nodes: 5000, supernodes: 50,
-			duration: 10 * time.Minute, volunteers: 0.1, plan: crashHalf, judge: outage2010,
+			duration: 10 * time.Minute, volunteers: 0.1, plan: crashHalf, judge: outage2010, lookups: 2 * time.Minute,
 		},
 		"flash-crowd": {
 			about: "as many new users as there are old ones come within a minute, knowing the first supernodes only", nodes: 3000, supernodes: 60,

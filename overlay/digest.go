@@ -25,16 +25,16 @@ const (
 	fewMembers = 32 // that many can be told of everything
 )
 
-// hashes are the sums of all blocks, zero where there is nobody: of the entries
-// that are known since before settled; zero means all.
-func (m *Machine) hashes(settled time.Time) (sums [tableBlocks]uint64) {
-	before := ^uint32(0)
-	if !settled.IsZero() {
-		before = m.tenths(settled)
-	}
-	for i := range m.table.members {
-		if x := &m.table.members[i]; x.serves() && x.since < before {
-			sums[blockOf(x.node)] += mix(x.weight ^ mix(x.incarnation))
+// hash tells an entry from others of its node.
+func (x *seat) hash() uint64 { return mix(x.weight ^ mix(x.incarnation)) }
+
+// settled are the hashes of all blocks, of the entries that are known since before a
+// moment.
+func (t *table) settled(before uint32) [tableBlocks]uint64 {
+	sums := t.hashes
+	for i := range t.members {
+		if x := &t.members[i]; x.since >= before && x.serves() {
+			sums[blockOf(x.node)] -= x.hash()
 		}
 	}
 	return sums
@@ -42,8 +42,11 @@ func (m *Machine) hashes(settled time.Time) (sums [tableBlocks]uint64) {
 
 // digest is this supernode's table in short.
 func (m *Machine) digest(settled time.Time) *message.Digest {
-	d := &message.Digest{All: settled.IsZero()}
-	for block, sum := range m.hashes(settled) {
+	d, sums := &message.Digest{All: settled.IsZero()}, m.table.hashes
+	if !d.All {
+		sums = m.table.settled(m.tenths(settled))
+	}
+	for block, sum := range sums {
 		if sum != 0 {
 			d.Blocks = append(d.Blocks, uint32(block))
 			d.Hashes = binary.BigEndian.AppendUint64(d.Hashes, sum)
@@ -75,7 +78,7 @@ func (m *Machine) receivedDigest(now time.Time, from linnet.NodeID, msg *message
 			theirs[block] = binary.BigEndian.Uint64(msg.Hashes[hashSize*i:])
 		}
 	}
-	settled, all := m.hashes(now.Add(-settleAfter)), m.hashes(time.Time{})
+	settled, all := m.table.settled(m.tenths(now.Add(-settleAfter))), m.table.hashes
 	answer := &message.Differ{After: msg.After}
 	var differs [tableBlocks]bool
 	for block, sum := range theirs {

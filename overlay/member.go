@@ -72,8 +72,9 @@ func (x *member) introduction() message.Rumour {
 // them holds which slot. Pointers into it are good until the next put or drop.
 type table struct {
 	seats   Seats
-	members []member // in the order of their nodes
-	serving int      // of them
+	members []member            // in the order of their nodes
+	serving int                 // of them
+	hashes  [tableBlocks]uint64 // sums over those that serve, for digests
 	cache   map[Slot]cachedSlot
 }
 
@@ -101,6 +102,12 @@ func (t *table) put(x *seat, s State, since uint32) (moved bool) {
 	m := &t.members[i]
 	before, served := m.seat, known && m.serves()
 	m.seat, m.state, m.since = x, s, since
+	if served {
+		t.hashes[blockOf(x.node)] -= before.hash()
+	}
+	if m.serves() {
+		t.hashes[blockOf(x.node)] += x.hash()
+	}
 	switch serves := m.serves(); {
 	case served && serves && before.network() == x.network() && before.account() == x.account(), !served && !serves:
 		return false
@@ -122,6 +129,7 @@ func (t *table) drop(gone func(*member) bool) (moved bool) {
 		}
 		if x.serves() {
 			t.serving--
+			t.hashes[blockOf(x.node)] -= x.hash()
 			t.changed(x.seat)
 			moved = true
 		}

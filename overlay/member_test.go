@@ -30,3 +30,27 @@ func TestRandomMembers(t *testing.T) {
 		t.Error("the only one of 30 was not found")
 	}
 }
+
+// The hashes of a table's blocks are kept as members come, go and change.
+func TestHashesOfBlocks(t *testing.T) {
+	r := rand.New(rand.NewPCG(10, 1))
+	var x table
+	for i := range 5000 {
+		node := testNode(r.IntN(1000))
+		x.put(newSeat(nil, node, uint64(r.IntN(3)), 1, 0, 0), State(r.IntN(4)), uint32(i))
+		if r.IntN(20) == 0 {
+			x.drop(func(m *member) bool { return m.node == node })
+		}
+	}
+	for _, before := range []uint32{0, 2500, 5000} {
+		var want [tableBlocks]uint64
+		for _, m := range x.members {
+			if m.serves() && m.since < before {
+				want[blockOf(m.node)] += m.hash()
+			}
+		}
+		if x.settled(before) != want {
+			t.Errorf("other sums of what was known before %d", before)
+		}
+	}
+}

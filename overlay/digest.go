@@ -90,8 +90,15 @@ func (m *Machine) receivedDigest(now time.Time, from linnet.NodeID, msg *message
 	if len(answer.Blocks) == 0 {
 		return
 	}
+	if msg.All { // it may be a newcomer, who hears nobody that he was not introduced to
+		answer.Updates = append(answer.Updates, m.self().introduction())
+	}
 	for i := range m.table.members {
-		if x := &m.table.members[i]; len(answer.Updates) < maxRumours && x.state != Dead && differs[blockOf(x.node)] && compareNodes(x.node, msg.After) > 0 {
+		x := &m.table.members[i]
+		if len(answer.Updates) == maxRumours || x.state == Dead || !differs[blockOf(x.node)] || compareNodes(x.node, msg.After) <= 0 {
+			continue
+		}
+		if !msg.All || x.node != m.o.Self.Node {
 			answer.Updates = append(answer.Updates, x.introduction())
 		}
 	}

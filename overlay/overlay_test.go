@@ -132,6 +132,20 @@ func TestDividedNetworkHeals(t *testing.T) {
 	t.Logf("healed after %v", took)
 }
 
+// A newcomer hears at once of all supernodes, however many there are: clients come,
+// and what it keeps for them has to go to those who hold their slots.
+func TestNewcomerLearnsAll(t *testing.T) {
+	w := overlaytest.New(t, 9)
+	w.Supernodes(100)
+	w.Run(20 * time.Second)
+	for i := range 5 {
+		n := w.Add(linnet.NodeName(fmt.Sprint("new", i)), linnet.Supernode)
+		n.Start()
+		took := w.Until(8*time.Second, "the newcomer knows all", func() bool { return len(n.Machine.Serving()) == 101+i })
+		t.Logf("after %v", took)
+	}
+}
+
 // The founder of a network knows nobody; the second one has to find it, and
 // networks that began in two places become one.
 func TestTwoFounders(t *testing.T) {

@@ -104,9 +104,7 @@ func TestNetcheckReach(t *testing.T) {
 		} {
 			m := w.user(tt.name, w.behind(tt.pass))
 			m.online()
-			time.Sleep(2 * time.Second)
-			m.status()
-			time.Sleep(2 * outletWait)
+			m.eventually("knows where streams pass", func() bool { tcp := m.status().NAT.TCP; return tcp.Own != nil && tcp.HTTP != nil && tcp.HTTPS != nil })
 			got := m.status().NAT
 			is := func(b *bool, want bool) bool { return b != nil && *b == want }
 			if !is(got.UDP, tt.udp) || !is(got.TCP.Own, tt.own) || !is(got.TCP.HTTP, tt.http) || !is(got.TCP.HTTPS, tt.https) {

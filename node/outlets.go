@@ -9,9 +9,10 @@ import (
 )
 
 // Outlets are by which ports of supernodes this node's streams get through. That is tried
-// once on each network, when somebody wants to know.
+// once on each network, when somebody wants to know and a supernode is known that listens
+// there.
 type outlets struct {
-	begun bool
+	tried linnet.Rungs
 	by    [linnet.NumRungs]*bool
 }
 
@@ -24,10 +25,6 @@ func (s *station) tryOutlets() {
 		s.outlets = new(outlets)
 	}
 	r := s.outlets
-	if r.begun || len(attached) == 0 {
-		return
-	}
-	r.begun = true
 	for _, id := range attached {
 		if by, ok := s.overlay.AttachedBy(id); ok && by != linnet.RungUDP {
 			r.by[by] = new(true)
@@ -37,9 +34,10 @@ func (s *station) tryOutlets() {
 		for _, id := range attached {
 			h, known := s.overlay.Host(id)
 			at := s.overlay.AddrOf(h)
-			if r.by[rung] != nil || id == s.id || !known || !at.IsValid() || !h.Rungs.Has(rung) && (rung != linnet.RungTCP || h.Rungs != 0) {
+			if r.by[rung] != nil || r.tried.Has(rung) || id == s.id || !known || !at.IsValid() || !h.Rungs.Has(rung) && (rung != linnet.RungTCP || h.Rungs != 0) {
 				continue
 			}
+			r.tried |= linnet.RungsOf(rung)
 			s.node.beside(func(ctx context.Context) {
 				ctx, cancel := context.WithTimeout(ctx, outletWait)
 				defer cancel()

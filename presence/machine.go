@@ -161,7 +161,7 @@ func (m *Machine) settle(now time.Time) {
 	m.looks.Clear()
 	if ready {
 		m.watchLater(now)
-		m.mailSoon(now)
+		m.mailNow(now)
 		m.keepPrekeys(now)
 		m.lookAtAll(now)
 		m.courier.Begin(now)

@@ -16,15 +16,17 @@ import (
 // was under way just then, and seldom from then on; one that is invisible gets
 // nothing straight, and looks more often.
 const (
-	mailFirst     = 5 * time.Second // at the most
+	mailFirst     = 5 * time.Second  // at the most
+	mailSoon      = 20 * time.Second // a letter straight to where the device was is mail after 5 s
 	mailSecond    = 3 * time.Minute
 	mailEvery     = 6 * time.Hour
 	mailInvisible = time.Hour
 	maxLeft       = 4096
 )
 
-func (m *Machine) mailSoon(now time.Time) {
+func (m *Machine) mailNow(now time.Time) {
 	m.whileReady(now, time.Second+time.Duration(m.o.Rand.Int64N(int64(mailFirst-time.Second))), m.checkMail)
+	m.whileReady(now, mailSoon, m.checkMail)
 	m.whileReady(now, m.jitter(mailSecond), m.checkMail)
 	m.mailLater(now)
 }

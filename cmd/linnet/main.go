@@ -42,6 +42,7 @@ type commands struct {
 	Hold      holdCmd      `cmd:"" help:"Put a call on hold."`
 	Resume    resumeCmd    `cmd:"" help:"Take a call back that is on hold; another one is held."`
 	Transfer  transferCmd  `cmd:"" help:"Hand a call over to somebody else: to, connect; take or refuse that: accept, decline."`
+	Chat      chatCmd      `cmd:"" help:"Write with somebody: type lines, or --send one; alone: the conversations."`
 	Lookup    lookupCmd    `cmd:"" help:"Ask the directory for a user."`
 	Search    searchCmd    `cmd:"" help:"Find people by words of their cards in the white pages, or by their user names."`
 	Card      cardCmd      `cmd:"" help:"Your card in the white pages: show, set, withdraw."`

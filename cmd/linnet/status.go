@@ -36,6 +36,9 @@ func (*statusCmd) Run(p *program) error {
 		if !s.Certificate.IsZero() {
 			row("certificate", "until %s", s.Certificate.Local().Format(time.DateTime))
 		}
+		if s.Unread > 0 {
+			row("unread", "%d messages: linnet chat", s.Unread)
+		}
 		for _, c := range s.Calls {
 			row("call", "%s with %s: %s, %s", c.ID, c.Peer, c.State, c.Path)
 		}

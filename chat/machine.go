@@ -21,7 +21,6 @@ package chat
 
 import (
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -178,14 +177,4 @@ func (m *Machine) whileReady(now time.Time, d time.Duration, do func(now time.Ti
 // jitter is between 80 % of d and d.
 func (m *Machine) jitter(d time.Duration) time.Duration {
 	return d - time.Duration(m.o.Rand.Int64N(int64(d/5)+1))
-}
-
-// sortedBoxes: a map has no order, and a run is to be repeatable.
-func (m *Machine) sortedBoxes() []*outbox {
-	list := make([]*outbox, 0, len(m.boxes))
-	for _, b := range m.boxes {
-		list = append(list, b)
-	}
-	slices.SortFunc(list, func(a, b *outbox) int { return post.CompareKeys(a.key, b.key) })
-	return list
 }

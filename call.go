@@ -88,6 +88,11 @@ type CallInfo struct {
 	HeldThere bool      `json:"held_there,omitempty"` // the other side does
 	Page      bool      `json:"page,omitempty"`       // spoken and heard at the page in the browser
 	Transfer  *Transfer `json:"transfer,omitempty"`   // it is to be handed over, or was to be
+
+	VideoAsked bool  `json:"video_asked,omitempty"` // the caller shows video from the answer on
+	VideoAble  bool  `json:"video_able,omitempty"`  // both sides can show something
+	VideoHere  Video `json:"video_here,omitempty"`  // what this side shows
+	VideoThere Video `json:"video_there,omitempty"`
 }
 
 // A Transfer hands one end of a call over to somebody else: the other user calls
@@ -135,6 +140,27 @@ func (s TransferState) MarshalText() ([]byte, error) { return []byte(s.String())
 func (s *TransferState) UnmarshalText(b []byte) error {
 	return parseName(s, transferStateNames[:], b, "transfer state")
 }
+
+// Video is what one side of a call shows.
+type Video uint8
+
+// What can be shown.
+const (
+	NoVideo Video = iota
+	Camera
+	Screen
+)
+
+var videoNames = [...]string{"none", "camera", "screen"}
+
+// String is the name in JSON.
+func (v Video) String() string { return nameOf(videoNames[:], v, "video") }
+
+// MarshalText is the text of String.
+func (v Video) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (v *Video) UnmarshalText(b []byte) error { return parseName(v, videoNames[:], b, "video") }
 
 // A CallRecord is a call's line in the history. While the call lasts, Ended is
 // zero.

@@ -102,6 +102,9 @@ type Client interface {
 	// HangUp ends a call: it cancels one that rings there and rejects one that rings here.
 	HangUp(ctx context.Context, id CallID) error
 	Hold(ctx context.Context, id CallID, on bool) error
+	// Video shows what the camera or the screen of the page gives from now on, or
+	// nothing any more. The other side sees it in a call that both take part in.
+	Video(ctx context.Context, id CallID, v Video) error
 	Tone(ctx context.Context, id CallID, tone string) error
 	// Transfer offers the other end of an answered call to call somebody else instead:
 	// a user, or the other end of another answered call, who is then put through at
@@ -166,9 +169,14 @@ type CallMedia struct {
 	Page   bool   `json:"page,omitempty"`   // spoken and heard at the page that is connected
 	Play   string `json:"play,omitempty"`   // Ogg/Opus file to send; none sends silence
 	Record string `json:"record,omitempty"` // Ogg/Opus file to write what is heard to
-	// Seconds after the answer the call is hung up; 0: at the end of Play, or never without Play.
+	Video  Video  `json:"video,omitempty"`  // shown at the page from the answer on
+	// IVF/VP8 files to show, and to write what is seen to.
+	PlayVideo   string `json:"play_video,omitempty"`
+	RecordVideo string `json:"record_video,omitempty"`
+	// Seconds after the answer the call is hung up; 0: at the end of Play, or of PlayVideo
+	// without Play, or never without both.
 	Seconds float64 `json:"seconds,omitempty"`
-	Stay    bool    `json:"stay,omitempty"` // do not hang up at the end of Play
+	Stay    bool    `json:"stay,omitempty"` // do not hang up at the end of Play or PlayVideo
 }
 
 // Status is what `linnet status` shows.

@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"overlay/overlaytest"},
 	{"directory"},
 	{"traverse", "relay", "login", "media", "bulk"},
-	{"media/ogg", "media/browser", "relay/load"},
+	{"media/ogg", "media/ivf", "media/browser", "relay/load"},
 	{"media/sample"},
 	{"post"},
 	{"presence", "call", "chat", "files"},

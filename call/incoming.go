@@ -41,6 +41,7 @@ func (m *Machine) requested(now time.Time, from Peer, early bool, req *message.C
 		info: linnet.CallInfo{
 			CallRecord: linnet.CallRecord{ID: req.Call, Peer: from.User, Incoming: true, Started: now, By: by},
 			State:      linnet.CallRinging,
+			VideoAsked: req.Video,
 		},
 		giveUp: now.Add(m.opts.RingFor + m.opts.DeadAfter), // the caller is the one to give up
 		codecs: common(m.opts.Codecs, req.Codecs),

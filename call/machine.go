@@ -65,7 +65,7 @@ import (
 type Options struct {
 	Self        linnet.NodeID // this device: never rung when a user calls herself
 	User        linnet.UserName
-	Codecs      []string // names, best first; default "opus"
+	Codecs      []string // names, best first; default "opus", "vp8"
 	Lines       int      // calls that may be active at once; default 1
 	CallWaiting bool     // ring while no line is free; default: refuse as busy
 
@@ -95,7 +95,7 @@ func (o *Options) fill() {
 	o.RecentUser = cmp.Or(o.RecentUser, 20)
 	o.RecentTotal = cmp.Or(o.RecentTotal, 1024)
 	if o.Codecs == nil {
-		o.Codecs = []string{"opus"}
+		o.Codecs = []string{"opus", "vp8"}
 	}
 	if o.Refer == nil {
 		o.Refer = func(Referral) ([]byte, error) { return nil, ErrTransfer }

@@ -47,6 +47,14 @@ func (m *Machine) dial(now time.Time, id linnet.CallID, user linnet.UserName, fr
 	return nil
 }
 
+// AskVideo tells those who are called that the caller shows video. It is to follow
+// Dial at once.
+func (m *Machine) AskVideo(id linnet.CallID) {
+	if c := m.find(id); c != nil && c.request != nil {
+		c.request.Video, c.info.VideoAsked = true, true
+	}
+}
+
 // Found takes the devices of a callee. More may follow while it rings.
 func (m *Machine) Found(now time.Time, id linnet.CallID, devices []linnet.NodeID) {
 	c := m.find(id)

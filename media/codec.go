@@ -1,6 +1,7 @@
 package media
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -13,6 +14,8 @@ type Codec struct {
 	PayloadType uint8
 	Redundancy  uint8 // payload type of RFC 2198 packets; 0 where repeating frames does not pay
 
+	Video bool // pictures, in packets of which each is a piece of one
+
 	samples func(payload []byte) (uint32, error) // how long a frame lasts
 	quiet   func(payload []byte) bool            // more silence than one frame follows
 }
@@ -22,12 +25,24 @@ func Opus() Codec {
 	return Codec{Name: "opus", Clock: OpusClock, PayloadType: 111, Redundancy: 63, samples: OpusSamples, quiet: opusQuiet}
 }
 
+// VP8 is the video of calls (RFC 6386, RFC 7741): the one that every browser and
+// every machine codes well.
+func VP8() Codec { return Codec{Name: "vp8", Clock: VideoClock, PayloadType: 96, Video: true} }
+
+// VideoClock is the clock of every video stream.
+const VideoClock = 90000
+
+// ErrCodec says that a codec is not known here.
+var ErrCodec = errors.New("media: unknown codec")
+
 // CodecNamed finds a codec by the name that calls use for it.
 func CodecNamed(name string) (Codec, error) {
-	if opus := Opus(); name == opus.Name {
-		return opus, nil
+	for _, c := range []Codec{Opus(), VP8()} {
+		if name == c.Name {
+			return c, nil
+		}
 	}
-	return Codec{}, fmt.Errorf("media: codec %q is unknown here", name)
+	return Codec{}, fmt.Errorf("%w: %q", ErrCodec, name)
 }
 
 // Duration is how long n samples last.

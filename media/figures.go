@@ -26,6 +26,8 @@ type Figures struct {
 	FarLoss   float64       // share of packets that the other end lately missed, before recovery
 	FarJitter time.Duration // that it sees
 
+	Video VideoFigures
+
 	Forged   uint64 // packets thrown away because nobody with the key made them
 	Replayed uint64 // ... because they came before
 }

@@ -29,10 +29,15 @@ const (
 // A Line is the media between this device and one participant, both ways.
 type Line struct {
 	opts      ReceiverOptions
-	senders   []*Sender   // the newest last: reports go under its key
+	senders   []*Sender   // of voice, the newest last: all reports go under its key
 	receivers []*Receiver // those of the streams that the other end sends, then the ended ones
 	current   int         // how many are not ended
 	past      heard       // of streams forgotten
+
+	show  *VideoSender   // nil: none
+	watch *VideoReceiver // nil: none
+	path  time.Duration  // round trip that others measured; 0: none did
+	seen  videoCounts    // of video that ended
 
 	early  []early
 	report time.Time // the next one is due; zero before the first thing that came or went
@@ -66,8 +71,15 @@ func (l *Line) Expect(now time.Time, streams ...Stream) error {
 	if len(streams) > maxStreams/2 {
 		return fmt.Errorf("%w: %d streams at once, at most %d", ErrStream, len(streams), maxStreams/2)
 	}
+	voices, video, err := split(streams)
+	if err != nil {
+		return err
+	}
+	if err := l.expectVideo(video); err != nil {
+		return err
+	}
 	var receivers []*Receiver
-	for _, s := range streams {
+	for _, s := range voices {
 		r := l.receiver(s.SSRC)
 		switch {
 		case r == nil:
@@ -122,7 +134,11 @@ func (l *Line) Packet(now time.Time, b []byte) error {
 	case isRTCP(b):
 		return l.control(now, b)
 	}
-	r := l.receiver(binary.BigEndian.Uint32(b[8:]))
+	ssrc := binary.BigEndian.Uint32(b[8:])
+	if l.watch != nil && l.watch.stream.SSRC == ssrc {
+		return l.watch.Packet(now, b)
+	}
+	r := l.receiver(ssrc)
 	if r == nil {
 		l.hold(now, b)
 		return errUnknownStream
@@ -172,6 +188,8 @@ func (l *Line) control(now time.Time, b []byte) error {
 			l.reports(now, p.Reports)
 		case *rtcp.ReceiverReport:
 			l.reports(now, p.Reports)
+		default:
+			l.videoControl(now, p)
 		}
 	}
 	l.active(now)
@@ -235,6 +253,11 @@ func (l *Line) Report(now time.Time) ([]byte, error) {
 			packets = append(packets, &rtcp.ReceiverReport{SSRC: s.stream.SSRC, Reports: blocks})
 		}
 	}
+	return l.protect(packets)
+}
+
+// protect makes SRTCP under the key of the voice.
+func (l *Line) protect(packets []rtcp.Packet) ([]byte, error) {
 	plain, err := rtcp.Marshal(packets)
 	if err != nil {
 		return nil, fmt.Errorf("media: write a report: %w", err)
@@ -263,7 +286,7 @@ func (l *Line) Arrivals() []Arrival {
 // Deadline is when Frames or Report will have something even if no packet
 // comes; zero means never.
 func (l *Line) Deadline() time.Time {
-	at := l.due()
+	at := earlier(l.due(), l.videoDeadline())
 	for _, r := range l.receivers {
 		at = earlier(at, r.Deadline())
 	}
@@ -302,6 +325,7 @@ func (l *Line) Figures() Figures {
 	f.Received, f.Lost, f.Recovered, f.Missed = all.received, all.lost, all.recovered, all.missed
 	f.Concealed = all.concealed
 	f.Forged, f.Replayed = all.forged, all.replayed
+	f.Video = l.videoFigures()
 	for _, s := range l.senders {
 		f.Sent += s.packets
 		if s.heard { // the newest that the other end reported on

@@ -43,6 +43,8 @@ type ReceiverOptions struct {
 	// covers the change from a slow path to a fast one. Nothing waits while
 	// nothing is missing.
 	Patience time.Duration
+	// Pictures puts the pictures of video together for Line.Pictures.
+	Pictures bool
 	// Arrivals keeps the frames for Arrivals as well.
 	Arrivals bool
 }

@@ -100,12 +100,7 @@ func (s *Sender) Packet(now time.Time, f Frame) ([]byte, error) {
 		s.plain = appendBlocks(s.plain[:0], blocks)
 		payload = s.plain
 	}
-	b := make([]byte, rtpHeader+len(payload), rtpHeader+len(payload)+srtpTag)
-	if _, err := h.MarshalTo(b); err != nil {
-		return nil, fmt.Errorf("media: %v: %w", s.stream, err)
-	}
-	copy(b[rtpHeader:], payload)
-	b, err := s.ctx.EncryptRTP(b, b, &h)
+	b, err := encrypt(s.ctx, &h, payload)
 	if err != nil {
 		return nil, fmt.Errorf("media: %v: %w", s.stream, err)
 	}
@@ -120,6 +115,16 @@ func (s *Sender) Packet(now time.Time, f Frame) ([]byte, error) {
 	s.at = now
 	s.remember(f)
 	return b, nil
+}
+
+// encrypt makes an SRTP packet.
+func encrypt(ctx *srtp.Context, h *rtp.Header, payload []byte) ([]byte, error) {
+	b := make([]byte, rtpHeader+len(payload), rtpHeader+len(payload)+srtpTag)
+	if _, err := h.MarshalTo(b); err != nil {
+		return nil, err
+	}
+	copy(b[rtpHeader:], payload)
+	return ctx.EncryptRTP(b, b, h)
 }
 
 // repair is the blocks of the packet that brings f.

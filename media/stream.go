@@ -23,6 +23,7 @@ type Stream struct {
 	Codec       Codec
 	PayloadType uint8
 	Redundancy  uint8      // payload type of RFC 2198 packets; 0 means that there are none
+	Screen      bool       // video: what is shown is a screen, and not what a camera sees
 	Protection  Protection // the network's; it is not handed over
 }
 
@@ -92,12 +93,13 @@ func (s Stream) Message() message.MediaStream {
 		Codec:       s.Codec.Name,
 		PayloadType: uint32(s.PayloadType),
 		Redundancy:  uint32(s.Redundancy),
+		Screen:      s.Screen,
 	}
 }
 
 // ParseStream checks a stream that another participant handed over.
 func ParseStream(m message.MediaStream, p Protection) (Stream, error) {
-	s := Stream{Protection: p, SSRC: m.SSRC, ROC: m.ROC, Sequence: uint16(m.Sequence), PayloadType: uint8(m.PayloadType), Redundancy: uint8(m.Redundancy)}
+	s := Stream{Protection: p, SSRC: m.SSRC, ROC: m.ROC, Sequence: uint16(m.Sequence), PayloadType: uint8(m.PayloadType), Redundancy: uint8(m.Redundancy), Screen: m.Screen}
 	var err error
 	switch {
 	case copy(s.Key[:], m.Key) < len(s.Key) || len(m.Key) > len(s.Key):
@@ -124,12 +126,20 @@ func ParseStream(m message.MediaStream, p Protection) (Stream, error) {
 func validPayloadType(t uint32) bool { return t < 64 || t > 95 && t < 128 }
 
 // replayWindow covers five seconds of voice: more than any path is late, and
-// what is older would not be played.
-const replayWindow = 256
+// what is older would not be played. Of video it is several seconds as well, at the
+// highest rate.
+const (
+	replayWindow      = 256
+	videoReplayWindow = 2048
+)
 
 func (s Stream) context() (*srtp.Context, error) {
 	profile, salt := srtp.ProtectionProfileAeadAes256Gcm, s.Salt[:]
-	options := []srtp.ContextOption{srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(replayWindow)}
+	window := uint(replayWindow)
+	if s.Codec.Video {
+		window = videoReplayWindow
+	}
+	options := []srtp.ContextOption{srtp.SRTPReplayProtection(window), srtp.SRTCPReplayProtection(replayWindow)}
 	if s.Protection == CTR {
 		// Its salt has two bytes more, which are zero, as RFC 7714 has it where the
 		// same derivation makes its keys.

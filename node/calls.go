@@ -181,6 +181,7 @@ func (s *station) complete(c *linnet.CallInfo) {
 	c.Page = s.media[c.ID].Page
 	if p := s.phones[c.ID]; p != nil {
 		c.Receipt = p.receipt()
+		c.VideoAble, c.VideoHere, c.VideoThere = p.able, p.showing(), p.watching()
 		return
 	}
 	for _, p := range s.pairs {

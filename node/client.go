@@ -95,6 +95,9 @@ func (n *Node) Call(ctx context.Context, user linnet.UserName, m linnet.CallMedi
 		if err := s.calls.Dial(now, id, user); err != nil {
 			return callError(err)
 		}
+		if m.Video != linnet.NoVideo || m.PlayVideo != "" {
+			s.calls.AskVideo(id)
+		}
 		s.media[id] = m
 		return nil
 	})

@@ -24,10 +24,13 @@ const (
 type tab interface {
 	Hear(now time.Time, a media.Arrival)
 	Loss(share float64)
+	See(now time.Time, p media.Piece)
+	Rate(bits int)
+	KeyPicture(now time.Time)
 	Close()
 }
 
-// page is the page of a browser as microphone and loudspeaker. It outlives the
+// page is the page of a browser as microphone and loudspeaker, camera and screen. It outlives the
 // browser's connection, which a reload replaces. The zero value has none.
 type page struct {
 	connecting sync.Mutex // one at a time; before mu
@@ -44,7 +47,7 @@ func (n *Node) Page(ctx context.Context, offer string) (string, error) {
 	n.page.connecting.Lock()
 	defer n.page.connecting.Unlock()
 	set, answer, err := browser.Answer(ctx, offer, browser.Options{
-		Said: n.page.said,
+		Said: n.page.said, Shot: n.page.shot, WantKey: n.page.wantKey,
 		Down: func(set *browser.Set) { n.page.drop(set) },
 		Log:  n.log,
 	})
@@ -138,6 +141,7 @@ type pageHandset struct {
 	wake   func()
 	live   bool // neither held nor before the beginning
 	queue  []media.Frame
+	film   film
 	begun  bool
 	source uint32 // SSRC of the microphone
 	shift  uint32 // added to its timestamps, so that those of several connections follow one another
@@ -169,7 +173,7 @@ func (h *pageHandset) begin(now time.Time) { h.hold(now, false) }
 func (h *pageHandset) hold(_ time.Time, on bool) {
 	h.page.mu.Lock()
 	defer h.page.mu.Unlock()
-	h.live, h.queue = !on, nil
+	h.live, h.queue, h.film.shots = !on, nil, nil
 }
 
 func (h *pageHandset) hear(now time.Time, _ []media.Frame, came []media.Arrival) {

@@ -36,6 +36,10 @@ func (p *person) Loss(share float64) {
 	p.loss = share
 }
 
+func (*person) See(time.Time, media.Piece) {}
+func (*person) Rate(int)                   {}
+func (*person) KeyPicture(time.Time)       {}
+
 func (p *person) Close() { close(p.closed) }
 
 func (p *person) hears() int {

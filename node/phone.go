@@ -12,6 +12,7 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/media"
+	"github.com/linnet-p2p/linnet/media/ivf"
 	"github.com/linnet-p2p/linnet/media/ogg"
 	"github.com/linnet-p2p/linnet/session"
 )
@@ -29,7 +30,7 @@ type phone struct {
 	quit   chan struct{}
 	done   chan struct{} // run is over
 
-	mu      sync.Mutex // all up to spans
+	mu      sync.Mutex // all up to view
 	came    time.Time  // the last packet of the other end
 	missed  time.Time  // when its absence was told last
 	line    *media.Line
@@ -39,7 +40,11 @@ type phone struct {
 	held    bool
 	started time.Time
 	spans   []linnet.PathSpan
+	able    bool // the other end's program knows video
+	shown   linnet.Video
+	view    viewer // nil: nothing is shown, and nobody looks
 
+	film    *ivf.Recorder // nil: keeps no pictures
 	tape    *ogg.Recorder // nil: keeps nothing
 	events  phoneEvents
 	audible bool // the first sound came; the loop's
@@ -113,6 +118,10 @@ func (p *phone) hold(now time.Time, on bool) {
 	if p.set != nil && p.begun {
 		p.set.hold(now, on)
 	}
+	if p.view != nil && !on {
+		p.line.WantKeyPicture()
+		p.view.key(now)
+	}
 	p.nudge()
 }
 
@@ -131,6 +140,13 @@ func (p *phone) move(now time.Time, routes []session.Route, rtt time.Duration) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.line.SetRTT(rtt)
+	if s := p.line.Showing(); s != nil && p.begun {
+		s.Moved()
+	}
+	if !p.begun && p.view != nil {
+		p.view.begin(now)
+	}
 	if !p.begun && p.set != nil {
 		p.set.begin(now)
 		if p.held {
@@ -174,6 +190,10 @@ func (p *phone) stop() {
 		p.set.hangUp()
 		p.set = nil
 	}
+	if p.view != nil {
+		p.view.close()
+		p.view = nil
+	}
 }
 
 // run plays and records until stop.
@@ -195,7 +215,13 @@ func (p *phone) run() {
 		for _, b := range packets {
 			p.send(b)
 		}
+		pictures, shown, soon := p.look(now)
+		for _, b := range shown {
+			p.sendVideo(b)
+		}
+		next = soonest(next, soon)
 		p.record(frames)
+		p.recordVideo(pictures)
 		if len(frames) > 0 && now.Sub(heard) >= time.Second {
 			heard = now
 			p.events.heard()
@@ -284,9 +310,7 @@ func (p *phone) send(b []byte) {
 		return // no path yet; the listener counts what is missing
 	}
 	for _, r := range *routes {
-		if err := p.link.SendPacket(origin(r.Path), r.Tag, b); err != nil {
-			p.log.Debug("send media", "via", r.Path, "err", err)
-		}
+		p.sendBy(r, b)
 	}
 }
 
@@ -300,6 +324,11 @@ func (p *phone) record(frames []media.Frame) {
 }
 
 func (p *phone) endTape() {
+	if p.film != nil {
+		if err := p.film.Close(); err != nil {
+			p.events.trouble(linnet.CodeDisk, err)
+		}
+	}
 	if p.tape == nil {
 		return
 	}

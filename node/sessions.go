@@ -90,6 +90,7 @@ func (s *station) sessionEffect(now time.Time, e session.Effect) {
 	case session.Up:
 		s.sessionUp(now, e)
 	case session.Upgraded:
+		s.sendKeysAgain(now, e.Peer)
 		s.calls.Upgraded(now, e.Peer)
 	case session.Down:
 		s.sessionDown(now, e)

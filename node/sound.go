@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/call"
 	"github.com/linnet-p2p/linnet/media"
+	"github.com/linnet-p2p/linnet/media/ivf"
 	"github.com/linnet-p2p/linnet/media/ogg"
 	"github.com/linnet-p2p/linnet/media/sample"
 	"github.com/linnet-p2p/linnet/wire/message"
@@ -18,7 +20,8 @@ import (
 // startMedia makes the phone of an answered call and hands its key over.
 func (s *station) startMedia(now time.Time, e call.StartMedia) {
 	id, peer := e.Call, e.Node
-	p, err := newPhone(s.node.link, s.log, id, peer, s.node.protection(), media.ReceiverOptions{Arrivals: s.media[id].Page}, now, phoneEvents{
+	m := s.media[id]
+	p, err := newPhone(s.node.link, s.log, id, peer, s.node.protection(), media.ReceiverOptions{Arrivals: m.Page, Pictures: m.RecordVideo != ""}, now, phoneEvents{
 		silent: func() { s.node.post(func(now time.Time) { s.miss(now, id) }) },
 		heard:  func() { s.node.post(func(now time.Time) { s.heard(now, id) }) },
 		played: func() {
@@ -30,18 +33,35 @@ func (s *station) startMedia(now time.Time, e call.StartMedia) {
 		s.node.warn("the call has no sound: %v", err)
 		return
 	}
-	s.furnish(p, s.media[id])
+	p.able = slices.Contains(e.Codecs, media.VP8().Name)
+	s.furnish(p, m)
+	s.furnishVideo(p, m)
 	// Made before the phone runs: the listener has to know of the first packet.
-	keys := &message.MediaKeys{Call: id, Streams: []message.MediaStream{p.sender.Stream().Message()}}
+	keys := p.keys()
 	p.move(now, s.sessions.Routes(peer), s.rtt(peer))
 	s.phones[id] = p
 	s.board.plug(peer, p)
 	s.node.beside(func(context.Context) { p.run() }) // until stop, which waits for it
-	if err := s.sessions.Send(now, peer, keys); err != nil {
-		s.log.Warn("media keys", "to", peer.Short(), "err", err)
-	}
+	s.sendKeys(now, p, keys)
 	if c := s.info(id); c != nil && c.Path != linnet.NoPath {
 		s.tellChanged(*c) // a path that was found while it rang is news now
+	}
+}
+
+// sendKeys tells the other end what is sent to it.
+func (s *station) sendKeys(now time.Time, p *phone, keys *message.MediaKeys) {
+	if err := s.sessions.Send(now, p.peer, keys); err != nil {
+		s.log.Warn("media keys", "to", p.peer.Short(), "err", err)
+	}
+}
+
+// sendKeysAgain is for a session that took the place of another one, in which the
+// last of them may have been lost.
+func (s *station) sendKeysAgain(now time.Time, peer linnet.NodeID) {
+	for _, p := range s.phones {
+		if p.peer == peer {
+			s.sendKeys(now, p, p.keys())
+		}
 	}
 }
 
@@ -90,7 +110,7 @@ func (s *station) furnish(p *phone, m linnet.CallMedia) {
 // played is the end of what a phone says by itself.
 func (s *station) played(now time.Time, id linnet.CallID) {
 	m := s.media[id]
-	if s.node.opts.Echo || m.Page || m.Play != "" && !m.Stay && m.Seconds == 0 {
+	if s.node.opts.Echo || m.Page || (m.Play != "" || m.PlayVideo != "") && !m.Stay && m.Seconds == 0 {
 		s.hangUp(now, id)
 	}
 }
@@ -103,14 +123,23 @@ func (s *station) peerKeys(now time.Time, e call.PeerKeys) {
 	streams := make([]media.Stream, 0, len(e.Streams))
 	for _, m := range e.Streams {
 		stream, err := media.ParseStream(m, s.node.protection())
+		if errors.Is(err, media.ErrCodec) {
+			continue // of a later version
+		}
 		if err != nil {
 			s.log.Warn("media keys", "from", e.Node.Short(), "err", err)
 			return
 		}
 		streams = append(streams, stream)
 	}
+	before := p.watching()
 	if err := p.expect(now, streams); err != nil {
 		s.log.Warn("media keys", "from", e.Node.Short(), "err", err)
+	}
+	if p.watching() != before {
+		if c := s.info(e.Call); c != nil {
+			s.tellChanged(*c)
+		}
 	}
 }
 
@@ -135,6 +164,9 @@ func checkMedia(m linnet.CallMedia) error {
 	if m.Page && m.Play != "" {
 		return linnet.Errorf(linnet.CodeUsage, "a call is spoken at the page or plays a file, not both")
 	}
+	if m.Page && m.PlayVideo != "" || !m.Page && m.Video != linnet.NoVideo {
+		return linnet.Errorf(linnet.CodeUsage, "camera and screen are those of the page; a call without it shows a file")
+	}
 	if m.Seconds < 0 {
 		return linnet.Errorf(linnet.CodeUsage, "a call cannot last %v seconds", m.Seconds)
 	}
@@ -154,11 +186,11 @@ func checkMedia(m linnet.CallMedia) error {
 			return fileError(m.Record, err)
 		}
 	}
-	return nil
+	return checkVideo(m)
 }
 
 func fileError(path string, err error) error {
-	if errors.Is(err, ogg.ErrDiskFull) {
+	if errors.Is(err, ogg.ErrDiskFull) || errors.Is(err, ivf.ErrDiskFull) {
 		return &linnet.Error{Code: linnet.CodeDisk, Text: fmt.Sprintf("%s cannot be written: the disk is full", path)}
 	}
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {

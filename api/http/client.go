@@ -231,6 +231,11 @@ func (c *Client) Hold(ctx context.Context, id linnet.CallID, on bool) error {
 	return c.do(ctx, "POST", "/v1/calls/"+id.String()+"/hold", onRequest{on}, nil)
 }
 
+// Video implements linnet.Client.
+func (c *Client) Video(ctx context.Context, id linnet.CallID, v linnet.Video) error {
+	return c.do(ctx, "POST", "/v1/calls/"+id.String()+"/video", videoRequest{v}, nil)
+}
+
 // Tone implements linnet.Client.
 func (c *Client) Tone(ctx context.Context, id linnet.CallID, tone string) error {
 	return c.do(ctx, "POST", "/v1/calls/"+id.String()+"/tone", toneRequest{tone}, nil)

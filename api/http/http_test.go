@@ -87,6 +87,10 @@ func (f *fake) VolunteerRelay(_ context.Context, c linnet.RelayConsent) error {
 	return f.note("volunteer-relay", c)
 }
 func (f *fake) Volunteer(_ context.Context, on bool) error { return f.note("volunteer", on) }
+func (f *fake) Video(_ context.Context, id linnet.CallID, v linnet.Video) error {
+	return f.note("video", id, v)
+}
+
 func (f *fake) Hold(_ context.Context, id linnet.CallID, on bool) error {
 	return f.note("hold", id, on)
 }
@@ -259,6 +263,7 @@ func TestEverythingArrives(t *testing.T) {
 	ok(c.Answer(ctx, id, media))
 	ok(c.HangUp(ctx, id))
 	ok(c.Hold(ctx, id, true))
+	ok(c.Video(ctx, id, linnet.Screen))
 	ok(c.Tone(ctx, id, "#"))
 	history, err := c.History(ctx, 3)
 	ok(err)
@@ -274,7 +279,7 @@ func TestEverythingArrives(t *testing.T) {
 		"conversations", "messages", linnet.UserName("bob"), linnet.MessageID{}, 5, "messages", linnet.UserName("bob"), message, 5,
 		"send", linnet.UserName("bob"), long, message, "edit", message, "ho", "delete", message, "react", message, "👍",
 		"read", linnet.UserName("bob"), message, "typing", linnet.UserName("bob"), true, "search messages", "a & b", 7,
-		"call", linnet.UserName("bob"), media, "answer", id, media, "hangup", id, "hold", id, true, "tone", id, "#", "history", 3}
+		"call", linnet.UserName("bob"), media, "answer", id, media, "hangup", id, "hold", id, true, "video", id, linnet.Screen, "tone", id, "#", "history", 3}
 	if !reflect.DeepEqual(f.asked, want) {
 		t.Errorf("the node was asked\n%v, want\n%v", f.asked, want)
 	}

@@ -63,6 +63,7 @@ var operations = map[string]operation{
 	"POST /v1/calls":               {"Call somebody. Events tell the rest.", dialRequest{}, dialReply{}, "all"},
 	"POST /v1/calls/{call}/answer": {"Take a call that rings.", linnet.CallMedia{}, nil, "all"},
 	"POST /v1/calls/{call}/hangup": {"End, cancel or reject a call.", nil, nil, "all"},
+	"POST /v1/calls/{call}/video":  {"Show the camera or the screen of the page, or nothing any more.", videoRequest{}, nil, "all"},
 	"POST /v1/calls/{call}/hold":   {"Hold a call, or take it back.", onRequest{}, nil, "all"},
 	"POST /v1/calls/{call}/tone":   {"Press a key: one of 0-9, *, #, A-D.", toneRequest{}, nil, "all"},
 	"POST /v1/page":                {"Connect a browser on this machine as microphone and loudspeaker: a WebRTC offer for its answer, both SDP.", pageRequest{}, pageReply{}, "all"},

@@ -37,6 +37,7 @@
 //	POST   /v1/calls/{call}/answer        linnet.CallMedia
 //	POST   /v1/calls/{call}/hangup
 //	POST   /v1/calls/{call}/hold          {"on"}
+//	POST   /v1/calls/{call}/video         {"video"}: what is shown: "camera", "screen", "none"
 //	POST   /v1/calls/{call}/tone          {"tone"}
 //	POST   /v1/calls/{call}/transfer      linnet.TransferTo
 //	POST   /v1/calls/{call}/transfer/answer  {"yes", ...linnet.CallMedia} -> {"call"}, if yes
@@ -152,6 +153,10 @@ type voicemailRequest struct {
 	User linnet.UserName `json:"user"`
 	Call linnet.CallID   `json:"call,omitzero"`
 	File string          `json:"file"`
+}
+
+type videoRequest struct {
+	Video linnet.Video `json:"video"`
 }
 
 type toneRequest struct {
@@ -329,6 +334,9 @@ func register(mux routes, c linnet.Client) {
 	})
 	handle("POST /v1/calls/{call}/hold", func(r *http.Request) (any, error) {
 		return onCall(r, func(id linnet.CallID, q onRequest) error { return c.Hold(r.Context(), id, q.On) })
+	})
+	handle("POST /v1/calls/{call}/video", func(r *http.Request) (any, error) {
+		return onCall(r, func(id linnet.CallID, q videoRequest) error { return c.Video(r.Context(), id, q.Video) })
 	})
 	handle("POST /v1/calls/{call}/tone", func(r *http.Request) (any, error) {
 		return onCall(r, func(id linnet.CallID, q toneRequest) error { return c.Tone(r.Context(), id, q.Tone) })

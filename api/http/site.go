@@ -214,14 +214,14 @@ type pageClient struct{ linnet.Client }
 var errFiles = linnet.Errorf(linnet.CodeUsage, "files are played and recorded by programs on the local socket, not by a page")
 
 func (c pageClient) Call(ctx context.Context, user linnet.UserName, m linnet.CallMedia) (linnet.CallID, error) {
-	if m.Play != "" || m.Record != "" {
+	if namesFiles(m) {
 		return linnet.CallID{}, errFiles
 	}
 	return c.Client.Call(ctx, user, m)
 }
 
 func (c pageClient) Answer(ctx context.Context, id linnet.CallID, m linnet.CallMedia) error {
-	if m.Play != "" || m.Record != "" {
+	if namesFiles(m) {
 		return errFiles
 	}
 	return c.Client.Answer(ctx, id, m)
@@ -240,6 +240,17 @@ func (pageClient) LeaveVoicemail(context.Context, linnet.UserName, linnet.CallID
 
 func (pageClient) SendFile(context.Context, linnet.UserName, string) (linnet.FileID, error) {
 	return linnet.FileID{}, linnet.Errorf(linnet.CodeUsage, "a page uploads files; those of the node's machine are sent by programs on the local socket")
+}
+
+func (c pageClient) AnswerTransfer(ctx context.Context, id linnet.CallID, yes bool, m linnet.CallMedia) (linnet.CallID, error) {
+	if namesFiles(m) {
+		return linnet.CallID{}, errFiles
+	}
+	return c.Client.AnswerTransfer(ctx, id, yes, m)
+}
+
+func namesFiles(m linnet.CallMedia) bool {
+	return m.Play != "" || m.Record != "" || m.PlayVideo != "" || m.RecordVideo != ""
 }
 
 // guarded refuses what no page of ours sends, and tells the browser what ours may do.

@@ -13,10 +13,12 @@ import (
 
 // sound is what a call plays and keeps where there is no browser.
 type sound struct {
-	Play    string  `help:"Ogg/Opus file to play to the other side." placeholder:"FILE"`
-	Record  string  `help:"Ogg/Opus file to record the other side to." placeholder:"FILE"`
-	Seconds float64 `help:"Hang up this long after the answer; 0 is at the end of --play." placeholder:"N"`
-	Stay    bool    `help:"Do not hang up at the end of --play."`
+	Play        string  `help:"Ogg/Opus file to play to the other side." placeholder:"FILE"`
+	Record      string  `help:"Ogg/Opus file to record the other side to." placeholder:"FILE"`
+	PlayVideo   string  `help:"IVF/VP8 file to show to the other side." placeholder:"FILE"`
+	RecordVideo string  `help:"IVF/VP8 file to record what the other side shows to." placeholder:"FILE"`
+	Seconds     float64 `help:"Hang up this long after the answer; 0 is at the end of --play, or of --play-video without it." placeholder:"N"`
+	Stay        bool    `help:"Do not hang up then."`
 }
 
 // media makes the file names mean the same to the node, which runs elsewhere.
@@ -25,7 +27,7 @@ func (s sound) media() (m linnet.CallMedia, err error) {
 	for _, f := range []struct {
 		from string
 		to   *string
-	}{{s.Play, &m.Play}, {s.Record, &m.Record}} {
+	}{{s.Play, &m.Play}, {s.Record, &m.Record}, {s.PlayVideo, &m.PlayVideo}, {s.RecordVideo, &m.RecordVideo}} {
 		if f.from == "" {
 			continue
 		}

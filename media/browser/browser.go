@@ -1,7 +1,7 @@
-// Package browser makes the page of a browser on this machine the microphone
-// and the loudspeaker of calls: coded sound comes from it, and goes to it, over
-// WebRTC on this machine alone. The browser captures, cancels echo, codes,
-// conceals loss and plays; nothing is decoded here.
+// Package browser makes the page of a browser on this machine the microphone,
+// the loudspeaker, the camera and the screen of calls: coded sound and pictures come
+// from it, and go to it, over WebRTC on this machine alone. The browser captures,
+// cancels echo, codes, conceals loss and plays; nothing is decoded here.
 //
 // It knows nothing of calls, and nothing of who may connect: the offer reaches
 // Answer over a connection that has been checked already, and the fingerprint in
@@ -15,8 +15,11 @@
 // that only the browser knows (".local"): its checks arrive and tell where it is.
 //
 // There is no congestion control on this hop, which would measure the inside of
-// one machine. What the browser's encoder is told is what the far end of the
-// call lost, so that it adds repair (Opus FEC) where that helps.
+// one machine. What the browser's encoders are told is how things are on the
+// network: of voice what the far end of the call lost, so that it adds repair (Opus
+// FEC) where that helps; of video how many bits the path carries (REMB), and when the
+// far end needs a key picture. A share of lost video is not told: the browser would
+// slow down once more for what the rate allows for already.
 //
 // Header extensions do not pass, and payload types are those of this hop: the
 // network knows codecs by name.
@@ -60,9 +63,13 @@ const (
 // not wait for it; each may be nil.
 type Options struct {
 	Said func(media.Frame) // by the microphone; its SSRC is one for the whole Set
-	Up   func()            // connected: both ways work
-	Down func(*Set)        // the page is gone for good; not after Close
-	Log  *slog.Logger      // nil discards
+	// Shot is a piece of a picture by the camera or of the screen; lost says that some
+	// before it did not get here. WantKey: what is seen at the page needs a key picture.
+	Shot    func(p media.Piece, lost bool)
+	WantKey func()
+	Up      func()       // connected: both ways work
+	Down    func(*Set)   // the page is gone for good; not after Close
+	Log     *slog.Logger // nil discards
 }
 
 // A Set is one page that is connected.
@@ -78,8 +85,9 @@ type Set struct {
 
 	mu     sync.Mutex // all below
 	out    splice
-	mic    microphone
+	mic    source
 	loss   float64
+	video  video
 	closed bool
 }
 
@@ -96,7 +104,7 @@ func Answer(ctx context.Context, offer string, o Options) (*Set, string, error) 
 	if err != nil {
 		return nil, "", err
 	}
-	s := &Set{opts: o, log: o.Log, ports: ports, quit: make(chan struct{})}
+	s := &Set{opts: o, log: o.Log, ports: ports, quit: make(chan struct{}), out: splice{clock: media.OpusClock}}
 	answer, err := s.answer(ctx, offer)
 	if err != nil {
 		s.Close()
@@ -117,6 +125,9 @@ func (s *Set) answer(ctx context.Context, offer string) (string, error) {
 	if err := codecs.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: opus, PayloadType: 111}, webrtc.RTPCodecTypeAudio); err != nil {
 		return "", fmt.Errorf("browser: codecs: %w", err)
 	}
+	if err := codecs.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: vp8, PayloadType: 96}, webrtc.RTPCodecTypeVideo); err != nil {
+		return "", fmt.Errorf("browser: codecs: %w", err)
+	}
 	var set webrtc.SettingEngine
 	set.LoggerFactory = logs{s.log}
 	set.SetICEUDPMux(s.ports)
@@ -131,8 +142,13 @@ func (s *Set) answer(ctx context.Context, offer string) (string, error) {
 		return "", fmt.Errorf("browser: %w", err)
 	}
 	s.pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
+		if t.Kind() == webrtc.RTPCodecTypeVideo {
+			s.start(func() { s.look(t) })
+			s.start(func() { s.reportsOf(r, &s.video.camera) })
+			return
+		}
 		s.start(func() { s.listenTo(t) })
-		s.start(func() { s.reportsOf(r) })
+		s.start(func() { s.reportsOf(r, &s.mic) })
 	})
 	s.pc.OnConnectionStateChange(s.changed)
 	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: withoutCandidates(offer)}); err != nil {
@@ -144,6 +160,11 @@ func (s *Set) answer(ctx context.Context, offer string) (string, error) {
 	sender, err := s.pc.AddTrack(s.ear)
 	if err != nil {
 		return "", fmt.Errorf("browser: %w", err)
+	}
+	if strings.Contains(offer, "\nm=video ") {
+		if err := s.addVideo(); err != nil {
+			return "", err
+		}
 	}
 	gathered := webrtc.GatheringCompletePromise(s.pc)
 	answer, err := s.pc.CreateAnswer(nil)
@@ -158,14 +179,19 @@ func (s *Set) answer(ctx context.Context, offer string) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	s.start(func() { // what the browser reports of this hop is nobody's business
-		for {
-			if _, _, err := sender.ReadRTCP(); err != nil {
-				return
-			}
-		}
-	})
+	s.start(func() { drain(sender) })
 	return s.pc.LocalDescription().SDP, nil
+}
+
+// drain reads what the browser reports of this hop, which is nobody's business.
+func drain(from interface {
+	ReadRTCP() ([]rtcp.Packet, interceptor.Attributes, error)
+}) {
+	for {
+		if _, _, err := from.ReadRTCP(); err != nil {
+			return
+		}
+	}
 }
 
 // withoutCandidates takes out where the browser says that it is.
@@ -208,18 +234,14 @@ func (s *Set) start(f func()) {
 }
 
 // reportsOf takes what the browser reports of its microphone.
-func (s *Set) reportsOf(r *webrtc.RTPReceiver) {
+func (s *Set) reportsOf(r *webrtc.RTPReceiver, of *source) {
 	for {
 		packets, _, err := r.ReadRTCP()
 		if err != nil {
 			return
 		}
 		s.mu.Lock()
-		for _, p := range packets {
-			if sr, ok := p.(*rtcp.SenderReport); ok && sr.SSRC == s.mic.ssrc {
-				s.mic.lastSR, s.mic.lastSRTime = uint32(sr.NTPTime>>16), time.Now()
-			}
-		}
+		of.heard(time.Now(), packets)
 		s.mu.Unlock()
 	}
 }
@@ -258,7 +280,7 @@ func (s *Set) Hear(now time.Time, a media.Arrival) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := rtp.Packet{Header: rtp.Header{Version: 2}, Payload: a.Data}
-	p.SequenceNumber, p.Timestamp, p.Marker = s.out.next(now, a)
+	p.SequenceNumber, p.Timestamp, p.Marker = s.out.next(now, a.SSRC, a.Index, a.Timestamp)
 	if err := s.ear.WriteRTP(&p); err != nil {
 		s.log.Debug("to the page", "err", err)
 	}
@@ -281,15 +303,23 @@ func (s *Set) reports() {
 			return
 		case now := <-tick.C:
 			s.mu.Lock()
-			r := s.mic.report(now, s.loss)
+			var packets []rtcp.Packet
+			if r := s.mic.report(now, s.loss); r != nil {
+				packets = append(packets, r)
+			}
+			packets = append(packets, s.video.report(now)...)
 			s.mu.Unlock()
-			if r == nil {
-				continue
-			}
-			if err := s.pc.WriteRTCP([]rtcp.Packet{r}); err != nil {
-				s.log.Debug("report to the page", "err", err)
-			}
+			s.tell(packets)
 		}
+	}
+}
+
+func (s *Set) tell(packets []rtcp.Packet) {
+	if len(packets) == 0 {
+		return
+	}
+	if err := s.pc.WriteRTCP(packets); err != nil {
+		s.log.Debug("report to the page", "err", err)
 	}
 }
 

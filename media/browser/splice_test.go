@@ -25,11 +25,11 @@ func TestSplice(t *testing.T) {
 		{1060 * time.Millisecond, 2, 9, 5, 4, 2880 + 48000, true}, // another call, a second later
 		{1080 * time.Millisecond, 2, 10, 965, 5, 2880 + 48960, false},
 	}
-	var s splice
+	s := splice{clock: media.OpusClock}
 	var first uint16
 	var zero uint32
 	for i, x := range steps {
-		sequence, timestamp, marker := s.next(begin.Add(x.at), media.Arrival{Frame: media.Frame{SSRC: x.source, Timestamp: x.timestamp}, Index: x.index})
+		sequence, timestamp, marker := s.next(begin.Add(x.at), x.source, x.index, x.timestamp)
 		if i == 0 {
 			first, zero = sequence, timestamp
 		}

@@ -12,6 +12,8 @@ type CallRequest struct {
 
 	// Referral is who handed the caller over, signed by them; see package call.
 	Referral []byte `obj:"4/3,opt"`
+
+	Video bool `obj:"0/4,opt"` // the caller shows video from the answer on
 }
 
 // CallRinging says that this device rings, maybe beside another call (waiting). It
@@ -60,7 +62,9 @@ type CallAlive struct {
 }
 
 // MediaKeys hands the sender's media keys to the other participant; a call's
-// media waits for it, and it waits for the hybrid keys of the session.
+// media waits for it, and it waits for the hybrid keys of the session. It lists all
+// streams that the sender sends from now on: it is said again, with the same
+// streams, one more or one less, when video begins or ends.
 type MediaKeys struct {
 	Call    linnet.CallID `obj:"4/0"`
 	Streams []MediaStream `obj:"5/1"`
@@ -75,7 +79,8 @@ type MediaStream struct {
 	Sequence    uint32 `obj:"0/4"` // of the first packet
 	Codec       string `obj:"3/5"`
 	PayloadType uint32 `obj:"0/6"`
-	Redundancy  uint32 `obj:"0/7"` // payload type of RFC 2198 packets
+	Redundancy  uint32 `obj:"0/7"`     // payload type of RFC 2198 packets
+	Screen      bool   `obj:"0/8,opt"` // video: a screen, not a camera
 }
 
 // CallReceipt is what the sender measured, told after the call.

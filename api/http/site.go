@@ -228,7 +228,7 @@ func (c pageClient) Answer(ctx context.Context, id linnet.CallID, m linnet.CallM
 }
 
 func (c pageClient) AnswerTransfer(ctx context.Context, id linnet.CallID, yes bool, m linnet.CallMedia) (linnet.CallID, error) {
-	if m.Play != "" || m.Record != "" {
+	if namesFiles(m) {
 		return linnet.CallID{}, errFiles
 	}
 	return c.Client.AnswerTransfer(ctx, id, yes, m)
@@ -240,13 +240,6 @@ func (pageClient) LeaveVoicemail(context.Context, linnet.UserName, linnet.CallID
 
 func (pageClient) SendFile(context.Context, linnet.UserName, string) (linnet.FileID, error) {
 	return linnet.FileID{}, linnet.Errorf(linnet.CodeUsage, "a page uploads files; those of the node's machine are sent by programs on the local socket")
-}
-
-func (c pageClient) AnswerTransfer(ctx context.Context, id linnet.CallID, yes bool, m linnet.CallMedia) (linnet.CallID, error) {
-	if namesFiles(m) {
-		return linnet.CallID{}, errFiles
-	}
-	return c.Client.AnswerTransfer(ctx, id, yes, m)
 }
 
 func namesFiles(m linnet.CallMedia) bool {

@@ -1,7 +1,7 @@
 // The node's JSON interface. Cookie and key say that this browser may use it; see
 // docs/security.md.
 
-import type { CallRecord, Card, CardStatus, Contact, ConversationStatus, Failure, Listing, Message, Mine, SearchPage, SharedFile, Status } from './types'
+import type { CallRecord, Card, CardStatus, Contact, ConversationStatus, Failure, Listing, Message, Mine, SearchPage, SharedFile, Status, Video } from './types'
 
 const KEY = 'linnet-key'
 const PAGE = 'linnet-page'
@@ -119,8 +119,9 @@ export const api = {
   content: async (file: string) => (await request('GET', `/v1/files/${file}/content`)).blob(),
   history: () => ask<CallRecord[]>('GET', '/v1/calls?limit=500'),
   page: (offer: string) => ask<{ answer: string }>('POST', '/v1/page', { offer }),
-  call: (name: string) => ask<{ call: string }>('POST', '/v1/calls', { user: name, page: true }),
-  answer: (id: string) => ask('POST', `/v1/calls/${id}/answer`, { page: true }),
+  call: (name: string, video: Video) => ask<{ call: string }>('POST', '/v1/calls', { user: name, page: true, video }),
+  answer: (id: string, video: Video) => ask('POST', `/v1/calls/${id}/answer`, { page: true, video }),
+  video: (id: string, video: Video) => ask('POST', `/v1/calls/${id}/video`, { video }),
   hangUp: (id: string) => ask('POST', `/v1/calls/${id}/hangup`),
   hold: (id: string, on: boolean) => ask('POST', `/v1/calls/${id}/hold`, { on }),
   tone: (id: string, tone: string) => ask('POST', `/v1/calls/${id}/tone`, { tone }),

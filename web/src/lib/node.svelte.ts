@@ -8,7 +8,7 @@ import { phone, PhoneError, type Problem } from './phone.svelte'
 import { route } from './route.svelte'
 import { chime } from './sound'
 import { text } from './text'
-import type { Call, CallRecord, Contact, Message, Mine, NodeEvent, SharedFile, Presence, Status } from './types'
+import type { Call, CallRecord, Contact, Message, Mine, NodeEvent, SharedFile, Presence, Status, Video } from './types'
 
 export const ECHO = 'echo123'
 const SEEN = 'linnet-seen'
@@ -81,6 +81,9 @@ class Node {
   }
 
   async start(): Promise<void> {
+    phone.onVideoEnded = () => {
+      for (const c of this.calls) if (c.page && (c.video_here ?? 'none') !== 'none') void this.video(c, 'none')
+    }
     try {
       await openLink()
     } catch (e) {
@@ -262,38 +265,70 @@ class Node {
   /** Microphone and loudspeaker are connected while a call is spoken here. */
   #sound(): void {
     if (this.phase !== 'ready' || !this.isPhone) return
-    if (this.talking.some((c) => c.page)) phone.connect().catch((e) => this.tell(e))
+    if (this.talking.some((c) => c.page)) {
+      phone.connect().catch((e) => this.tell(e))
+      this.#filmAgain()
+    }
     else if (!this.#placing) phone.disconnect()
+  }
+
+  /** A page that was loaded again has no camera yet, and nobody may open a screen unasked. */
+  #filmAgain(): void {
+    const c = this.calls.find((c) => c.page && (c.video_here ?? 'none') !== 'none')
+    if (!c || phone.showing !== 'none' || this.#filming) return
+    void this.video(c, c.video_here === 'camera' ? 'camera' : 'none')
+  }
+
+  #filming = false
+
+  /** Shows the camera, the screen or nothing in a call. */
+  async video(c: Call, what: Video): Promise<void> {
+    this.#filming = true
+    try {
+      let shown: Video = 'none'
+      try {
+        shown = await phone.show(what)
+      } catch (e) {
+        this.tell(e)
+      }
+      await this.try(() => api.video(c.call, shown))
+    } finally {
+      this.#filming = false
+    }
   }
 
   #placing = 0 // calls that are being made or answered
 
   /** Opens the microphone first: nobody is called who could not be heard. */
-  async #withPhone(then: () => Promise<unknown>): Promise<boolean> {
+  async #withPhone(video: boolean, then: (shown: Video) => Promise<unknown>): Promise<boolean> {
     this.#placing++
+    this.#filming = true
     try {
       await this.take()
+      let shown: Video = 'none'
+      if (video) shown = await phone.show('camera').catch((e) => (this.tell(e), 'none')) // a call without it is better than none
       await phone.connect()
-      await then()
+      await then(shown)
       return true
     } catch (e) {
       this.tell(e)
       return false
     } finally {
       this.#placing--
+      this.#filming = false
       if (!this.talking.some((c) => c.page)) setTimeout(() => this.#sound(), 3000)
     }
   }
 
-  call(user: string): Promise<boolean> {
-    return this.#withPhone(async () => {
-      const { call } = await api.call(user)
+  call(user: string, video = false): Promise<boolean> {
+    return this.#withPhone(video, async (shown) => {
+      const { call } = await api.call(user, shown)
       if (!this.calls.some((c) => c.call === call) && this.history[0]?.call !== call) this.refresh()
     })
   }
 
-  answer(c: Call): Promise<boolean> {
-    return this.#withPhone(() => api.answer(c.call))
+  answer(c: Call, video = false): Promise<boolean> {
+    return this.#withPhone(video, (shown) => api.answer(c.call, shown))
   }
 
   async hangUp(c: Call): Promise<void> {

@@ -1,8 +1,9 @@
-// The microphone and the loudspeaker of this browser, and the connection of both
-// to the node. It is open during calls only.
+// The microphone, loudspeaker, camera and screen of this browser, and the connection
+// of all to the node. It is open during calls only.
 
 import { api, NodeError } from './api'
 import { text } from './text'
+import type { Video } from './types'
 
 export interface Problem {
   text: string
@@ -18,10 +19,10 @@ export class PhoneError extends Error {
 
 const MIC = 'linnet-microphone'
 const SPEAKER = 'linnet-speaker'
+const CAMERA = 'linnet-camera'
 const PATIENCE = 8000
 
-function problemOf(e: unknown): PhoneError {
-  const m = text.microphone
+function problemOf(e: unknown, m: typeof text.microphone | typeof text.lens = text.microphone): PhoneError {
   switch (e instanceof DOMException ? e.name : '') {
     case 'NotAllowedError':
     case 'SecurityError':
@@ -44,6 +45,28 @@ export async function openMicrophone(id: string): Promise<MediaStream> {
     return await navigator.mediaDevices.getUserMedia({ audio: { ...voice, deviceId: id || undefined } })
   } catch (e) {
     throw problemOf(e)
+  }
+}
+
+/** Opens the camera that was chosen, or another one where that is gone. */
+async function openCamera(id: string): Promise<MediaStream> {
+  if (!navigator.mediaDevices?.getUserMedia) {
+    throw new PhoneError({ text: text.lens.insecure, hint: text.microphone.insecureHint })
+  }
+  try {
+    return await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 }, deviceId: id || undefined } })
+  } catch (e) {
+    throw problemOf(e, text.lens)
+  }
+}
+
+/** Asks which window or screen to show; nothing is an answer, too. */
+async function openScreen(): Promise<MediaStream | undefined> {
+  try {
+    return await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 10, max: 15 } } })
+  } catch (e) {
+    if (e instanceof DOMException && (e.name === 'NotAllowedError' || e.name === 'AbortError')) return undefined
+    throw new PhoneError({ text: text.screen.failed, hint: text.screen.failedHint })
   }
 }
 
@@ -79,6 +102,13 @@ class Phone {
   speakers = $state<MediaDeviceInfo[]>([])
   microphone = $state(localStorage.getItem(MIC) ?? '')
   speaker = $state(localStorage.getItem(SPEAKER) ?? '')
+  cameras = $state<MediaDeviceInfo[]>([])
+  camera = $state(localStorage.getItem(CAMERA) ?? '')
+  showing = $state<Video>('none')
+  own = $state.raw<MediaStream>() // what is shown
+  remote = $state.raw<MediaStream>() // where the other side's video is seen, when there is some
+  readonly sharesScreen = !!navigator.mediaDevices?.getDisplayMedia
+  onVideoEnded: (() => void) | undefined // by the browser's own button, or an unplugged camera
   readonly choosesSpeaker = 'setSinkId' in HTMLMediaElement.prototype
 
   #wanted = false
@@ -106,6 +136,7 @@ class Phone {
     const named = all.filter((d) => d.label !== '' && d.deviceId !== 'default' && d.deviceId !== 'communications')
     this.microphones = named.filter((d) => d.kind === 'audioinput')
     this.speakers = named.filter((d) => d.kind === 'audiooutput')
+    this.cameras = named.filter((d) => d.kind === 'videoinput')
   }
 
   /** Opens the microphone and connects it; the error says what people can do. */
@@ -128,7 +159,12 @@ class Phone {
     const track = this.#stream.getAudioTracks()[0]!
     track.enabled = !this.muted
     pc.addTransceiver(track, { direction: 'sendrecv', streams: [this.#stream] })
-    pc.ontrack = (e) => this.#play(new MediaStream([e.track]))
+    // Video is agreed upon from the beginning and flows when somebody shows something.
+    pc.addTransceiver(this.own?.getVideoTracks()[0] ?? 'video', { direction: 'sendrecv', streams: [this.#stream] })
+    pc.ontrack = (e) => {
+      if (e.track.kind === 'video') this.remote = new MediaStream([e.track])
+      else this.#play(new MediaStream([e.track]))
+    }
     pc.onconnectionstatechange = () => this.#changed(pc)
     try {
       await pc.setLocalDescription()
@@ -235,6 +271,42 @@ class Phone {
     }
   }
 
+  /** Shows the camera, the screen or nothing; says what is shown now. */
+  async show(what: Video): Promise<Video> {
+    let stream: MediaStream | undefined
+    if (what === 'camera') stream = await openCamera(this.camera)
+    if (what === 'screen' && !(stream = await openScreen())) return this.showing
+    const track = stream?.getVideoTracks()[0]
+    if (track) {
+      track.contentHint = what === 'screen' ? 'detail' : 'motion'
+      track.onended = () => {
+        this.#hide()
+        this.onVideoEnded?.()
+      }
+    }
+    this.#hide()
+    this.own = stream
+    this.showing = what
+    await this.#pc?.getTransceivers()[1]?.sender.replaceTrack(track ?? null)
+    if (what === 'camera') void this.listDevices()
+    return what
+  }
+
+  #hide(): void {
+    for (const t of this.own?.getTracks() ?? []) {
+      t.onended = null
+      t.stop()
+    }
+    this.own = undefined
+    this.showing = 'none'
+  }
+
+  async chooseCamera(id: string): Promise<void> {
+    this.camera = id
+    localStorage.setItem(CAMERA, id)
+    if (this.showing === 'camera') await this.show('camera')
+  }
+
   chooseSpeaker(id: string): void {
     this.speaker = id
     localStorage.setItem(SPEAKER, id)
@@ -245,6 +317,7 @@ class Phone {
     this.#pc?.close()
     this.#pc = undefined
     this.#audio.srcObject = null
+    this.remote = undefined
   }
 
   disconnect(): void {
@@ -258,6 +331,7 @@ class Phone {
       t.stop()
     }
     this.#stream = undefined
+    this.#hide()
     this.muted = this.trouble = this.lonely = this.silent = this.blocked = false
     this.micLevel = this.farLevel = 0
   }

@@ -36,12 +36,18 @@ export interface CallRecord {
   paths?: PathSpan[]
 }
 
+export type Video = 'none' | 'camera' | 'screen'
+
 export interface Call extends CallRecord {
   state: CallState
   waiting?: boolean
   held_here?: boolean
   held_there?: boolean
   page?: boolean
+  video_asked?: boolean
+  video_able?: boolean
+  video_here?: Video
+  video_there?: Video
 }
 
 export interface Attachment {

@@ -37,11 +37,8 @@ type VideoSender struct {
 	key     bool // a key picture is wanted
 	keyAt   time.Time
 	packets uint64
-	octets  uint32
 	resent  uint64
 	skipped uint64 // pieces
-	last    uint32 // timestamp
-	at      time.Time
 
 	heard  bool   // a report came
 	origin uint32 // the first difference of the two clocks
@@ -159,8 +156,6 @@ func (s *VideoSender) fresh(now time.Time) ([]byte, error) {
 	s.ring[s.next%videoRing] = sentPiece{index: s.next, data: b, first: now, at: now, sends: 1}
 	s.next++
 	s.packets++
-	s.octets += uint32(len(p.Data))
-	s.last, s.at = p.Timestamp, now
 	return b, nil
 }
 
@@ -285,14 +280,4 @@ func (s *VideoSender) took(went time.Time, came uint32) time.Duration {
 		s.heard, s.origin = true, d
 	}
 	return time.Duration(int32(d-s.origin)) * time.Second >> 16
-}
-
-func (s *VideoSender) senderReport(now time.Time) *rtcp.SenderReport {
-	return &rtcp.SenderReport{
-		SSRC:        s.stream.SSRC,
-		NTPTime:     ntp(now),
-		RTPTime:     s.last + uint32(s.stream.Codec.ticks(now.Sub(s.at))),
-		PacketCount: uint32(s.packets),
-		OctetCount:  s.octets,
-	}
 }

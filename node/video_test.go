@@ -71,11 +71,10 @@ func (w *world) seen(path string) []media.Picture {
 // a screen on which whole pictures are counted.
 type filmer struct {
 	*person
-	mu     sync.Mutex
-	rates  []int
-	key    bool
-	pieces []media.Piece
-	seen   int // pieces
+	mu    sync.Mutex
+	rates []int
+	key   bool
+	seen  int // pieces
 }
 
 func (f *filmer) See(_ time.Time, p media.Piece) {

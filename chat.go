@@ -138,6 +138,10 @@ func CheckMessage(text string, most int) error {
 	return CheckText("message", text, most)
 }
 
+// MaxMillis, in milliseconds since 1970, bounds times that others name: JSON, in which
+// front ends are told of them, has none after the year 9999, in whatever zone.
+const MaxMillis = 253_402_214_400_000
+
 // CheckEmoji says whether one can react with this; the empty one takes a reaction
 // away.
 func CheckEmoji(s string) error {

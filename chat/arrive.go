@@ -50,8 +50,12 @@ func (m *Machine) Arrived(now time.Time, a post.Arrival) {
 		return
 	}
 	if !own && !m.admits(now, peer, &c) {
-		if !a.Straight() {
+		switch {
+		case a.Straight():
+		case m.o.State(peer).OnList(): // later there is room for it
 			m.do(post.LeaveMail{ID: a.Mail})
+		default: // what strangers left there may not keep others out
+			m.do(a.Taken())
 		}
 		return
 	}
@@ -124,12 +128,15 @@ func (m *Machine) admitsStranger(t *talk, c *content) bool {
 	if t.Own > 0 {
 		return true
 	}
+	if len(c.Messages) == 0 {
+		return false // the user told them nothing that they could have read
+	}
 	for _, x := range c.Messages {
 		if linnet.MessageKind(x.Kind) != linnet.TextMessage || len(x.Text) > linnet.MaxStrangerMessage {
 			return false
 		}
 	}
-	if len(c.Reactions) > 0 || t.Theirs+len(c.Messages) > strangerMessages {
+	if len(c.Reactions)+len(c.Receipts) > 0 || t.Theirs+len(c.Messages) > strangerMessages {
 		return false
 	}
 	if t.Theirs > 0 {

@@ -3,6 +3,7 @@ package chat
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -139,11 +140,16 @@ func TestStrangers(t *testing.T) {
 		"a long one":        {"mallory", texts(1, linnet.MaxStrangerMessage+1)},
 		"too many":          {"mallory", texts(strangerMessages+1, 1)},
 		"a reaction":        {"mallory", content{Reactions: []reactionPart{{linnet.MessageID{1}, "x", 1}}}},
+		"a receipt":         {"mallory", content{Receipts: []receiptPart{{receiptRead, []linnet.MessageID{{1}}}}}},
+		"nothing":           {"mallory", content{}},
 		"a file":            {"mallory", content{Messages: []messagePart{{ID: linnet.MessageID{1}, Position: 1, Kind: uint32(linnet.FileMessage)}}}},
 	} {
 		if n, taken := arrives(tt.from, tt.c); n != 0 || taken {
 			t.Errorf("%s: %d kept, acknowledged: %v", name, n, taken)
 		}
+	}
+	if len(m.talks) > 0 {
+		t.Errorf("%d people are known of whom nothing is kept", len(m.talks))
 	}
 	for i := range maxStrangers + 5 {
 		from := linnet.UserName("user" + string(rune('a'+i%26)) + string(rune('a'+i/26)))
@@ -178,6 +184,49 @@ func TestStrangers(t *testing.T) {
 	w.Now = w.Now.Add(time.Hour)
 	if n, _ := arrives("useraa", texts(2, linnet.MaxMessage)); n != 2 {
 		t.Errorf("an hour later: %d kept", n)
+	}
+}
+
+// What a stranger may not say does not stay in the mailbox, where there is room for few
+// of them; what a contact said too fast does.
+func TestMailThatIsNotKept(t *testing.T) {
+	m, w := testMachine(t, func(u linnet.UserName) linnet.ContactState {
+		if u == "bob" {
+			return linnet.Approved
+		}
+		return linnet.NoContact
+	})
+	arrives := func(from linnet.UserName, c content) []Effect {
+		a := letterOf(from, c)
+		a.Mail = message.MailID{1}
+		m.Arrived(w.Now, a)
+		return m.Take()
+	}
+	if out := arrives("mallory", texts(1, linnet.MaxStrangerMessage+1)); len(out) != 1 || !isA[post.RemoveMail](out[0]) {
+		t.Errorf("a stranger's: %#v", out)
+	}
+	m.talk("bob").allowance = allowance{used: allowedBurst, at: w.Now}
+	if out := arrives("bob", texts(1, 1)); len(out) != 1 || !isA[post.LeaveMail](out[0]) {
+		t.Errorf("a contact's: %#v", out)
+	}
+}
+
+func isA[T any](e Effect) bool {
+	_, ok := e.(T)
+	return ok
+}
+
+// Front ends are told in JSON, in which times end with the year 9999.
+func TestTimesOfOthers(t *testing.T) {
+	const never = 1<<64 - 1
+	defer func(l *time.Location) { time.Local = l }(time.Local)
+	time.Local = time.FixedZone("far east", 14*60*60)
+	p := messagePart{ID: linnet.MessageID{1}, Position: 1, Sent: never, Edited: never}
+	m := p.message(time.UnixMilli(1))
+	m.Reactions = []linnet.Reaction{{User: "bob", Time: fromMS(never)}}
+	m.Deleted = fromMS(never)
+	if _, err := json.Marshal(m); err != nil {
+		t.Error(err)
 	}
 }
 

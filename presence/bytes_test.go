@@ -3,6 +3,7 @@ package presence
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -150,6 +151,13 @@ func TestNotice(t *testing.T) {
 	}
 	if n := m.notices.Waiting(); n > noticeBurst {
 		t.Errorf("%d answers to a flood wait", n)
+	}
+}
+
+// Front ends are told in JSON, in which times end with the year 9999.
+func TestTimesOfOthers(t *testing.T) {
+	if _, err := json.Marshal(linnet.Contact{Since: fromMS(1<<64 - 1)}); err != nil {
+		t.Error(err)
 	}
 }
 

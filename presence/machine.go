@@ -207,7 +207,7 @@ func fromMS(v uint64) time.Time {
 	if v == 0 {
 		return time.Time{}
 	}
-	return time.UnixMilli(int64(min(v, 1<<52)))
+	return time.UnixMilli(int64(min(v, linnet.MaxMillis)))
 }
 
 // A LetterID is one of package directory.

@@ -91,6 +91,7 @@ type Endpoint struct {
 // peer is one of whom packets are taken.
 type peer struct {
 	expected Hash // of its certificate, where it dials; zero: it may not
+	coming   int  // accepted, or about to be
 	dialled  int  // by us, still open
 	conns    map[*Conn]struct{}
 }
@@ -178,20 +179,28 @@ func (e *Endpoint) peer(id linnet.NodeID) (*peer, error) {
 // makeRoom forgets those who were expected and are not connected.
 func (e *Endpoint) makeRoom() {
 	for id, p := range e.peers {
-		if len(p.conns) == 0 && p.dialled == 0 {
+		if len(p.conns) == 0 && p.coming == 0 && p.dialled == 0 {
 			delete(e.peers, id)
 		}
 	}
 }
 
-// admit is asked before a connection costs anything.
+// admit is asked before a connection costs anything, of which one whose handshake never
+// ends costs as much as another.
 func (e *Endpoint) admit(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	from, _ := info.RemoteAddr.(addr)
-	if p := e.peers[linnet.NodeID(from)]; p == nil || p.expected == (Hash{}) || len(p.conns) >= connsOfPeer {
+	p := e.peers[linnet.NodeID(from)]
+	if p == nil || p.expected == (Hash{}) || p.coming >= connsOfPeer {
 		return nil, errors.New("bulk: nobody expects this")
 	}
+	p.coming++
+	context.AfterFunc(ctx, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		p.coming--
+	})
 	return ctx, nil
 }
 
@@ -206,7 +215,7 @@ func (e *Endpoint) Accept(ctx context.Context) (*Conn, error) {
 		c := &Conn{Conn: q, Peer: linnet.NodeID(from)}
 		e.mu.Lock()
 		p := e.peers[c.Peer]
-		ok := p != nil && p.expected == hashOf(q.ConnectionState().TLS) && len(p.conns) < connsOfPeer
+		ok := p != nil && p.expected == hashOf(q.ConnectionState().TLS)
 		if ok {
 			e.add(p, c)
 		}

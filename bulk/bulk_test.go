@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,6 +142,46 @@ func TestWhoIsLetIn(t *testing.T) {
 			t.Error(err)
 		} else {
 			c.Close()
+		}
+	})
+}
+
+// Who is expected may begin few handshakes, and those that he leaves unfinished are
+// forgotten.
+func TestHandshakesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, nil)
+		var refused atomic.Int32
+		p.b.port.send = func(_ linnet.NodeID, b []byte) { // a hears nothing
+			if len(b) < 100 {
+				refused.Add(1)
+			}
+		}
+		if err := p.b.Expect(p.idA, p.a.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer stop()
+		var dials sync.WaitGroup
+		for range 5 * connsOfPeer {
+			dials.Go(func() {
+				if _, err := p.a.Dial(ctx, p.idB, p.b.Hash()); err == nil {
+					t.Error("connected without an answer")
+				}
+			})
+		}
+		dials.Wait()
+		coming := func() int {
+			p.b.mu.Lock()
+			defer p.b.mu.Unlock()
+			return p.b.peers[p.idA].coming
+		}
+		if n := coming(); n != connsOfPeer || refused.Load() < 4*connsOfPeer {
+			t.Errorf("%d handshakes go on, %d packets refuse", n, refused.Load())
+		}
+		time.Sleep(2 * handshakeFor)
+		if n := coming(); n != 0 {
+			t.Errorf("%d handshakes are not forgotten", n)
 		}
 	})
 }

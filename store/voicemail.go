@@ -17,6 +17,7 @@ import (
 const (
 	voicemailBytes     = 32 << 20
 	voicemailPeerBytes = 8 << 20
+	voicemailRow       = 512 // bytes that a row counts besides, also one without sound
 	voicemailGrave     = 60 * 24 * time.Hour
 	missedADay         = 50 // calls that one user is heard to have missed, of one caller
 )
@@ -59,6 +60,11 @@ type VoicemailPiece struct {
 	Bytes            []byte
 }
 
+// voicemailSize is what is kept of somebody's voice mail, or of everybody's; what was
+// deleted or was no sound is remembered, and counts as well.
+const voicemailSize = `SELECT (SELECT COALESCE(SUM(LENGTH(bytes) + $2), 0) FROM voicemail_pieces WHERE owner = $1 AND $3 IN ('', peer))
+	+ (SELECT COALESCE(SUM(COALESCE(LENGTH(sound), 0) + $2), 0) FROM voicemails WHERE owner = $1 AND own = 0 AND $3 IN ('', peer))`
+
 // PutVoicemailPiece keeps a piece; one of what is there, was deleted, or has no room, is
 // dropped. It gives the whole sound when all pieces are there.
 func (s *Store) PutVoicemailPiece(ctx context.Context, owner linnet.UserName, p VoicemailPiece) (whole []byte, err error) {
@@ -73,14 +79,14 @@ func (s *Store) PutVoicemailPiece(ctx context.Context, owner linnet.UserName, p 
 			query string
 			args  []any
 		}{
-			{&all, "SELECT (SELECT COALESCE(SUM(LENGTH(bytes)), 0) FROM voicemail_pieces WHERE owner = $1) + (SELECT COALESCE(SUM(LENGTH(sound)), 0) FROM voicemails WHERE owner = $1)", []any{string(owner)}},
-			{&ofPeer, "SELECT (SELECT COALESCE(SUM(LENGTH(bytes)), 0) FROM voicemail_pieces WHERE owner = $1 AND peer = $2) + (SELECT COALESCE(SUM(LENGTH(sound)), 0) FROM voicemails WHERE owner = $1 AND peer = $2)", []any{string(owner), string(p.Peer)}},
+			{&all, voicemailSize, []any{string(owner), voicemailRow, ""}},
+			{&ofPeer, voicemailSize, []any{string(owner), voicemailRow, string(p.Peer)}},
 		} {
 			if err := tx.One(q.query, q.args...).Scan(q.n); err != nil {
 				return err
 			}
 		}
-		size := int64(len(p.Bytes))
+		size := int64(len(p.Bytes)) + voicemailRow
 		if all+size > voicemailBytes || ofPeer+size > voicemailPeerBytes {
 			return nil
 		}

@@ -112,11 +112,29 @@ func TestVoicemail(t *testing.T) {
 	}
 
 	// There is an end to what one peer can leave.
-	big := make([]byte, 1<<20)
+	big := make([]byte, 1<<20-voicemailRow)
 	for i := range 2 * voicemailPeerBytes >> 20 {
 		must(s.PutVoicemailPiece(t.Context(), "alice", VoicemailPiece{Voicemail: linnet.Voicemail{ID: linnet.VoicemailID{9, byte(i)}, Peer: "eve", Sent: v.Sent}, Pieces: 2, Bytes: big}))(t)
 	}
 	if n := len(must(s.VoicemailPieces(t.Context()))(t)); n != voicemailPeerBytes>>20 {
 		t.Errorf("%d pieces of a MiB", n)
+	}
+}
+
+// Voice mail that is none is remembered, so that it is not read again, and not without an end.
+func TestVoicemailOfNothing(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	filler := linnet.Voicemail{ID: linnet.VoicemailID{8}, Peer: "eve", Sent: time.Now()}
+	must(s.PutVoicemailPiece(t.Context(), "alice", VoicemailPiece{Voicemail: filler, Pieces: 2, Bytes: make([]byte, voicemailPeerBytes-10*voicemailRow)}))(t)
+	read := 0
+	for i := range byte(20) {
+		v := linnet.Voicemail{ID: linnet.VoicemailID{9, i}, Peer: "eve", Sent: filler.Sent}
+		if whole := must(s.PutVoicemailPiece(t.Context(), "alice", VoicemailPiece{Voicemail: v, Pieces: 1, Bytes: []byte("x")}))(t); whole != nil {
+			read++
+			ok(t, s.PutVoicemail(t.Context(), "alice", v, nil))
+		}
+	}
+	if read == 0 || read > 10 {
+		t.Errorf("%d of 20 were read", read)
 	}
 }

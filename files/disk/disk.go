@@ -194,10 +194,10 @@ func Full(err error) error {
 	return &linnet.Error{Code: linnet.CodeDisk, Text: text, Hint: "free some space, or check the folder; then resume", Err: err}
 }
 
-// PartPath is where a file of this name is written while it comes. Part of the id
-// keeps two of one name apart.
+// PartPath is where a file of this name is written while it comes. The id, all of which
+// the sender chose, keeps it apart from any other.
 func PartPath(dir, name string, id linnet.FileID) string {
-	return filepath.Join(dir, name+"."+id.String()[:8]+".part")
+	return filepath.Join(dir, name+"."+id.String()+".part")
 }
 
 // Free is a place in dir, for a file of this name, where none is.

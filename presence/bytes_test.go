@@ -173,7 +173,7 @@ func TestCrowd(t *testing.T) {
 		from.self.Key = newContactKey()
 		box := from.letter(now, post.Key{To: "alice"}, prekey).Box
 		if i%10 == 0 {
-			now = now.Add(2 * time.Second)
+			now = now.Add(10 / strangeRate * time.Second)
 		}
 		m.Straight(now, id.Node, box)
 		m.Take()
@@ -188,8 +188,11 @@ func TestCrowd(t *testing.T) {
 			taken++
 		}
 	}
-	if taken != 0 || m.letters.Take(now, letterRate, letterBurst) {
+	if taken != 0 || m.strange.Take(now, strangeRate, strangeBurst) {
 		t.Error("a flood of letters is not held up")
+	}
+	if !m.letters.Take(now, letterRate, letterBurst) {
+		t.Error("it keeps out contacts")
 	}
 }
 

@@ -86,6 +86,7 @@ type Machine struct {
 
 	courier  *post.Courier
 	letters  overlay.Bucket  // that come straight
+	strange  overlay.Bucket  // of them, those of devices that are no contact's
 	left     map[mailID]bool // in the mailbox, for others
 	mailPlan int             // alarms of older ones are void
 	spoke    uint64          // time of the last notice

@@ -139,7 +139,7 @@ func (m *Machine) told(now time.Time, k post.Key, version uint64, taken []linnet
 
 // Straight is told a letter that came straight from a device.
 func (m *Machine) Straight(now time.Time, from linnet.NodeID, box []byte) {
-	if !m.letters.Take(now, letterRate, letterBurst) {
+	if m.devices[from] == nil && !m.strange.Take(now, strangeRate, strangeBurst) || !m.letters.Take(now, letterRate, letterBurst) {
 		return // it comes by the mailbox, then
 	}
 	l, err := m.open(now, box)
@@ -157,10 +157,13 @@ func (m *Machine) Straight(now time.Time, from linnet.NodeID, box []byte) {
 	}
 }
 
-// Letters that are opened at most: each costs a key agreement and two signatures.
+// Letters that are opened at most: each costs a key agreement and two signatures. A
+// crowd of strangers leaves room for contacts that are there.
 const (
-	letterRate  = 5
-	letterBurst = 30
+	letterRate   = 5
+	letterBurst  = 30
+	strangeRate  = 2
+	strangeBurst = 15
 )
 
 func (m *Machine) open(now time.Time, box []byte) (*directory.Letter, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/presence"
 	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/traverse"
@@ -18,6 +19,7 @@ import (
 type people struct {
 	machine *presence.Machine // nil: none
 	effects ordered[presence.Effect]
+	looks   overlay.Bucket // into the mailbox, because others say so
 }
 
 // saved is an effect of the node's own: all effects before it were done.

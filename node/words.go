@@ -28,6 +28,9 @@ const (
 	wordsFor   = 7 * 24 * time.Hour
 	busyPause  = 2 * time.Second // a supernode takes two requests a second
 	busyTries  = 30
+
+	looksRate  = 0.1 // a second that the mailbox is looked into because others say so
+	looksBurst = 5
 )
 
 // tellWords tells others, while the node runs, of calls that they missed and of voice
@@ -271,7 +274,9 @@ func (s *station) word(now time.Time, a post.Arrival) {
 			return &linnet.Event{Kind: linnet.EventVoicemail, Voicemail: &v}, err
 		})
 	case call.WordLook:
-		s.checkMail(now)
+		if s.contactState(l.From) == linnet.Approved && s.people.looks.Take(now, looksRate, looksBurst) {
+			s.checkMail(now)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -43,6 +44,9 @@ const (
 	firstOffer  = 2 * time.Second
 	lastOffer   = 30 * time.Minute
 	startsAfter = 2 * time.Second // the node has to come online first
+
+	saidRate  = 5 // messages a second of one user: most of them are written to disk
+	saidBurst = 2 * maxOpen
 )
 
 // Kept is what is on disk of a file.
@@ -68,6 +72,7 @@ type Machine struct {
 	files   map[linnet.FileID]*file
 	open    map[linnet.FileID]*file // of them, those that are not over: mostly few
 	users   map[linnet.UserName]*offering
+	said    map[linnet.UserName]*overlay.Bucket // by contacts
 	fetches int
 	effects []Effect
 }
@@ -91,7 +96,10 @@ type offering struct {
 
 // New makes a Machine of what was kept.
 func New(now time.Time, o Options, kept []Kept) *Machine {
-	m := &Machine{o: o, files: make(map[linnet.FileID]*file), open: make(map[linnet.FileID]*file), users: make(map[linnet.UserName]*offering)}
+	m := &Machine{
+		o: o, files: make(map[linnet.FileID]*file), open: make(map[linnet.FileID]*file),
+		users: make(map[linnet.UserName]*offering), said: make(map[linnet.UserName]*overlay.Bucket),
+	}
 	for _, k := range kept {
 		k.Flows, k.Path, k.BPS = false, linnet.NoPath, 0
 		f := &file{Kept: k}

@@ -318,6 +318,31 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// Who offers and takes back all the time does not keep the disk and the user busy.
+func TestFlood(t *testing.T) {
+	c := newCouple(t)
+	const flood = 10 * saidBurst
+	told := 0
+	for i := range flood {
+		id := linnet.FileID{byte(i >> 8), byte(i)}
+		c.bob.Received(c.now, c.alice.self, &message.FileOffer{File: id, Name: "x"})
+		c.bob.Received(c.now, c.alice.self, &message.FileEnd{File: id, Reason: message.FileCancelled})
+		for _, e := range c.bob.Take() {
+			if _, ok := e.(Tell); ok {
+				told++
+			}
+		}
+	}
+	if told > saidBurst {
+		t.Errorf("of %d offers the user is told %d times", flood, told)
+	}
+	c.now = c.now.Add(time.Minute)
+	c.bob.Received(c.now, c.alice.self, &message.FileOffer{File: linnet.FileID{15: 1}, Name: "x"})
+	if _, there := c.bob.Get(linnet.FileID{15: 1}); !there {
+		t.Error("nothing is heard of them a minute later")
+	}
+}
+
 // Nobody but the device that offered, or took, a file has a say in it.
 func TestStrangersHaveNoSay(t *testing.T) {
 	c := newCouple(t)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -16,6 +17,12 @@ type Peer struct {
 
 // Received takes a message of a device; it says false if it is none of files.
 func (m *Machine) Received(now time.Time, from Peer, x message.Message) bool {
+	switch x.(type) {
+	case *message.FileOffer, *message.FileAnswer, *message.FileEnd, *message.FilePause:
+		if !m.mayTell(now, from.User) {
+			return true // it is said again
+		}
+	}
 	switch x := x.(type) {
 	case *message.FileOffer:
 		m.offered(now, from, x)
@@ -31,6 +38,20 @@ func (m *Machine) Received(now time.Time, from Peer, x message.Message) bool {
 		return false
 	}
 	return true
+}
+
+// mayTell says whether a user is listened to. Nothing is kept of what strangers say, nor
+// of how much that is.
+func (m *Machine) mayTell(now time.Time, user linnet.UserName) bool {
+	if !m.o.Contact(user) {
+		return true
+	}
+	b := m.said[user]
+	if b == nil {
+		b = new(overlay.Bucket)
+		m.said[user] = b
+	}
+	return b.Take(now, saidRate, saidBurst)
 }
 
 // of is a file that a device has a say in, or nil.

@@ -250,3 +250,10 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%v", Full(err))
 	}
 }
+
+// Who chooses names and ids has no two files written into one part.
+func TestPartPath(t *testing.T) {
+	if a, b := PartPath("d", "x", linnet.FileID{15: 1}), PartPath("d", "x", linnet.FileID{15: 2}); a == b {
+		t.Errorf("two files come to %s", a)
+	}
+}

@@ -23,6 +23,7 @@ const (
 	reportEvery = 500 * time.Millisecond // how far a file is; a crash loses no more than that
 	lookEvery   = 250 * time.Millisecond // whether there is a call
 	answerIn    = 15 * time.Second
+	pieceIn     = 5 * time.Minute // or somebody else's turn comes: few files are fetched at once
 )
 
 // startFetch gets a file, beside the loop.
@@ -136,6 +137,7 @@ func fetchTree(ctx context.Context, conn *bulk.Conn, k files.Kept) ([]byte, erro
 	}
 	defer context.AfterFunc(ctx, func() { stream.CancelRead(0) })()
 	defer stream.Close()
+	stream.SetReadDeadline(time.Now().Add(pieceIn))
 	tree := make([]byte, files.Pieces(k.Size)*sha256.Size)
 	if _, err := io.ReadFull(stream, tree); err != nil {
 		return nil, fmt.Errorf("hashes of the pieces: %w", err)
@@ -179,6 +181,7 @@ func (s *station) fetchBytes(ctx context.Context, conn *bulk.Conn, k files.Kept,
 		return err
 	}
 	for part.Done() < k.Size {
+		stream.SetReadDeadline(time.Now().Add(pieceIn))
 		if err := part.ReadPiece(stream); err != nil {
 			return errors.Join(err, ctx.Err())
 		}

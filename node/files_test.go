@@ -2,7 +2,6 @@ package node
 
 import (
 	"bytes"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -236,43 +235,6 @@ func TestFilesAreForContacts(t *testing.T) {
 		if list := must(bob.node.Files(t.Context())); len(list) > 0 {
 			t.Errorf("bob is shown %+v", list)
 		}
-	})
-}
-
-// What a page uploads is kept until it is sent, and no longer.
-func TestUploadedFile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, worldOptions{})
-		alice, bob := w.friends()
-		content := []byte("hello, bob")
-		for _, size := range []int64{-1, 5, 50} {
-			if _, err := alice.node.UploadFile(t.Context(), "bob", "a.txt", size, bytes.NewReader(content)); linnet.CodeOf(err) != linnet.CodeUsage {
-				t.Errorf("%d bytes were said and %d came: %v", size, len(content), err)
-			}
-		}
-		id, err := alice.node.UploadFile(t.Context(), "bob", "../../a\u202e.txt", int64(len(content)), bytes.NewReader(content))
-		if err != nil {
-			t.Fatal(err)
-		}
-		bob.accepts(id)
-		bob.got(id, content)
-		f, err := bob.node.OpenFile(t.Context(), id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Content.Close()
-		if b, err := io.ReadAll(f.Content); err != nil || !bytes.Equal(b, content) || f.Name != "a.txt" {
-			t.Errorf("%q, %v, %+v", b, err, f)
-		}
-		alice.fileIs(id, linnet.FileDone)
-		alice.eventually("the copy is deleted", func() bool { return len(must(os.ReadDir(alice.node.spool()))) == 0 })
-
-		empty, err := alice.node.UploadFile(t.Context(), "bob", "empty", 0, bytes.NewReader(nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		bob.accepts(empty)
-		bob.got(empty, nil)
 	})
 }
 

@@ -1,13 +1,17 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/bulk"
 	"github.com/linnet-p2p/linnet/link"
 	"github.com/linnet-p2p/linnet/session"
+	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 // A trunk is the way of bulk packets past the loop: out by the route that the session
@@ -77,4 +81,50 @@ func (t *trunk) forget(peer linnet.NodeID) {
 	delete(t.routes, peer)
 	t.mu.Unlock()
 	t.Forget(peer)
+}
+
+// connectBulk connects to a device of somebody who has a file for us, telling it first.
+func (s *station) connectBulk(ctx context.Context, user linnet.UserName, to linnet.NodeID, first message.Message) (*bulk.Conn, error) {
+	type answer struct {
+		hash bulk.Hash
+		err  error
+	}
+	answers := make(chan answer, 1)
+	err := s.node.do(ctx, func(now time.Time) {
+		s.reach(now, user, to, func(now time.Time, err error) {
+			if err == nil && s.pairs[to] == nil && !s.roomForPair(now) {
+				err = errors.New("ways to too many devices are looked for")
+			}
+			if err != nil {
+				answers <- answer{err: err}
+				return
+			}
+			s.open(now, to, first)
+			if p := s.pairs[to]; p != nil {
+				p.seen = now
+			}
+			s.request(now, to, &message.BulkConnect{Certificate: s.files.trunk.Hash()}, func(_ time.Time, reply message.Message, err error) {
+				a := answer{err: err}
+				switch reply := reply.(type) {
+				case *message.BulkConnected:
+					s.files.trunk.move(to, s.sessions.Routes(to))
+					a.hash = reply.Certificate
+				case *message.Failure:
+					a.err = replyError(reply)
+				}
+				answers <- a
+			})
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	a, err := await(ctx, s.node, answers)
+	if err != nil {
+		return nil, err
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	return s.files.trunk.Dial(ctx, to, a.hash)
 }

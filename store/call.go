@@ -20,13 +20,6 @@ func (s *Store) PutCall(ctx context.Context, c linnet.CallRecord) error {
 	if err != nil {
 		return fmt.Errorf("store: call %s: %w", c.ID, err)
 	}
-	incoming, untold := 0, 0
-	if c.MissedThere() {
-		untold = 1
-	}
-	if c.Incoming {
-		incoming = 1
-	}
 	return s.write(ctx, "call "+c.ID.String(), func(tx *sqlite.Tx) error {
 		_, err := tx.Exec(`INSERT INTO calls (id, peer, incoming, started, answered, ended, outcome, seen, receipt, put_through, untold)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
@@ -37,8 +30,8 @@ func (s *Store) PutCall(ctx context.Context, c linnet.CallRecord) error {
 				receipt  = CASE WHEN calls.outcome = 0 OR excluded.outcome <> 0 THEN excluded.receipt ELSE calls.receipt END,
 				untold   = CASE WHEN calls.outcome = 0 THEN excluded.untold   ELSE calls.untold   END,
 				seen     = excluded.seen`,
-			c.ID[:], string(c.Peer), incoming, millis(c.Started), millis(c.Answered), millis(c.Ended),
-			int(c.Outcome), millis(time.Now()), string(receipt), string(c.By), untold)
+			c.ID[:], string(c.Peer), bit(c.Incoming), millis(c.Started), millis(c.Answered), millis(c.Ended),
+			int(c.Outcome), millis(time.Now()), string(receipt), string(c.By), bit(c.MissedThere()))
 		return err
 	})
 }
@@ -62,6 +55,40 @@ func (s *Store) Call(ctx context.Context, id linnet.CallID) (*linnet.CallRecord,
 		return nil, fmt.Errorf("store: call %s: %w", id, err)
 	}
 	return &c, nil
+}
+
+// missedADay is how many calls of one caller are heard to be missed.
+const missedADay = 50
+
+// PutMissed notes a call that did not ring here, unless it is in the history, or the
+// caller left very many. It says whether it is new.
+func (s *Store) PutMissed(ctx context.Context, c linnet.CallRecord) (fresh bool, err error) {
+	err = s.write(ctx, "missed call", func(tx *sqlite.Tx) error {
+		n, err := tx.Exec(`INSERT INTO calls (id, peer, incoming, started, answered, ended, outcome, seen, receipt)
+			SELECT $1, $2, 1, $3, 0, $3, $4, $5, '{}' WHERE (SELECT COUNT(*) FROM calls WHERE peer = $2 AND incoming = 1 AND seen > $6) < $7
+			ON CONFLICT (id) DO NOTHING`,
+			c.ID[:], string(c.Peer), millis(c.Started), int(c.Outcome), millis(time.Now()), millis(time.Now().Add(-24*time.Hour)), missedADay)
+		fresh = n > 0
+		return err
+	})
+	return fresh, err
+}
+
+// Untold are the calls whose callees have to hear that they missed them, the oldest first.
+func (s *Store) Untold(ctx context.Context) ([]linnet.CallRecord, error) {
+	calls, err := sqlite.All(ctx, s.db, scanCall, selectCall+" WHERE untold = 1 ORDER BY started, id LIMIT 1000")
+	if err != nil {
+		return nil, fmt.Errorf("store: calls: %w", err)
+	}
+	return calls, nil
+}
+
+// Told says that a callee needs to hear no more of a call.
+func (s *Store) Told(ctx context.Context, id linnet.CallID) error {
+	return s.write(ctx, "call "+id.String(), func(tx *sqlite.Tx) error {
+		_, err := tx.Exec("UPDATE calls SET untold = 0 WHERE id = $1", id[:])
+		return err
+	})
 }
 
 const selectCall = "SELECT id, peer, incoming, started, answered, ended, outcome, receipt, put_through FROM calls"

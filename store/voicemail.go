@@ -19,39 +19,7 @@ const (
 	voicemailPeerBytes = 8 << 20
 	voicemailRow       = 512 // bytes that a row counts besides, also one without sound
 	voicemailGrave     = 60 * 24 * time.Hour
-	missedADay         = 50 // calls that one user is heard to have missed, of one caller
 )
-
-// PutMissed notes a call that did not ring here, unless it is in the history, or the
-// caller left very many. It says whether it is new.
-func (s *Store) PutMissed(ctx context.Context, c linnet.CallRecord) (fresh bool, err error) {
-	err = s.write(ctx, "missed call", func(tx *sqlite.Tx) error {
-		n, err := tx.Exec(`INSERT INTO calls (id, peer, incoming, started, answered, ended, outcome, seen, receipt)
-			SELECT $1, $2, 1, $3, 0, $3, $4, $5, '{}' WHERE (SELECT COUNT(*) FROM calls WHERE peer = $2 AND incoming = 1 AND seen > $6) < $7
-			ON CONFLICT (id) DO NOTHING`,
-			c.ID[:], string(c.Peer), millis(c.Started), int(c.Outcome), millis(time.Now()), millis(time.Now().Add(-24*time.Hour)), missedADay)
-		fresh = n > 0
-		return err
-	})
-	return fresh, err
-}
-
-// Untold are the calls whose callees have to hear that they missed them, the oldest first.
-func (s *Store) Untold(ctx context.Context) ([]linnet.CallRecord, error) {
-	calls, err := sqlite.All(ctx, s.db, scanCall, selectCall+" WHERE untold = 1 ORDER BY started, id LIMIT 1000")
-	if err != nil {
-		return nil, fmt.Errorf("store: calls: %w", err)
-	}
-	return calls, nil
-}
-
-// Told says that a callee needs to hear no more of a call.
-func (s *Store) Told(ctx context.Context, id linnet.CallID) error {
-	return s.write(ctx, "call "+id.String(), func(tx *sqlite.Tx) error {
-		_, err := tx.Exec("UPDATE calls SET untold = 0 WHERE id = $1", id[:])
-		return err
-	})
-}
 
 // A VoicemailPiece is a part of somebody's voice mail.
 type VoicemailPiece struct {

@@ -1,63 +1,11 @@
 package store
 
 import (
-	"bytes"
 	"testing"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
 )
-
-func TestMissedOnce(t *testing.T) {
-	s := openTest(t, t.TempDir())
-	rang := linnet.CallRecord{ID: linnet.CallID{1}, Peer: "bob", Incoming: true, Started: at(1), Ended: at(2), Outcome: linnet.OutcomeBusy}
-	ok(t, s.PutCall(t.Context(), rang))
-	for _, tt := range []struct {
-		id   byte
-		want bool
-	}{{1, false}, {2, true}, {2, false}} {
-		c := linnet.CallRecord{ID: linnet.CallID{tt.id}, Peer: "bob", Incoming: true, Started: at(3), Outcome: linnet.OutcomeMissed}
-		if got := must(s.PutMissed(t.Context(), c))(t); got != tt.want {
-			t.Errorf("call %d is new: %v", tt.id, got)
-		}
-	}
-	if c := must(s.Call(t.Context(), linnet.CallID{1}))(t); c.Outcome != linnet.OutcomeBusy {
-		t.Errorf("%+v", c)
-	}
-	for i := range 2 * missedADay {
-		must(s.PutMissed(t.Context(), linnet.CallRecord{ID: linnet.CallID{9, byte(i)}, Peer: "eve", Incoming: true, Started: at(3), Outcome: linnet.OutcomeMissed}))(t)
-	}
-	if n := len(must(s.Calls(t.Context(), 1000))(t)); n != 2+missedADay {
-		t.Errorf("%d calls", n)
-	}
-}
-
-// Whether a callee is to be told is written with the outcome, also after a crash.
-func TestUntold(t *testing.T) {
-	home := t.TempDir()
-	s := openTest(t, home)
-	for i, o := range []linnet.Outcome{linnet.OutcomeCompleted, linnet.OutcomeNoAnswer, linnet.OutcomeRejected, linnet.OutcomeOffline, linnet.OutcomeNone} {
-		c := linnet.CallRecord{ID: linnet.CallID{byte(i)}, Peer: "bob", Started: at(i)}
-		ok(t, s.PutCall(t.Context(), c))
-		if o != linnet.OutcomeNone {
-			c.Ended, c.Outcome = at(i+1), o
-			ok(t, s.PutCall(t.Context(), c))
-			ok(t, s.PutCall(t.Context(), c)) // the receipt
-		}
-	}
-	s = reopen(t, s, home)
-	var ids []byte
-	for _, c := range must(s.Untold(t.Context()))(t) {
-		ids = append(ids, c.ID[0])
-		ok(t, s.Told(t.Context(), c.ID))
-	}
-	if !bytes.Equal(ids, []byte{1, 3, 4}) {
-		t.Errorf("to be told: %v", ids)
-	}
-	if left := must(s.Untold(t.Context()))(t); len(left) != 0 {
-		t.Errorf("told twice: %v", left)
-	}
-}
 
 func TestVoicemail(t *testing.T) {
 	s := openTest(t, t.TempDir())

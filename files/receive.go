@@ -135,7 +135,13 @@ func (m *Machine) pausedThere(now time.Time, f *file, on bool) {
 	if f.PausedThere == on {
 		return
 	}
-	f.PausedThere, f.Why, f.Code = on, "", ""
+	f.PausedThere = on
+	m.paused(now, f, on)
+}
+
+// paused stops a file, or lets it go on.
+func (m *Machine) paused(now time.Time, f *file, on bool) {
+	f.Why, f.Code = "", ""
 	if on {
 		m.stop(f)
 	} else {
@@ -191,13 +197,8 @@ func (m *Machine) Pause(now time.Time, id linnet.FileID, on bool) error {
 	case f.State != linnet.FileActive:
 		return ErrState
 	}
-	f.PausedHere, f.Why, f.Code = on, "", ""
-	if on {
-		m.stop(f)
-	} else {
-		f.retries, f.retryAt = 0, now
-	}
-	m.changed(f)
+	f.PausedHere = on
+	m.paused(now, f, on)
 	m.do(Send{User: f.Peer, Node: f.Device, Message: &message.FilePause{File: id, On: on}})
 	if !on && !f.Incoming {
 		m.offer(now, f.Peer)

@@ -102,3 +102,21 @@ func writeEvent(ctx context.Context, conn *websocket.Conn, v any) error {
 	}
 	return conn.Write(ctx, websocket.MessageText, b)
 }
+
+// serveEvents tells everything, a JSON object a line, as long as somebody reads.
+func serveEvents(w http.ResponseWriter, r *http.Request, c linnet.Client) {
+	events, err := c.Events(r.Context())
+	if err != nil {
+		writeFailure(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	flush := http.NewResponseController(w)
+	flush.Flush() // the caller knows now that it misses nothing from here on
+	enc := json.NewEncoder(w)
+	for e := range events {
+		if enc.Encode(e) != nil || flush.Flush() != nil {
+			return
+		}
+	}
+}

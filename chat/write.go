@@ -44,15 +44,6 @@ func (m *Machine) Send(now time.Time, user linnet.UserName, d Draft) error {
 	return nil
 }
 
-// Note puts a line into a conversation that both sides write for themselves, such as
-// one about a call: it goes nowhere.
-func (m *Machine) Note(x linnet.Message) {
-	t := m.talk(x.User)
-	t.Highest = min(t.Highest+1, maxPosition)
-	x.Position, x.Device = t.Highest, m.o.Self.Node
-	m.do(Save{Messages: []linnet.Message{x}})
-}
-
 // Edit gives a message of the user's, as it is on disk, another text.
 func (m *Machine) Edit(now time.Time, x linnet.Message, text string) error {
 	most := linnet.MaxMessage

@@ -17,8 +17,6 @@ const (
 	attachments = 2 // supernodes that a node is attached to, of what exists
 
 	defaultKeepAlive = 30 * time.Second
-	minKeepAlive     = 15 * time.Second
-	maxKeepAlive     = 120 * time.Second
 	checkEvery       = 45 * time.Second // a mapping that has to be refreshed sooner is held in between
 	checkWait        = time.Second      // for the answer to a keep-alive, twice
 	connectWait      = 5 * time.Second
@@ -337,12 +335,7 @@ func (m *Machine) Moved(now time.Time, node linnet.NodeID, r linnet.Rung) {
 	}
 }
 
-// SetKeepAlive tells how long the mapping to a supernode lives, once that is known.
-func (m *Machine) SetKeepAlive(d time.Duration) {
-	m.o.KeepAlive = min(max(d, minKeepAlive), maxKeepAlive)
-}
-
-// keepAlivePause is a little less, and never the same, lest the clients that one
+// keepAlivePause is a little less than KeepAlive, and never the same, lest the clients that one
 // supernode took after the death of another one all speak at the same time.
 func (m *Machine) keepAlivePause() time.Duration {
 	return m.o.KeepAlive - time.Duration(m.o.Rand.Int64N(int64(m.o.KeepAlive/10)))

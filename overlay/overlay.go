@@ -65,7 +65,7 @@ type Options struct {
 	Ladder Ladder                // the pace of looking for supernodes
 	Reach  func(netip.Addr) bool // whether this node has addresses of that family; nil: any
 
-	KeepAlive time.Duration // of the mapping to a supernode, 15 to 120 s; zero means 30 s
+	KeepAlive time.Duration // of the mapping to a supernode; zero means 30 s
 	Limits    Limits
 	Seats     Seats
 	Volunteer Volunteer

@@ -40,6 +40,8 @@ type VideoSender struct {
 	resent  uint64
 	skipped uint64 // pieces
 
+	moved uint64 // the first packet that took the path in use
+
 	heard  bool   // a report came
 	origin uint32 // the first difference of the two clocks
 	upTo   time.Time
@@ -214,8 +216,12 @@ func (s *VideoSender) lost() {
 	s.damaged()
 }
 
-// Moved says that packets take another path from now on.
-func (s *VideoSender) Moved() { s.path.moved() }
+// Moved says that packets take another path from now on. What was lost on the way
+// before tells nothing of this one.
+func (s *VideoSender) Moved() {
+	s.moved = s.next
+	s.path.moved()
+}
 
 // nack takes what the listener misses.
 func (s *VideoSender) nack(now time.Time, n *rtcp.TransportLayerNack, rtt time.Duration) {
@@ -249,6 +255,9 @@ func (s *VideoSender) report(now time.Time, at uint32, block *rtcp.CCFeedbackRep
 			continue
 		}
 		x.reported = true
+		if index < s.moved {
+			continue
+		}
 		if sp.from.IsZero() {
 			sp.from, sp.to = x.first, x.first
 		}

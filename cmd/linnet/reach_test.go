@@ -14,7 +14,7 @@ func TestReach(t *testing.T) {
 		by         linnet.Rung
 		path       linnet.PathKind // of whom is called
 	}{
-		{"udpblocked", "udp-blocked", linnet.RungTCP, linnet.RelayTCP},
+		{"udpblocked", "udp-blocked", linnet.RungTCP, linnet.DirectTCP},
 		{"webonly", "web-only", linnet.RungPort80, linnet.RelayTCP},
 		{"tlsonly", "tls-only", linnet.RungPort443, linnet.RelayTCP},
 		{"ipv6only", "ipv6-only", linnet.RungUDP, linnet.RelayUDP},

@@ -3,12 +3,10 @@ package node
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
-	"github.com/linnet-p2p/linnet/suite"
 )
 
 // writes sends a message.
@@ -52,13 +50,7 @@ func (m *computer) knows(to *computer, id linnet.MessageID, state linnet.Message
 
 // TestChat has whole nodes write to each other: both there, one of them away, both
 // killed, edited, deleted and read.
-func TestChat(t *testing.T) {
-	for _, name := range []string{suite.ModernName, suite.ClassicName} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { testChat(t, name) })
-		})
-	}
-}
+func TestChat(t *testing.T) { inBothSuites(t, testChat) }
 
 func testChat(t *testing.T, suiteName string) {
 	w := newWorld(t, worldOptions{suite: suiteName})
@@ -71,9 +63,7 @@ func testChat(t *testing.T, suiteName string) {
 	if _, err := alice.node.SendMessage(t.Context(), "bob", strings.Repeat("x", linnet.MaxStrangerMessage+1), linnet.MessageID{}); linnet.CodeOf(err) != linnet.CodeUsage {
 		t.Errorf("a long message to a stranger: %v", err)
 	}
-	befriend(alice, bob)
-	alice.stands(bob, linnet.Approved)
-	bob.stands(alice, linnet.Approved)
+	approved(alice, bob)
 
 	// Both are there.
 	id = alice.writes(bob, "Hello, Bob!")

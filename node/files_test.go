@@ -11,7 +11,6 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
-	"github.com/linnet-p2p/linnet/suite"
 )
 
 // content is a file of so many bytes, of no pattern.
@@ -78,36 +77,24 @@ func (m *computer) got(id linnet.FileID, want []byte) {
 	}
 }
 
-// friends are two users at home who are contacts.
-func (w *world) friends() (alice, bob *computer) {
-	w.t.Helper()
-	alice, bob = w.user("alice", w.atHome()), w.user("bob", w.atHome())
-	befriend(alice, bob)
-	return alice, bob
-}
-
 func TestFile(t *testing.T) {
-	for _, name := range []string{suite.ModernName, suite.ClassicName} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, worldOptions{suite: name})
-				alice, bob := w.friends()
-				path, content := w.content("holiday.jpg", 3_000_000)
-				id := alice.sendFile("bob", path)
-				bob.accepts(id)
-				bob.got(id, content)
-				if f := alice.fileIs(id, linnet.FileDone); f.Done != int64(len(content)) || f.Path != linnet.NoPath {
-					t.Errorf("alice: %+v", f)
-				}
-				for _, x := range [][2]*computer{{alice, bob}, {bob, alice}} {
-					x[0].eventually("the file has a line in the conversation", func() bool {
-						lines := must(x[0].node.Messages(t.Context(), x[1].user(), linnet.MessageID{}, 10))
-						return len(lines) == 1 && lines[0].ID == linnet.MessageID(id) && lines[0].Kind == linnet.FileMessage && lines[0].Text == "holiday.jpg"
-					})
-				}
+	inBothSuites(t, func(t *testing.T, suiteName string) {
+		w := newWorld(t, worldOptions{suite: suiteName})
+		alice, bob := w.friends()
+		path, content := w.content("holiday.jpg", 3_000_000)
+		id := alice.sendFile("bob", path)
+		bob.accepts(id)
+		bob.got(id, content)
+		if f := alice.fileIs(id, linnet.FileDone); f.Done != int64(len(content)) || f.Path != linnet.NoPath {
+			t.Errorf("alice: %+v", f)
+		}
+		for _, x := range [][2]*computer{{alice, bob}, {bob, alice}} {
+			x[0].eventually("the file has a line in the conversation", func() bool {
+				lines := must(x[0].node.Messages(t.Context(), x[1].user(), linnet.MessageID{}, 10))
+				return len(lines) == 1 && lines[0].ID == linnet.MessageID(id) && lines[0].Kind == linnet.FileMessage && lines[0].Text == "holiday.jpg"
 			})
-		})
-	}
+		}
+	})
 }
 
 // Both are killed in the middle, one after the other, and it goes on where it was.

@@ -38,13 +38,7 @@ func (m *computer) card() linnet.CardStatus { return must(m.node.Card(m.w.t.Cont
 
 // TestWhitePages is the life of a card while supernodes and its owner's device
 // are killed and come back.
-func TestWhitePages(t *testing.T) {
-	for _, name := range []string{suite.ModernName, suite.ClassicName} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { testWhitePages(t, name) })
-		})
-	}
-}
+func TestWhitePages(t *testing.T) { inBothSuites(t, testWhitePages) }
 
 func testWhitePages(t *testing.T, suiteName string) {
 	w := newWorld(t, worldOptions{suite: suiteName})

@@ -7,7 +7,6 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
-	"github.com/linnet-p2p/linnet/suite"
 )
 
 // contact is how somebody stands on a computer's list; the zero value: not on it.
@@ -64,13 +63,7 @@ func (m *computer) ok(err error) {
 
 // TestContactRequest has whole nodes do what contacts do: ask somebody who is
 // away, answer, see each other, hide, crash, be killed, block.
-func TestContactRequest(t *testing.T) {
-	for _, name := range []string{suite.ModernName, suite.ClassicName} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { testContactRequest(t, name) })
-		})
-	}
-}
+func TestContactRequest(t *testing.T) { inBothSuites(t, testContactRequest) }
 
 func testContactRequest(t *testing.T, suiteName string) {
 	w := newWorld(t, worldOptions{suite: suiteName})

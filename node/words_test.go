@@ -8,14 +8,6 @@ import (
 	"github.com/linnet-p2p/linnet"
 )
 
-// approved makes two users contacts of each other, who know it.
-func approved(a, b *computer) {
-	a.w.t.Helper()
-	befriend(a, b)
-	a.stands(b, linnet.Approved)
-	b.stands(a, linnet.Approved)
-}
-
 // TestMissedCalls calls somebody whose devices are all off. When they come, the
 // history of each has the call once, as missed at its time; of a call that rang
 // nothing comes a second time.

@@ -182,6 +182,22 @@ func befriend(a, b *computer) {
 	}
 }
 
+// approved makes two users contacts of each other, who know it.
+func approved(a, b *computer) {
+	a.w.t.Helper()
+	befriend(a, b)
+	a.stands(b, linnet.Approved)
+	b.stands(a, linnet.Approved)
+}
+
+// friends are two users at home who are contacts.
+func (w *world) friends() (alice, bob *computer) {
+	w.t.Helper()
+	alice, bob = w.user("alice", w.atHome()), w.user("bob", w.atHome())
+	befriend(alice, bob)
+	return alice, bob
+}
+
 func (m *computer) user() linnet.UserName { return linnet.UserName(m.name) }
 
 func (m *computer) id() linnet.NodeID { return m.status().Node }
@@ -442,3 +458,12 @@ func must[T any](v T, err error) T {
 }
 
 func sameJSON(a, b any) bool { return bytes.Equal(must(json.Marshal(a)), must(json.Marshal(b))) }
+
+// inBothSuites runs a test on networks of either kind, in virtual time.
+func inBothSuites(t *testing.T, test func(t *testing.T, suiteName string)) {
+	for _, name := range []string{suite.ModernName, suite.ClassicName} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, name) })
+		})
+	}
+}

@@ -60,13 +60,6 @@ func (s *Store) SaveFile(ctx context.Context, owner linnet.UserName, save files.
 	})
 }
 
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // SetProgress keeps how many bytes of a file are verified and on disk. SaveFile never
 // lowers that: it may be about an earlier moment.
 func (s *Store) SetProgress(ctx context.Context, id linnet.FileID, done int64) error {

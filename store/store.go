@@ -108,3 +108,11 @@ func fromMillis(ms int64) time.Time {
 	}
 	return time.UnixMilli(ms)
 }
+
+// bit is how a bool is kept.
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

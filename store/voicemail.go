@@ -81,11 +81,8 @@ func (s *Store) PutVoicemailPiece(ctx context.Context, owner linnet.UserName, p 
 // PutVoicemail keeps voice mail whose sound is good, or nothing of it if there is no
 // sound, in place of its pieces.
 func (s *Store) PutVoicemail(ctx context.Context, owner linnet.UserName, v linnet.Voicemail, sound []byte) error {
-	own, deleted := 0, int64(0)
-	switch {
-	case v.Own:
-		own = 1
-	case sound == nil:
+	var deleted int64
+	if !v.Own && sound == nil {
 		deleted = millis(time.Now())
 	}
 	return s.write(ctx, "voice mail", func(tx *sqlite.Tx) error {
@@ -97,7 +94,7 @@ func (s *Store) PutVoicemail(ctx context.Context, owner linnet.UserName, v linne
 		}
 		_, err := tx.Exec(`INSERT INTO voicemails (id, owner, call, peer, own, sent, length, heard, told, deleted, sound)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9) ON CONFLICT (id) DO NOTHING`,
-			v.ID[:], string(owner), v.Call[:], string(v.Peer), own, millis(v.Sent), int64(math.Round(v.Length*1000)), deleted, sound)
+			v.ID[:], string(owner), v.Call[:], string(v.Peer), bit(v.Own), millis(v.Sent), int64(math.Round(v.Length*1000)), deleted, sound)
 		return err
 	})
 }
@@ -138,13 +135,9 @@ func (s *Store) VoicemailSound(ctx context.Context, owner linnet.UserName, id li
 // HeardVoicemail notes that somebody's voice mail was heard, or with own that the
 // peer heard the user's. It says whether that is new.
 func (s *Store) HeardVoicemail(ctx context.Context, owner, peer linnet.UserName, id linnet.VoicemailID, own bool) (fresh bool, err error) {
-	n := 0
-	if own {
-		n = 1
-	}
 	err = s.write(ctx, "voice mail", func(tx *sqlite.Tx) error {
 		changed, err := tx.Exec("UPDATE voicemails SET heard = $1 WHERE owner = $2 AND id = $3 AND own = $4 AND heard = 0 AND deleted = 0 AND (own = 0 OR peer = $5)",
-			millis(time.Now()), string(owner), id[:], n, string(peer))
+			millis(time.Now()), string(owner), id[:], bit(own), string(peer))
 		fresh = changed > 0
 		return err
 	})

@@ -13,8 +13,8 @@ import (
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
-// Options is what a Courier needs of the machine that it is a part of. All but
-// Remember is needed.
+// Options is what a Courier needs of the machine that it is a part of: all but
+// Begin, Taken and Remember.
 type Options struct {
 	Self linnet.NodeID
 	User linnet.UserName

@@ -19,6 +19,7 @@ const (
 	maxMeet  = 4 // addresses of a peer that are dialled
 	maxTries = 8
 	meetFor  = 4 * time.Second
+	meetKeep = time.Minute // an address counts after it was dialled: 2 * maxMeet others at most
 
 	leastPace   = 250 * time.Millisecond
 	mostPace    = 2 * time.Second
@@ -50,7 +51,7 @@ type dialled struct {
 
 // meet dials the peer, wherever that is not under way.
 func (p *Pair) meet(now time.Time) {
-	p.dialled = slices.DeleteFunc(p.dialled, func(d dialled) bool { return !d.until.After(now) })
+	p.dialled = slices.DeleteFunc(p.dialled, func(d dialled) bool { return now.Sub(d.until) >= meetKeep })
 	if p.settled() {
 		return
 	}
@@ -59,12 +60,15 @@ func (p *Pair) meet(now time.Time) {
 		pace = min(max(s.rtt*5/4+50*time.Millisecond, leastPace), mostPace)
 	}
 	for _, at := range p.tcp {
-		under := slices.ContainsFunc(p.dialled, func(d dialled) bool { return d.at == at })
-		if under || at.Addr() != p.hunt.vouched || len(p.dialled) >= 2*maxMeet {
+		i := slices.IndexFunc(p.dialled, func(d dialled) bool { return d.at == at })
+		if at.Addr() != p.hunt.vouched || i >= 0 && p.dialled[i].until.After(now) || i < 0 && len(p.dialled) >= 2*maxMeet {
 			continue
 		}
+		if i < 0 {
+			i, p.dialled = len(p.dialled), append(p.dialled, dialled{at: at})
+		}
 		tries := min(max(int(meetFor/pace), 2), maxTries)
-		p.dialled = append(p.dialled, dialled{at, now.Add(time.Duration(tries) * pace)})
+		p.dialled[i].until = now.Add(time.Duration(tries) * pace)
 		p.emit(Meet{at, pace, tries})
 	}
 }

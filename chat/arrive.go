@@ -12,6 +12,7 @@ const (
 	maxStrangers     = 64 // that wrote and were not answered
 	strangerMessages = 8  // of each of them
 	messageCost      = 256
+	receiptCost      = 16
 	allowedRate      = 512     // bytes a second, of one person
 	allowedBurst     = 4 << 20 // and at once
 )
@@ -115,6 +116,9 @@ func (m *Machine) admits(now time.Time, peer linnet.UserName, c *content) bool {
 	cost := messageCost * (len(c.Messages) + len(c.Reactions))
 	for _, x := range c.Messages {
 		cost += len(x.Text) + len(x.Data)
+	}
+	for _, r := range c.Receipts {
+		cost += receiptCost * len(r.IDs)
 	}
 	return m.talk(peer).allowance.take(now, cost)
 }

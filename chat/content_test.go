@@ -182,6 +182,15 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("%d messages of a flood are kept", kept)
 	}
 	w.Now = w.Now.Add(time.Hour)
+	heard := 0
+	for range 1000 { // nor does a flood of receipts keep the disk busy
+		m.Arrived(w.Now, letterOf("useraa", content{Receipts: []receiptPart{{receiptRead, make([]linnet.MessageID, maxReceipts)}}}))
+		heard += len(m.Take()) / 2
+	}
+	if most := allowedBurst / receiptCost / maxReceipts; heard > most || heard < most/4 {
+		t.Errorf("%d letters of receipts are read", heard)
+	}
+	w.Now = w.Now.Add(time.Hour)
 	if n, _ := arrives("useraa", texts(2, linnet.MaxMessage)); n != 2 {
 		t.Errorf("an hour later: %d kept", n)
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/bulk"
 	"github.com/linnet-p2p/linnet/files"
+	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 // A sender who says that the file is ready and gives nothing does not keep others from
@@ -47,5 +49,35 @@ func TestSilentSender(t *testing.T) {
 		if _, err := fetchTree(ctx, conn, files.Kept{File: linnet.File{Size: 1}}); err == nil || ctx.Err() != nil {
 			t.Errorf("given up: %v, %v", err, time.Now())
 		}
+	})
+}
+
+// Who asks for a file many times over gets it once: of the room for files the others
+// have their share.
+func TestOneStreamOfAFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		alice, bob := w.friends()
+		path, _ := w.content("large", 20<<20)
+		id := alice.sendFile("bob", path)
+		var s *station
+		if err := bob.node.inStation(t.Context(), func(_ time.Time, x *station) error { s = x; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := s.connectBulk(t.Context(), "alice", alice.status().Node, &message.FileAnswer{File: id, Verdict: message.FileSeen})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for range 4 {
+			if _, err := ask(t.Context(), conn, files.Request{Want: files.WantBytes, File: id}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var senders *atomic.Int32
+		if err := alice.node.inStation(t.Context(), func(_ time.Time, x *station) error { senders = &x.files.senders; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		alice.eventually("gives the file once", func() bool { return senders.Load() == 1 })
 	})
 }

@@ -93,6 +93,9 @@ func (s *station) serves(ctx context.Context, peer linnet.NodeID, r files.Reques
 		if s.files.serving[r.File] == nil {
 			s.files.serving[r.File] = make(map[*errand]struct{})
 		}
+		for before := range s.files.serving[r.File] { // what it left, or does not read: one is enough
+			before.stop()
+		}
 		s.files.serving[r.File][job] = struct{}{}
 	})
 	return k, status

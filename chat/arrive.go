@@ -46,7 +46,7 @@ func (m *Machine) Arrived(now time.Time, a post.Arrival) {
 	if own {
 		peer = linnet.UserName(c.Peer)
 	}
-	if !ok || own != (c.Peer != "") || peer == m.o.User || l.Sender == m.o.Self.Node {
+	if !ok || own != (c.Peer != "") || peer == m.o.User || l.Sender == m.o.Self.Node || !own && m.far(peer, &c) {
 		m.do(a.Taken()) // it will never make sense
 		return
 	}
@@ -102,6 +102,23 @@ func (m *Machine) Arrived(now time.Time, a post.Arrival) {
 	for _, e := range receipts {
 		m.put(now, e)
 	}
+}
+
+// maxGap is far more than what somebody can have written that has not come here yet.
+const maxGap = 1 << 24
+
+// far says that somebody puts a message where nothing could follow: positions have an end.
+func (m *Machine) far(peer linnet.UserName, c *content) bool {
+	var highest uint64
+	if t := m.talks[peer]; t != nil {
+		highest = t.Highest
+	}
+	for _, x := range c.Messages {
+		if x.Position > highest+maxGap {
+			return true
+		}
+	}
+	return false
 }
 
 // admits says whether what somebody wrote may be kept.

@@ -225,6 +225,21 @@ func isA[T any](e Effect) bool {
 	return ok
 }
 
+// Nobody moves a conversation to the end of all positions, where it would have no order.
+func TestFarPositions(t *testing.T) {
+	m, w := testMachine(t, func(linnet.UserName) linnet.ContactState { return linnet.Approved })
+	for range 3 {
+		m.Arrived(w.Now, letterOf("bob", content{Messages: []messagePart{{ID: linnet.NewMessageID(), Position: maxPosition, Text: "x"}}}))
+	}
+	if n, taken := saves(m.Take()); n != 0 || !taken {
+		t.Errorf("%d are kept, acknowledged: %v", n, taken)
+	}
+	m.Arrived(w.Now, letterOf("bob", content{Messages: []messagePart{{ID: linnet.NewMessageID(), Position: 5000, Text: "x"}}}))
+	if n, _ := saves(m.Take()); n != 1 || m.talks["bob"].Highest != 5000 {
+		t.Errorf("what a new device hears first: %d are kept", n)
+	}
+}
+
 // Front ends are told in JSON, in which times end with the year 9999.
 func TestTimesOfOthers(t *testing.T) {
 	const never = 1<<64 - 1

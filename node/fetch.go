@@ -168,7 +168,10 @@ func (s *station) fetchBytes(ctx context.Context, conn *bulk.Conn, k files.Kept,
 	}()
 	meter := meter{at: time.Now(), done: part.Done()}
 	keep := func(bps int64) error {
-		err := part.Sync()
+		err := disk.CheckRoom(ctx, filepath.Dir(k.Part), 0) // others fill the disk meanwhile
+		if err == nil {
+			err = part.Sync()
+		}
 		if err == nil {
 			err = disk.Full(s.node.store.SetProgress(ctx, k.ID, part.Done()))
 		}

@@ -148,7 +148,7 @@ func (p *program) ringing(node linnet.Client, f *follower, named string) (linnet
 			return e.Call.ID, nil
 		}
 	}
-	return linnet.CallID{}, f.lost(p.ctx)
+	return linnet.CallID{}, f.lost(p.ctx, endInHistory)
 }
 
 // finish tells how the call goes until it ends; Ctrl-C hangs up first.
@@ -183,7 +183,7 @@ func (p *program) finish(node linnet.Client, f *follower, id linnet.CallID) erro
 			return cmp.Or(p.ended(e.Record), trouble)
 		}
 	}
-	return f.lost(p.ctx)
+	return f.lost(p.ctx, endInHistory)
 }
 
 func (p *program) ended(r *linnet.CallRecord) error {
@@ -253,28 +253,4 @@ func outcomeError(r *linnet.CallRecord) error {
 		return &e
 	}
 	return nil
-}
-
-// follower listens to a node's events, from before the call that it is for.
-type follower struct {
-	events <-chan linnet.Event
-	stop   context.CancelFunc
-}
-
-// follow outlives ctx, as the end of a call that Ctrl-C hung up is still to be seen.
-func follow(ctx context.Context, node linnet.Client) (*follower, error) {
-	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	events, err := node.Events(own)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	return &follower{events, cancel}, nil
-}
-
-func (f *follower) lost(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return &linnet.Error{Code: linnet.CodeNotRunning, Text: "the node stopped", Hint: "`linnet history` shows how the call ended once it runs again"}
 }

@@ -144,7 +144,7 @@ func (t *talk) follow(ctx context.Context, f *follower) error {
 			return nil
 		case e, more := <-f.events:
 			if !more {
-				return cmp.Or(ctx.Err(), error(errFollowing))
+				return f.lost(ctx, "what was sent is on disk, and goes on once it runs again")
 			}
 			if err := t.show(e); err != nil {
 				return err
@@ -152,8 +152,6 @@ func (t *talk) follow(ctx context.Context, f *follower) error {
 		}
 	}
 }
-
-var errFollowing = &linnet.Error{Code: linnet.CodeNotRunning, Text: "the node stopped", Hint: "what was sent is on disk, and goes on once it runs again"}
 
 func (t *talk) show(e linnet.Event) error {
 	m := e.Message

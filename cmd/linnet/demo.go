@@ -239,7 +239,7 @@ func bobsView(f *follower) (r *linnet.CallRecord, firstMedia float64, err error)
 			return e.Record, firstMedia, nil
 		}
 	}
-	return nil, 0, f.lost(context.Background())
+	return nil, 0, f.lost(context.Background(), endInHistory)
 }
 
 func (d *demo) callEcho(play string) error {
@@ -289,7 +289,7 @@ func (d *demo) call(user linnet.UserName, m linnet.CallMedia, step func(string, 
 			return e.Record, outcomeError(e.Record)
 		}
 	}
-	return nil, f.lost(d.ctx)
+	return nil, f.lost(d.ctx, endInHistory)
 }
 
 func (d *demo) show(r *linnet.CallRecord) error {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,18 +23,17 @@ func (c *sendCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(p.ctx)
-	defer cancel()
-	events, err := p.node().Events(ctx)
+	news, err := follow(p.ctx, p.node())
 	if err != nil {
 		return err
 	}
+	defer news.stop()
 	id, err := p.node().SendFile(p.ctx, user, c.File)
 	if err != nil {
 		return err
 	}
 	if c.Wait {
-		return p.awaitFile(id, events)
+		return p.awaitFile(id, news)
 	}
 	p.tell("%s is offered to %s; `linnet files` tells how it stands.", filepath.Base(c.File), user)
 	return p.showFile(id)
@@ -151,17 +149,16 @@ func (c *filesAcceptCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(p.ctx)
-	defer cancel()
-	events, err := p.node().Events(ctx)
+	news, err := follow(p.ctx, p.node())
 	if err != nil {
 		return err
 	}
+	defer news.stop()
 	if err := p.node().AnswerFile(p.ctx, f.ID, true); err != nil {
 		return err
 	}
 	if c.Wait {
-		return p.awaitFile(f.ID, events)
+		return p.awaitFile(f.ID, news)
 	}
 	p.tell("%s is taken.", f.Name)
 	return p.showFile(f.ID)
@@ -222,7 +219,7 @@ func (p *program) showFile(id linnet.FileID) error {
 }
 
 // awaitFile waits until a file is over, and shows how far it is.
-func (p *program) awaitFile(id linnet.FileID, events <-chan linnet.Event) error {
+func (p *program) awaitFile(id linnet.FileID, news *follower) error {
 	f, err := fileArg{ID: id.String()}.find(p, func(linnet.File) bool { return true })
 	if err != nil {
 		return err
@@ -238,9 +235,9 @@ func (p *program) awaitFile(id linnet.FileID, events <-chan linnet.Event) error 
 			p.tell("%s", line)
 		}
 		select {
-		case e, more := <-events:
+		case e, more := <-news.events:
 			if !more {
-				return &linnet.Error{Code: linnet.CodeNotRunning, Text: "the node stopped", Hint: "the file goes on when it runs again"}
+				return news.lost(p.ctx, "the file goes on when it runs again")
 			}
 			if e.File != nil && e.File.ID == id {
 				f = *e.File

@@ -263,7 +263,7 @@ func (m *Machine) prune() {
 	if len(over) <= maxFinal {
 		return
 	}
-	slices.SortFunc(over, func(a, b *file) int { return a.Ended.Compare(b.Ended) })
+	slices.SortFunc(over, func(a, b *file) int { return cmp.Or(a.Ended.Compare(b.Ended), slices.Compare(a.ID[:], b.ID[:])) })
 	for _, f := range over[:len(over)-maxFinal] {
 		delete(m.files, f.ID)
 		m.do(Forget{f.ID})

@@ -64,10 +64,13 @@ func (m *Machine) Wake(now time.Time, user linnet.UserName) {
 		if f.Peer != user {
 			continue
 		}
-		if f.Incoming {
-			f.retries, f.retryAt = 0, now
-		} else {
+		if !f.Incoming {
 			m.offer(now, user)
+			continue
+		}
+		f.retries, f.retryAt = 0, now
+		if f.State == linnet.FileActive && f.PausedThere { // or over there: nothing is fetched that would tell
+			m.do(Send{User: user, Node: f.Device, Message: &message.FileAnswer{File: f.ID, Verdict: message.FileAccepted}, Open: true})
 		}
 	}
 	m.Tick(now)

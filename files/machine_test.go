@@ -384,6 +384,24 @@ func TestBlocked(t *testing.T) {
 	}
 }
 
+// A file that its sender paused and cancelled is over for the receiver, too, though he
+// was away then and fetches nothing.
+func TestCancelledWhilePaused(t *testing.T) {
+	c := newCouple(t)
+	id := c.offer(100)
+	c.ok(c.bob.Answer(c.now, id, true, "/a.part"))
+	c.settle()
+	c.ok(c.alice.Pause(c.now, id, true))
+	c.settle()
+	c.apart = true
+	c.ok(c.alice.Cancel(c.now, id))
+	c.settle()
+	c.apart = false
+	c.bob.Wake(c.now, "alice")
+	c.settle()
+	c.stands(c.bob, id, linnet.FileCancelled)
+}
+
 // Whatever both do, are killed, lose sight of each other: once they are together again
 // and nobody pauses, each file is over, and nobody believes that it arrived when it did not.
 func TestAgreement(t *testing.T) {

@@ -348,7 +348,7 @@ const (
 	EventCallMerged      EventKind = "call-merged"  // both had dialled: Was goes on as Call
 	EventCallEnded       EventKind = "call-ended"
 	EventTone            EventKind = "tone"
-	EventVoicemail       EventKind = "voicemail"        // one came, or with Own the other side heard the user's
+	EventVoicemail       EventKind = "voicemail"        // one came; with Own, one was left, or the other side heard it
 	EventPresence        EventKind = "presence"         // of a contact
 	EventMine            EventKind = "mine"             // what the user says of himself on this device changed
 	EventContactAsks     EventKind = "contact-asks"     // somebody wants to be one; Contact.Message is what they say

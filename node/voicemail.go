@@ -41,7 +41,11 @@ func (n *Node) LeaveVoicemail(ctx context.Context, to linnet.UserName, about lin
 		}
 		return v, err
 	}
-	return v, n.store.PutVoicemail(ctx, owner, v, nil)
+	if err := n.store.PutVoicemail(ctx, owner, v, nil); err != nil {
+		return v, err
+	}
+	n.hub.tell(linnet.Event{Kind: linnet.EventVoicemail, Voicemail: &v})
+	return v, nil
 }
 
 // cleanSound reads an Ogg/Opus file of anybody's, and writes what is heard of it anew:

@@ -48,7 +48,7 @@ func TestVoicemail(t *testing.T) {
 		}
 		bob.ok(bob.node.HeardVoicemail(t.Context(), left.ID))
 		alice.heard.await("bob heard it", func(e linnet.Event) bool {
-			return e.Kind == linnet.EventVoicemail && e.Voicemail.ID == left.ID && e.Voicemail.Own
+			return e.Kind == linnet.EventVoicemail && e.Voicemail.ID == left.ID && e.Voicemail.Own && !e.Voicemail.Heard.IsZero()
 		})
 		if list := alice.voicemails(); len(list) != 1 || list[0].Heard.IsZero() || !list[0].Own {
 			t.Errorf("alice's: %+v", list)

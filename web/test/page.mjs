@@ -6,41 +6,21 @@
 // It ends with an error at the first thing that is not so.
 
 import { execFile } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
-import { chromium } from 'playwright-core'
 import encodeQR from 'qr'
-import { check, finish, here, home, linnet, patience, start, step, until } from './linnet.mjs'
+import { accessible, browser, button, closeAll, looks, shot, signUp } from './browser.mjs'
+import { check, finish, here, home, linnet, start, step, until } from './linnet.mjs'
 
 const run = promisify(execFile)
-const shots = path.join(here, '../shots')
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  '--use-fake-device-for-media-stream', '--autoplay-policy=user-gesture-required']
-
-const browsers = []
-
-/** A browser of its own for each person: cookies and microphone are apart. */
-async function browser({ microphone = true, ...options } = {}) {
-  const b = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: [...flags, ...(microphone ? ['--use-fake-ui-for-media-stream'] : ['--deny-permission-prompts'])] })
-  browsers.push(b)
-  const context = await b.newContext({ viewport: { width: 1180, height: 800 }, colorScheme: 'light', ...options })
-  context.setDefaultTimeout(patience)
-  // The test looks at what the page really sends and hears.
+/** Somebody's browser. */
+async function person({ microphone = true } = {}) {
+  const context = await browser(['--autoplay-policy=user-gesture-required', microphone ? '--use-fake-ui-for-media-stream' : '--deny-permission-prompts'])
+  // The test looks at what the page really hears: echo123 is silent for ten seconds, and then says what it heard.
   await context.addInitScript(() => {
-    const Original = window.RTCPeerConnection
-    window.connections = []
-    window.RTCPeerConnection = class extends Original {
-      constructor(...args) {
-        super(...args)
-        window.connections.push(this)
-      }
-    }
-    // echo123 is silent for ten seconds, and then says what it heard.
     window.heardAgain = false
     let last = 0
     let sounded = 0
@@ -94,29 +74,6 @@ function energy(page) {
   })
 }
 
-async function shot(page, name) {
-  await page.screenshot({ path: path.join(shots, `${name}.png`) })
-}
-
-/** Nothing on the page is in the way of people who cannot see or use a mouse. */
-async function accessible(page, what) {
-  await page.evaluate(axe + ';0').catch(() => page.addScriptTag({ content: axe })) // the CSP allows no inline script; evaluate is outside of it
-  const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }))
-  check(violations.length === 0, `${what} is not accessible:\n${violations.map((v) => `  ${v.id}: ${v.help}\n    ${v.nodes.map((n) => n.target.join(' ') + ' ' + (n.any[0]?.message ?? '')).join('\n    ')}`).join('\n')}`)
-}
-
-/** A state as all see it: in the light, in the dark and on a telephone. */
-async function looks(page, name) {
-  for (const [form, size, colorScheme] of [['', [1180, 800], 'light'], ['-dark', [1180, 800], 'dark'], ['-phone', [375, 740], 'light']]) {
-    await page.setViewportSize({ width: size[0], height: size[1] })
-    await page.emulateMedia({ colorScheme })
-    await accessible(page, name + form)
-    check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than a telephone`)
-    await shot(page, name + form)
-  }
-  await page.setViewportSize({ width: 1180, height: 800 })
-}
-
 /** What a browser loads to show the page, compressed. */
 function weight() {
   const dist = path.join(here, '../dist')
@@ -161,19 +118,10 @@ async function menu(page, words) {
   await line(page, words).getByRole('button', { name: 'What to do with this message' }).click()
 }
 
-const button = (page, name) => page.getByRole('button', { name, exact: true })
 const is = (user, presence) => new RegExp(`^${user}\\W+${presence}`) // the name of a contact's link
 const clock = (page) => page.getByRole('timer').filter({ hasText: /^\d+:\d\d$/ })
 
-async function signUp(page, name, password) {
-  await page.getByLabel('Name', { exact: true }).fill(name)
-  await page.getByLabel('Password', { exact: true }).fill(password)
-  await page.locator('form').getByRole('button', { name: 'Create an account' }).click()
-  await page.getByText('Online', { exact: true }).first().waitFor()
-}
-
 async function main() {
-  mkdirSync(shots, { recursive: true })
   weight()
   const net = await start(['network', 'create', 'birds', '--home', path.join(home, 'net'), '--address', '127.0.0.1', '--port', String(10000 + Math.floor(Math.random() * 15000)), '--supernodes', '2'], /(linnet:\S+)/, /Others reach/)
   const invite = net.matches[0]
@@ -186,10 +134,10 @@ async function main() {
     if (i === 1) bobNode = p
     return p.matches[0]
   })
-  const [aliceTab, bobTab] = await Promise.all([browser(), browser()])
+  const [aliceTab, bobTab] = await Promise.all([person(), person()])
 
   // A browser without a key gets nothing.
-  const locked = await open(await browser(), aliceLink.replace(/#.*/, ''), 'nobody')
+  const locked = await open(await person(), aliceLink.replace(/#.*/, ''), 'nobody')
   await locked.getByText('This browser has no key yet').waitFor()
   await accessible(locked, 'the page without a key')
   await shot(locked, 'locked')
@@ -267,6 +215,10 @@ async function main() {
   await alice.getByText('bob is writing').waitFor()
   await menu(bob, 'The geese are back')
   await looks(bob, 'message-menu')
+  check(await bob.evaluate(() => {
+    const at = document.querySelector('.menu').getBoundingClientRect()
+    return at.left >= 0 && at.top >= 0 && at.right <= innerWidth && at.bottom <= innerHeight
+  }), 'the menu is out of the window after that was another size')
   await bob.getByRole('button', { name: 'React with 🎉' }).click()
   await menu(bob, 'The geese are back')
   await bob.getByRole('button', { name: 'Reply' }).click()
@@ -471,7 +423,7 @@ async function main() {
 
   // A microphone that the browser refuses.
   const { stdout } = await run(linnet, ['--home', path.join(home, 'bob'), 'page', '--no-browser'])
-  const deaf = await open(await browser({ microphone: false }), stdout.trim(), 'bob (no microphone)')
+  const deaf = await open(await person({ microphone: false }), stdout.trim(), 'bob (no microphone)')
   await button(deaf, 'Use this page instead').click()
   await deaf.getByRole('link', { name: 'alice' }).first().click()
   await button(deaf, 'Call alice').click()
@@ -510,10 +462,6 @@ async function main() {
 }
 
 await finish(main, async (failed) => {
-  if (failed) {
-    if (failure) console.error(failure)
-    const pages = browsers.flatMap((b) => b.contexts()).flatMap((c) => c.pages())
-    await Promise.all(pages.map((p, i) => p.screenshot({ path: path.join(shots, `failed-${i}.png`) }).catch(() => {})))
-  }
-  await Promise.all(browsers.map((b) => b.close().catch(() => {})))
+  if (failed && failure) console.error(failure)
+  await closeAll(failed, 'page')
 })

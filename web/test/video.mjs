@@ -4,43 +4,24 @@
 //
 //   node test/video.mjs [path of linnet]
 
-import { mkdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import path from 'node:path'
-import { chromium } from 'playwright-core'
-import { check, finish, here, home, patience, start, step, until } from './linnet.mjs'
+import { browser, button, closeAll, looks, shot, signUp } from './browser.mjs'
+import { check, finish, home, start, step, until } from './linnet.mjs'
 
-const shots = path.join(here, '../shots')
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--auto-select-desktop-capture-source=Entire screen', '--auto-accept-this-tab-capture']
-const browsers = []
+const flags = ['--use-fake-ui-for-media-stream', '--auto-select-desktop-capture-source=Entire screen', '--auto-accept-this-tab-capture']
 
-async function browser(name, link, { camera = true } = {}) {
-  const b = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: flags })
-  browsers.push(b)
-  const context = await b.newContext({ viewport: { width: 1180, height: 800 } })
-  context.setDefaultTimeout(patience)
-  await context.addInitScript((camera) => {
-    const Original = window.RTCPeerConnection
-    window.connections = []
-    window.RTCPeerConnection = class extends Original {
-      constructor(...args) {
-        super(...args)
-        window.connections.push(this)
-      }
-    }
-    window.camera = camera
+/** Somebody's page, whose camera can be refused. */
+async function person(name, link) {
+  const context = await browser(flags)
+  await context.addInitScript(() => {
+    window.camera = true
     const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices)
     navigator.mediaDevices.getUserMedia = (what) => (what.video && !window.camera ? Promise.reject(new DOMException('no', 'NotAllowedError')) : open(what))
-  }, camera)
+  })
   const page = await context.newPage()
   page.on('pageerror', (e) => console.error(`${name}'s page: ${e.stack}`))
   await page.goto(link)
-  await page.getByLabel('Name', { exact: true }).fill(name)
-  await page.getByLabel('Password', { exact: true }).fill('two birds, one telephone')
-  await page.locator('form').getByRole('button', { name: 'Create an account' }).click()
-  await page.getByText('Online', { exact: true }).first().waitFor()
+  await signUp(page, name, 'two birds, one telephone')
   return page
 }
 
@@ -71,21 +52,6 @@ async function decodes(page, what, more = 10) {
   await until(what, async () => (await figures(page)).decoded >= before + more)
 }
 
-const button = (page, name) => page.getByRole('button', { name, exact: true })
-
-async function looks(page, name) {
-  for (const [form, size, colorScheme] of [['', [1180, 800], 'light'], ['-dark', [1180, 800], 'dark'], ['-phone', [375, 740], 'light']]) {
-    await page.setViewportSize({ width: size[0], height: size[1] })
-    await page.emulateMedia({ colorScheme })
-    await page.evaluate(axe + ';0')
-    const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }))
-    check(violations.length === 0, `${name}${form} is not accessible:\n${violations.map((v) => `  ${v.id}: ${v.help} ${v.nodes.map((n) => n.target.join(' ')).join(', ')}`).join('\n')}`)
-    check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than a telephone`)
-    await page.screenshot({ path: path.join(shots, `${name}${form}.png`) })
-  }
-  await page.setViewportSize({ width: 1180, height: 800 })
-}
-
 /** Milliseconds from now until a picture of the other side is on the page. */
 const picture = (page) => page.evaluate(() => new Promise((done) => {
   const began = performance.now()
@@ -98,15 +64,14 @@ const picture = (page) => page.evaluate(() => new Promise((done) => {
 }))
 
 async function main() {
-  mkdirSync(shots, { recursive: true })
   const net = await start(['network', 'create', 'birds', '--home', path.join(home, 'net'), '--address', '127.0.0.1', '--port', String(10000 + Math.floor(Math.random() * 15000)), '--supernodes', '2'], /(linnet:\S+)/, /Others reach/)
   const up = async (name) => (await start(['up', '--home', path.join(home, name), '--listen', '127.0.0.1:0', '--no-browser', '--join', net.matches[0]], /(http:\S+)/)).matches[0]
   const [a, b] = await Promise.all([up('alice'), up('bob')])
-  const [alice, bob] = await Promise.all([browser('alice', a), browser('bob', b)])
+  const [alice, bob] = await Promise.all([person('alice', a), person('bob', b)])
   step('alice and bob have accounts')
 
-  await alice.getByLabel('Find or call a name').fill('bob')
-  await alice.getByLabel('Find or call a name').press('Enter')
+  await alice.getByLabel('Find a name or a message').fill('bob')
+  await alice.getByLabel('Find a name or a message').press('Enter')
   await button(alice, 'Call bob with video').click()
   await bob.getByText('alice calls with video').waitFor()
   await looks(bob, 'video-rings')
@@ -119,12 +84,12 @@ async function main() {
   await new Promise((done) => setTimeout(done, 5000))
   step(`alice: ${JSON.stringify(await figures(alice))}`)
   step(`bob: ${JSON.stringify(await figures(bob))}`)
-  await looks(alice, 'video-call')
+  await looks(alice, 'video-call', ['', '-dark', '-phone', '-phone-dark'])
 
   // Off and on, and a screen instead.
   await button(bob, 'Camera off').click()
   await alice.locator('video.theirs').waitFor({ state: 'detached' })
-  await alice.screenshot({ path: path.join(shots, 'video-one-way.png') })
+  await shot(alice, 'video-one-way')
   await button(bob, 'Camera').click()
   await alice.locator('video.theirs').waitFor()
   await decodes(alice, 'bob again')
@@ -146,7 +111,7 @@ async function main() {
   await bob.evaluate(() => (window.camera = false))
   await button(bob, 'Camera').click()
   await bob.getByText('does not let this page use the camera').waitFor()
-  await bob.screenshot({ path: path.join(shots, 'video-refused.png') })
+  await shot(bob, 'video-refused')
   await decodes(bob, 'alice, still')
   step('bob answered with his voice, and was told that his camera is refused')
   await button(bob, 'Hang up').click()
@@ -168,9 +133,4 @@ async function main() {
   step(`from the answer to the picture: ${times.map((t) => t.toFixed(0)).join(', ')} ms, median ${times[times.length >> 1].toFixed(0)} ms`)
 }
 
-await finish(main, async (failed) => {
-  for (const [i, b] of browsers.entries()) {
-    if (failed) for (const c of b.contexts()) for (const p of c.pages()) await p.screenshot({ path: path.join(shots, `video-failed-${i}.png`) }).catch(() => {})
-    await b.close().catch(() => {})
-  }
-})
+await finish(main, (failed) => closeAll(failed, 'video'))

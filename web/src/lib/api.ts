@@ -1,7 +1,7 @@
 // The node's JSON interface. Cookie and key say that this browser may use it; see
 // docs/security.md.
 
-import type { CallRecord, Card, CardStatus, Contact, ConversationStatus, Failure, Listing, Message, Mine, SearchPage, SharedFile, Status, Video } from './types'
+import type { CallRecord, CallSettings, Card, CardStatus, Contact, ConversationStatus, Failure, Listing, Message, Mine, SearchPage, SharedFile, Status, TransferTo, Video, Voicemail } from './types'
 
 const KEY = 'linnet-key'
 const PAGE = 'linnet-page'
@@ -117,6 +117,10 @@ export const api = {
   pauseFile: (file: string, on: boolean) => ask('PUT', `/v1/files/${file}/pause`, { on }),
   cancelFile: (file: string) => ask('POST', `/v1/files/${file}/cancel`),
   content: async (file: string) => (await request('GET', `/v1/files/${file}/content`)).blob(),
+  voicemails: () => ask<Voicemail[]>('GET', '/v1/voicemail?limit=500'),
+  voicemailSound: async (id: string) => (await request('GET', `/v1/voicemail/${id}/sound`)).blob(),
+  heardVoicemail: (id: string) => ask('POST', `/v1/voicemail/${id}/heard`),
+  deleteVoicemail: (id: string) => ask('DELETE', `/v1/voicemail/${id}`),
   history: () => ask<CallRecord[]>('GET', '/v1/calls?limit=500'),
   page: (offer: string) => ask<{ answer: string }>('POST', '/v1/page', { offer }),
   call: (name: string, video: Video) => ask<{ call: string }>('POST', '/v1/calls', { user: name, page: true, video }),
@@ -124,5 +128,9 @@ export const api = {
   video: (id: string, video: Video) => ask('POST', `/v1/calls/${id}/video`, { video }),
   hangUp: (id: string) => ask('POST', `/v1/calls/${id}/hangup`),
   hold: (id: string, on: boolean) => ask('POST', `/v1/calls/${id}/hold`, { on }),
+  transfer: (id: string, to: TransferTo) => ask('POST', `/v1/calls/${id}/transfer`, to),
+  answerTransfer: (id: string, yes: boolean) => ask<{ call: string }>('POST', `/v1/calls/${id}/transfer/answer`, yes ? { yes, page: true } : { yes }),
+  callSettings: () => ask<CallSettings>('GET', '/v1/settings/calls'),
+  setCallSettings: (s: CallSettings) => ask('PUT', '/v1/settings/calls', s),
   tone: (id: string, tone: string) => ask('POST', `/v1/calls/${id}/tone`, { tone }),
 }

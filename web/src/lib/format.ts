@@ -102,6 +102,9 @@ export function outcome(r: CallRecord): string {
   return text.outcome[r.outcome] ?? r.outcome
 }
 
+/** The newest first. */
+export const newest = (a: CallRecord, b: CallRecord) => Date.parse(b.started) - Date.parse(a.started)
+
 /** A colour of its own for each name, the same everywhere. */
 export function hue(name: string): number {
   let h = 7

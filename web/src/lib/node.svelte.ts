@@ -2,16 +2,16 @@
 
 import { api, eventsAddress, hasKey, NodeError, openLink, Unreachable } from './api'
 import { chat } from './chat.svelte'
-import { missed, time } from './format'
+import { duration, missed, moment, newest } from './format'
 import { inView, notifyOf } from './notify.svelte'
 import { phone, PhoneError, type Problem } from './phone.svelte'
 import { route } from './route.svelte'
 import { chime } from './sound'
 import { text } from './text'
-import type { Call, CallRecord, Contact, Message, Mine, NodeEvent, SharedFile, Presence, Status, Video } from './types'
+import type { Call, CallRecord, Contact, Message, Mine, NodeEvent, SharedFile, Presence, Status, TransferTo, Video, Voicemail } from './types'
 
 export const ECHO = 'echo123'
-const SEEN = 'linnet-seen'
+const SEEN = 'linnet-seen-calls'
 
 type Phase = 'loading' | 'locked' | 'gone' | 'ready'
 
@@ -25,16 +25,19 @@ class Node {
   history = $state<CallRecord[]>([])
   calls = $state<Call[]>([])
   files = $state.raw<SharedFile[]>([])
+  voicemails = $state.raw<Voicemail[]>([])
   isPhone = $state(false)
   second = $state(false) // another page is the phone
   ended = $state<string>() // the call whose receipt is shown
   problems = $state<(Problem & { id: number })[]>([])
-  seen = $state<Record<string, string>>(JSON.parse(localStorage.getItem(SEEN) ?? '{}'))
+  seen = $state<string[]>(JSON.parse(localStorage.getItem(SEEN) ?? '[]')) // missed calls that were looked at: one may be told of days later
 
   asking = $derived(this.contacts.filter((c) => c.state === 'asking'))
   blocked = $derived(this.contacts.filter((c) => c.state === 'blocked'))
   ringing = $derived(this.calls.filter((c) => c.incoming && c.state === 'ringing'))
   talking = $derived(this.calls.filter((c) => !(c.incoming && c.state === 'ringing')))
+  busy = $derived(this.isPhone && this.talking.some((c) => c.page)) // a second call shows beside the first
+  offers = $derived(this.calls.filter((c) => c.transfer && !c.transfer.mine && c.transfer.state === 'asked')) // to be handed over
 
   #socket: WebSocket | undefined
   #taking: (() => void)[] = []
@@ -61,23 +64,29 @@ class Node {
     return c?.state === 'approved' ? c.presence : undefined
   }
 
-  /** Missed calls since this person's page was looked at. */
-  missedOf(user: string): number {
-    const since = this.seen[user] ?? ''
-    return this.history.filter((r) => r.peer === user && missed(r) && r.started > since).length
-  }
-
-  missedAll = $derived.by(() => {
-    let n = 0
-    for (const r of this.history) if (missed(r) && r.started > (this.seen[r.peer] ?? '')) n++
-    return n
+  /** Missed calls that nobody has looked at. */
+  missed = $derived.by(() => {
+    const seen = new Set(this.seen)
+    return this.history.filter((r) => missed(r) && !seen.has(r.call))
   })
 
+  missedOf(user: string): number {
+    return this.missed.filter((r) => r.peer === user).length
+  }
+
   look(user: string): void {
-    const newest = this.history.find((r) => r.peer === user)
-    if (!newest || newest.started <= (this.seen[user] ?? '')) return
-    this.seen[user] = newest.started
+    const fresh = this.missed.filter((r) => r.peer === user)
+    if (!fresh.length) return
+    const kept = new Set(this.history.map((r) => r.call))
+    this.seen = [...this.seen.filter((id) => kept.has(id)), ...fresh.map((r) => r.call)]
     localStorage.setItem(SEEN, JSON.stringify(this.seen))
+  }
+
+  /** Voice mail that nobody has heard. */
+  unheard = $derived(this.voicemails.filter((v) => !v.own && !v.heard))
+
+  unheardOf(user: string): number {
+    return this.unheard.filter((v) => v.peer === user).length
   }
 
   async start(): Promise<void> {
@@ -97,7 +106,7 @@ class Node {
     try {
       ;[this.status, this.history] = await Promise.all([api.status(), api.history()])
       if (this.status.user) await this.#reloadAll()
-      this.history = this.history.filter((r) => r.ended)
+      this.history = this.history.filter((r) => r.ended).sort(newest)
       this.calls = this.status.calls ?? []
       this.phase = 'ready'
       this.#sound()
@@ -187,6 +196,9 @@ class Node {
       case 'file-progress':
         if (e.file) this.#file(e.file, e.kind === 'file-offered')
         return
+      case 'voicemail':
+        if (e.voicemail) this.#voicemail(e.voicemail)
+        return
       case 'typing':
         if (e.typing) chat.with(e.typing.user).theyWrite(e.typing)
         return
@@ -215,6 +227,28 @@ class Node {
     if (!offered || !f.incoming) return
     if (this.isPhone && !this.looksAt(f.peer)) chime('message')
     this.#notify(text.file.offers(this.name(f.peer)), f.name, f.peer)
+  }
+
+  #voicemail(v: Voicemail): void {
+    const known = this.voicemails.find((x) => x.voicemail === v.voicemail)
+    if (known) {
+      this.voicemails = this.voicemails.map((x) => (x === known ? { ...x, heard: v.heard } : x))
+    } else if (v.own) {
+      if (!v.heard) this.voicemails = [v, ...this.voicemails]
+    } else {
+      this.voicemails = [v, ...this.voicemails]
+      if (this.isPhone && !this.looksAt(v.peer)) chime('message')
+      this.#notify(text.voicemail.from(this.name(v.peer)), duration(v.seconds * 1000), v.peer)
+    }
+  }
+
+  async heard(v: Voicemail): Promise<void> {
+    if (v.heard || !(await this.try(() => api.heardVoicemail(v.voicemail)))) return
+    this.#voicemail({ ...v, heard: new Date().toISOString() })
+  }
+
+  async deleteVoicemail(v: Voicemail): Promise<void> {
+    if (await this.try(() => api.deleteVoicemail(v.voicemail))) this.voicemails = this.voicemails.filter((x) => x.voicemail !== v.voicemail)
   }
 
   /** Offers files to somebody, one after the other. */
@@ -248,12 +282,12 @@ class Node {
   #over(r: CallRecord): void {
     const call = this.calls.find((c) => c.call === r.call)
     this.calls = this.calls.filter((c) => c.call !== r.call)
-    this.history = [r, ...this.history.filter((x) => x.call !== r.call)]
+    this.history = [r, ...this.history.filter((x) => x.call !== r.call)].sort(newest) // of a call that was missed one may hear late
     if (call?.page && this.isPhone) {
       if (r.answered) chime('end')
       this.ended = r.call
     }
-    if (missed(r)) this.#notify(text.people.missedFrom(this.name(r.peer)), time(r.started), r.peer)
+    if (missed(r)) this.#notify(text.people.missedFrom(this.name(r.peer)), moment(r.started), r.peer)
     this.#sound()
   }
 
@@ -327,8 +361,24 @@ class Node {
     })
   }
 
-  answer(c: Call, video = false): Promise<boolean> {
+  async answer(c: Call, video = false): Promise<boolean> {
+    await this.#hideBeside(c)
     return this.#withPhone(video, (shown) => api.answer(c.call, shown))
+  }
+
+  /** Hands the other end of a call over to somebody. */
+  transfer(c: Call, to: TransferTo): Promise<boolean> {
+    return this.try(() => api.transfer(c.call, to))
+  }
+
+  /** Calls whom the other end of a call hands the user over to. */
+  async beHandedOver(c: Call): Promise<void> {
+    await this.#hideBeside(undefined)
+    await this.#withPhone(false, () => api.answerTransfer(c.call, true))
+  }
+
+  async stay(c: Call): Promise<void> {
+    await this.try(() => api.answerTransfer(c.call, false))
   }
 
   async hangUp(c: Call): Promise<void> {
@@ -336,7 +386,13 @@ class Node {
   }
 
   async hold(c: Call, on: boolean): Promise<void> {
+    if (!on) await this.#hideBeside(c)
     await this.try(() => api.hold(c.call, on))
+  }
+
+  /** Who is shown to one does not show himself to the next one unasked. */
+  async #hideBeside(c: Call | undefined): Promise<void> {
+    for (const other of this.calls) if (other.page && other.call !== c?.call && (other.video_here ?? 'none') !== 'none') await this.video(other, 'none')
   }
 
   /** Makes this page the phone. */
@@ -349,8 +405,9 @@ class Node {
   }
 
   async #reloadAll(): Promise<void> {
-    const [files] = await Promise.all([api.files(), this.reloadPeople(), chat.load()])
+    const [files, voicemails] = await Promise.all([api.files(), api.voicemails(), this.reloadPeople(), chat.load()])
     this.files = files
+    this.voicemails = voicemails
   }
 
   /** Who is known, and what the user says of himself: other programs may change both. */

@@ -54,6 +54,17 @@ const ringback: Tune = {
   },
 }
 
+/** Somebody knocks while the user talks: two notes, softly and seldom. */
+const knock: Tune = {
+  every: 5,
+  play: (at, to) => {
+    note(at, 784, 0.25, 0.07, to)
+    note(at + 0.22, 988, 0.3, 0.07, to)
+  },
+}
+
+const tunes = { ring, ringback, knock }
+
 function repeat(tune: Tune): () => void {
   const a = audio()
   const out = a.createGain()
@@ -73,15 +84,15 @@ function repeat(tune: Tune): () => void {
 }
 
 /** What is to sound from now on; null is silence. */
-export function sound(which: 'ring' | 'ringback' | null): void {
+export function sound(which: keyof typeof tunes | null): void {
   stopCurrent?.()
-  stopCurrent = which === null ? undefined : repeat(which === 'ring' ? ring : ringback)
+  stopCurrent = which === null ? undefined : repeat(tunes[which])
 }
 
 export function chime(kind: 'begin' | 'end' | 'message' | 'test'): void {
   const a = audio()
-  const tunes = { begin: [659, 880], end: [659, 440], message: [988, 1319], test: [523, 659, 784, 1047] }
-  tunes[kind].forEach((f, i) => note(a.currentTime + 0.02 + i * 0.13, f, kind === 'test' ? 0.5 : 0.25, 0.14, a.destination))
+  const chimes = { begin: [659, 880], end: [659, 440], message: [988, 1319], test: [523, 659, 784, 1047] }
+  chimes[kind].forEach((f, i) => note(a.currentTime + 0.02 + i * 0.13, f, kind === 'test' ? 0.5 : 0.25, 0.14, a.destination))
 }
 
 export function tone(): void {

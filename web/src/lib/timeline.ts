@@ -1,22 +1,23 @@
-// One list of all that was between two people: messages, and calls and files where they fit in.
+// One list of all that was between two people: messages, and calls, files and voice mail where they fit in.
 
 import { dayName } from './format'
-import type { CallRecord, Message, SharedFile } from './types'
+import type { CallRecord, Message, SharedFile, Voicemail } from './types'
 
 export type Item =
   | { kind: 'day'; key: string; day: string }
   | { kind: 'fresh'; key: string }
   | { kind: 'call'; key: string; record: CallRecord }
   | { kind: 'file'; key: string; file: SharedFile }
+  | { kind: 'voicemail'; key: string; voicemail: Voicemail }
   | { kind: 'message'; key: string; message: Message; first: boolean; last: boolean } // of a group of one author
 
 const GROUP = 5 * 60_000
 
 /**
  * The items of a timeline, the oldest first. lines are in their order, and whole if
- * nothing is before them; calls and files are in any order. Before the message fresh is a mark.
+ * nothing is before them; calls, files and voice mail are in any order. Before the message fresh is a mark.
  */
-export function timeline(lines: Message[], whole: boolean, calls: CallRecord[], files: SharedFile[], fresh: string): Item[] {
+export function timeline(lines: Message[], whole: boolean, calls: CallRecord[], files: SharedFile[], voicemails: Voicemail[], fresh: string): Item[] {
   const items: Item[] = []
   let day = ''
   const under = (when: string) => {
@@ -29,6 +30,7 @@ export function timeline(lines: Message[], whole: boolean, calls: CallRecord[], 
   const others: { at: string; item: Item }[] = [
     ...calls.map((record) => ({ at: record.started, item: { kind: 'call', key: record.call, record } as const })),
     ...files.map((file) => ({ at: file.offered, item: { kind: 'file', key: file.file, file } as const })),
+    ...voicemails.map((voicemail) => ({ at: voicemail.sent, item: { kind: 'voicemail', key: voicemail.voicemail, voicemail } as const })),
   ]
   // Most have a line of their own, under the same id, which says where they belong.
   const placed = new Map<string, Item>()

@@ -24,6 +24,7 @@ export interface CallRecord {
   answered?: string
   ended?: string
   outcome: string
+  by?: string // who put the two through to each other
   path: string
   packets_sent: number
   packets_received: number
@@ -44,10 +45,25 @@ export interface Call extends CallRecord {
   held_here?: boolean
   held_there?: boolean
   page?: boolean
+  transfer?: Transfer
   video_asked?: boolean
   video_able?: boolean
   video_here?: Video
   video_there?: Video
+}
+
+/** One end of a call is handed over to somebody else. */
+export interface Transfer {
+  to: string
+  mine?: boolean // the user hands the other one over; else it is the other way round
+  state: 'none' | 'asked' | 'accepted' | 'declined' | 'failed' | 'done'
+  outcome?: string
+}
+
+export type TransferTo = { user: string } | { with: string }
+
+export interface CallSettings {
+  waiting: boolean
 }
 
 export interface Attachment {
@@ -178,6 +194,17 @@ export interface ConversationStatus {
   last?: Message
 }
 
+/** What somebody said to a contact who did not answer. */
+export interface Voicemail {
+  voicemail: string
+  call: string
+  peer: string
+  own?: boolean // the user said it; the sound is not kept
+  sent: string
+  seconds: number
+  heard?: string
+}
+
 export type FileState = 'offered' | 'active' | 'paused' | 'done' | 'declined' | 'cancelled' | 'failed'
 
 /** A file that was offered to somebody, or by somebody. */
@@ -215,6 +242,7 @@ export interface NodeEvent {
   mine?: Mine
   message?: Message
   file?: SharedFile
+  voicemail?: Voicemail
   typing?: Typing
   unread?: ConversationStatus
   was?: string

@@ -225,6 +225,19 @@ func isA[T any](e Effect) bool {
 	return ok
 }
 
+// To read what somebody wrote in a day, who writes as much as he may, takes a moment.
+func TestReadVeryMany(t *testing.T) {
+	m, w := testMachine(t, func(linnet.UserName) linnet.ContactState { return linnet.Approved })
+	ids := make([]linnet.MessageID, 150_000)
+	for i := range ids {
+		ids[i] = linnet.NewMessageID()
+	}
+	m.Read(w.Now, "bob", ids)
+	if n := len(m.boxes[post.Key{To: "bob"}].entries); n != len(ids) {
+		t.Errorf("%d receipts", n)
+	}
+}
+
 // Nobody moves a conversation to the end of all positions, where it would have no order.
 func TestFarPositions(t *testing.T) {
 	m, w := testMachine(t, func(linnet.UserName) linnet.ContactState { return linnet.Approved })

@@ -16,7 +16,8 @@ type outbox struct {
 	key     post.Key
 	peer    linnet.UserName
 	entries []*entry
-	packed  []packed // what is on its way
+	known   map[Entry]*entry // the same: somebody may have written very much
+	packed  []packed         // what is on its way
 	content []byte
 	waiting bool // a little, for more
 }
@@ -54,14 +55,19 @@ func (m *Machine) keyOf(e Entry) post.Key {
 
 // load begins with what was on disk.
 func (m *Machine) load(now time.Time, k Kept) {
+	type place struct {
+		peer linnet.UserName
+		id   linnet.MessageID
+	}
+	messages := make(map[place]linnet.Message, len(k.Messages))
+	for _, x := range k.Messages {
+		messages[place{x.User, x.ID}] = x
+	}
 	for _, e := range k.Outbox {
-		i := slices.IndexFunc(k.Messages, func(x linnet.Message) bool { return x.User == e.Peer && x.ID == e.Message })
-		x := &entry{Entry: e}
-		if i >= 0 {
-			x.message = k.Messages[i]
-		}
+		message, there := messages[place{e.Peer, e.Message}]
+		x := &entry{Entry: e, message: message}
 		switch {
-		case e.What == TellMessage && i < 0:
+		case e.What == TellMessage && !there:
 			continue // it cannot be
 		case e.What == TellReaction:
 			x.reaction = linnet.Reaction{User: m.o.User, Time: now} // none any more, unless there is one
@@ -80,15 +86,15 @@ func (m *Machine) put(now time.Time, e *entry) {
 	key := m.keyOf(e.Entry)
 	b := m.boxes[key]
 	if b == nil {
-		b = &outbox{key: key, peer: e.Peer}
+		b = &outbox{key: key, peer: e.Peer, known: make(map[Entry]*entry)}
 		m.boxes[key] = b
 	}
-	if i := slices.IndexFunc(b.entries, func(x *entry) bool { return x.Entry == e.Entry }); i >= 0 {
-		old := b.entries[i]
+	if old := b.known[e.Entry]; old != nil {
 		old.version++
 		old.message, old.reaction = e.message, e.reaction
 	} else {
 		b.entries = append(b.entries, e)
+		b.known[e.Entry] = e
 	}
 	switch {
 	case e.What == TellMessage || e.What == TellReaction:
@@ -100,6 +106,14 @@ func (m *Machine) put(now time.Time, e *entry) {
 			m.urge(now, b)
 		})
 	}
+}
+
+// drop takes out what need not be told any more, and what is not known.
+func (b *outbox) drop(done []Entry) {
+	for _, e := range done {
+		delete(b.known, e)
+	}
+	b.entries = slices.DeleteFunc(b.entries, func(e *entry) bool { return b.known[e.Entry] != e })
 }
 
 func (m *Machine) urge(now time.Time, b *outbox) {
@@ -209,9 +223,9 @@ func (m *Machine) brought(now time.Time, k post.Key, _ uint64, taken []linnet.No
 	for _, p := range b.packed {
 		if p.version == p.entry.version {
 			s.Done = append(s.Done, p.entry.Entry)
-			b.entries = slices.DeleteFunc(b.entries, func(e *entry) bool { return e == p.entry })
 		}
 	}
+	b.drop(s.Done)
 	b.packed, b.content = nil, nil
 	if s.Done != nil || s.Marks != nil {
 		m.do(s)
@@ -228,11 +242,16 @@ func (m *Machine) brought(now time.Time, k post.Key, _ uint64, taken []linnet.No
 // a restart.
 func (m *Machine) NotSaved(s Save) {
 	for _, e := range s.Queue {
+		if b := m.boxes[m.keyOf(e)]; b != nil {
+			delete(b.known, e)
+		}
+	}
+	for _, e := range s.Queue {
 		b := m.boxes[m.keyOf(e)]
-		if b == nil {
+		if b == nil || len(b.known) == len(b.entries) {
 			continue
 		}
-		b.entries = slices.DeleteFunc(b.entries, func(x *entry) bool { return x.Entry == e })
+		b.drop(nil)
 		b.packed = nil // it was not sent
 		if len(b.entries) == 0 && !b.waiting {
 			m.courier.Drop(b.key)

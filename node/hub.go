@@ -8,8 +8,9 @@ import (
 	"github.com/linnet-p2p/linnet"
 )
 
-// backlog is how many events a listener may be behind before it is dropped.
-const backlog = 256
+// backlog is how many events a listener may be behind before it is dropped. One letter
+// brings up to a thousand at once: that so many messages were read.
+const backlog = 4096
 
 // hub tells events to whoever listens. The zero value is ready.
 type hub struct {

@@ -47,24 +47,6 @@ func registerFiles(mux routes, handle func(string, func(*http.Request) (any, err
 	mux.HandleFunc("GET /v1/files/{file}/content", func(w http.ResponseWriter, r *http.Request) { download(w, r, c) })
 }
 
-// onFile runs a request about the file that the path names.
-func onFile[T any](r *http.Request, do func(linnet.FileID, T) error) (any, error) {
-	id, err := fileIn(r)
-	if err != nil {
-		return nil, err
-	}
-	arg, err := read[T](r)
-	return nil, first(err, func() error { return do(id, arg) })
-}
-
-func fileIn(r *http.Request) (linnet.FileID, error) {
-	id, err := linnet.ParseFileID(r.PathValue("file"))
-	if err != nil {
-		return id, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
-	}
-	return id, nil
-}
-
 // upload takes a file from somebody who may not name one of this machine. How long it
 // is has to be said before: whether there is room is decided then.
 func upload(w http.ResponseWriter, r *http.Request, c linnet.Client) {

@@ -265,7 +265,7 @@ func register(mux routes, c linnet.Client) {
 		}
 		var before linnet.MessageID
 		if s := r.FormValue("before"); s != "" {
-			if before, err = messageIn(s); err != nil {
+			if before, err = named(linnet.ParseMessageID(s)); err != nil {
 				return nil, err
 			}
 		}
@@ -392,52 +392,6 @@ func register(mux routes, c linnet.Client) {
 
 	registerFiles(mux, handle, c)
 	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) { serveEvents(w, r, c) })
-}
-
-// onCall runs a request about the call that the path names.
-func onCall[T any](r *http.Request, do func(linnet.CallID, T) error) (any, error) {
-	id, err := linnet.ParseCallID(r.PathValue("call"))
-	if err != nil {
-		return nil, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
-	}
-	arg, err := read[T](r)
-	return nil, first(err, func() error { return do(id, arg) })
-}
-
-// onMessage runs a request about the message that the path names.
-func onMessage[T any](r *http.Request, do func(linnet.MessageID, T) error) (any, error) {
-	id, err := messageIn(r.PathValue("message"))
-	if err != nil {
-		return nil, err
-	}
-	arg, err := read[T](r)
-	return nil, first(err, func() error { return do(id, arg) })
-}
-
-func messageIn(s string) (linnet.MessageID, error) {
-	id, err := linnet.ParseMessageID(s)
-	if err != nil {
-		return id, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
-	}
-	return id, nil
-}
-
-// onUser runs a request about the user that the path names.
-func onUser[T any](r *http.Request, do func(linnet.UserName, T) error) (any, error) {
-	user, err := userIn(r)
-	if err != nil {
-		return nil, err
-	}
-	arg, err := read[T](r)
-	return nil, first(err, func() error { return do(user, arg) })
-}
-
-func userIn(r *http.Request) (linnet.UserName, error) {
-	user, err := linnet.ParseUserName(r.PathValue("user"))
-	if err != nil {
-		return "", &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
-	}
-	return user, nil
 }
 
 // number is a parameter that has to be above 0.

@@ -8,14 +8,6 @@ import (
 	"github.com/linnet-p2p/linnet"
 )
 
-func voicemailIn(r *http.Request) (linnet.VoicemailID, error) {
-	id, err := linnet.ParseVoicemailID(r.PathValue("id"))
-	if err != nil {
-		return id, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
-	}
-	return id, nil
-}
-
 // serveVoicemail gives the sound as a file, in ranges if a player wants them.
 func serveVoicemail(w http.ResponseWriter, r *http.Request, c linnet.Client) {
 	id, err := voicemailIn(r)

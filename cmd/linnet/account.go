@@ -133,10 +133,12 @@ func checkPassword(s string) (string, error) {
 	return s, nil
 }
 
-func userName(s string) (linnet.UserName, error) {
-	user, err := linnet.ParseUserName(s)
+func userName(s string) (linnet.UserName, error) { return argument(linnet.ParseUserName(s)) }
+
+// argument is what an argument says; what cannot be is a mistake of the command line.
+func argument[T any](v T, err error) (T, error) {
 	if err != nil {
-		return "", &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
+		err = &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
 	}
-	return user, nil
+	return v, err
 }

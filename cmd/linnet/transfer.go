@@ -106,13 +106,7 @@ func handedOver(c linnet.CallInfo) bool {
 	return c.Transfer != nil && !c.Transfer.Mine && c.Transfer.State == linnet.TransferAsked
 }
 
-func callID(s string) (linnet.CallID, error) {
-	id, err := linnet.ParseCallID(s)
-	if err != nil {
-		return id, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
-	}
-	return id, nil
-}
+func callID(s string) (linnet.CallID, error) { return argument(linnet.ParseCallID(s)) }
 
 // onCall does something to the call that is named, or to the only one that fits.
 func (p *program) onCall(named, done string, fits func(linnet.CallInfo) bool, do func(linnet.CallID) error) error {

@@ -125,13 +125,7 @@ func (c *voicemailDeleteCmd) Run(p *program) error {
 	return p.node().DeleteVoicemail(p.ctx, id)
 }
 
-func voicemailID(s string) (linnet.VoicemailID, error) {
-	id, err := linnet.ParseVoicemailID(s)
-	if err != nil {
-		return id, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
-	}
-	return id, nil
-}
+func voicemailID(s string) (linnet.VoicemailID, error) { return argument(linnet.ParseVoicemailID(s)) }
 
 func (p *program) voicemail(s string) (linnet.VoicemailID, []byte, error) {
 	id, err := voicemailID(s)

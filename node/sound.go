@@ -11,7 +11,6 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/call"
 	"github.com/linnet-p2p/linnet/media"
-	"github.com/linnet-p2p/linnet/media/ivf"
 	"github.com/linnet-p2p/linnet/media/ogg"
 	"github.com/linnet-p2p/linnet/media/sample"
 	"github.com/linnet-p2p/linnet/wire/message"
@@ -190,7 +189,7 @@ func checkMedia(m linnet.CallMedia) error {
 }
 
 func fileError(path string, err error) error {
-	if errors.Is(err, ogg.ErrDiskFull) || errors.Is(err, ivf.ErrDiskFull) {
+	if errors.Is(err, media.ErrDiskFull) {
 		return &linnet.Error{Code: linnet.CodeDisk, Text: fmt.Sprintf("%s cannot be written: the disk is full", path)}
 	}
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {

@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/linnet-p2p/linnet/media"
@@ -103,9 +102,6 @@ func Open(path string) (*File, error) {
 // Close closes the file.
 func (f *File) Close() error { return f.file.Close() }
 
-// ErrDiskFull says that a recording stopped for want of space.
-var ErrDiskFull = errors.New("the disk is full")
-
 // A Recorder writes pictures into a file; their times count from the first one.
 type Recorder struct {
 	file     *os.File
@@ -156,9 +152,8 @@ func (r *Recorder) Write(p media.Picture) error {
 	}
 	b := binary.LittleEndian.AppendUint32(make([]byte, 0, before+len(p.Data)), uint32(len(p.Data)))
 	b = binary.LittleEndian.AppendUint64(b, uint64(p.Timestamp-r.first)*1000/media.VideoClock)
-	if _, r.err = r.file.Write(append(b, p.Data...)); errors.Is(r.err, syscall.ENOSPC) {
-		r.err = ErrDiskFull
-	}
+	_, err := r.file.Write(append(b, p.Data...))
+	r.err = media.WriteError(err)
 	r.pictures++
 	return r.err
 }

@@ -404,7 +404,7 @@ func TestDiskFull(t *testing.T) {
 		if err := r.Close(); err != nil {
 			errs = append(errs, err)
 		}
-		if len(errs) != 1 || !errors.Is(errs[0], ErrDiskFull) || !disk.closed {
+		if len(errs) != 1 || !errors.Is(errs[0], media.ErrDiskFull) || !disk.closed {
 			t.Errorf("%d bytes: %d errors, %v, want ErrDiskFull once", space, len(errs), errs)
 		}
 		if space >= 5000 {

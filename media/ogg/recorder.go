@@ -5,14 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/linnet-p2p/linnet/media"
 )
-
-// ErrDiskFull says that a recording stopped for want of space.
-var ErrDiskFull = errors.New("the disk is full")
 
 // A Recorder records frames into a file. A page of each second is written at
 // once, so that of a machine that goes off one second is missing, and what is
@@ -92,10 +88,7 @@ func (r *Recorder) Flush() error {
 
 func (r *Recorder) fail(err error) error {
 	r.failed = true
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		err = ErrDiskFull
-	}
-	return fmt.Errorf("recording %s stopped after %v, which are kept: %w", r.path, r.Recorded().Round(100*time.Millisecond), err)
+	return fmt.Errorf("recording %s stopped after %v, which are kept: %w", r.path, r.Recorded().Round(100*time.Millisecond), media.WriteError(err))
 }
 
 // Recorded is how much is in the file.

@@ -69,7 +69,8 @@ func (m *Machine) Wake(now time.Time, user linnet.UserName) {
 			continue
 		}
 		f.retries, f.retryAt = 0, now
-		if f.State == linnet.FileActive && f.PausedThere { // or over there: nothing is fetched that would tell
+		if f.State == linnet.FileActive && f.PausedThere && now.Sub(f.inquired) >= lastRetry { // or over there: nothing is fetched that would tell
+			f.inquired = now
 			m.do(Send{User: user, Node: f.Device, Message: &message.FileAnswer{File: f.ID, Verdict: message.FileAccepted}, Open: true})
 		}
 	}

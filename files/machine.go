@@ -82,6 +82,7 @@ type file struct {
 	fetching bool
 	retries  int
 	retryAt  time.Time       // incoming, active: when to fetch; zero: now, or while fetching
+	inquired time.Time       // incoming, paused there: whether it still is
 	told     time.Time       // progress, to the user
 	saved    time.Time       // progress, to disk
 	asking   []linnet.NodeID // outgoing: devices whose user is asked, as far as this process knows

@@ -101,9 +101,7 @@ func (s *station) callEffect(now time.Time, e call.Effect) {
 	case call.PeerReceipt:
 		s.peerReceipt(e)
 	case call.Replaced:
-		m := s.media[e.Old]
-		m.Record = "" // one file holds one call
-		s.media[e.New] = m
+		s.media[e.New] = instead(s.media[e.Old])
 	case call.Merged:
 		if m, chosen := s.media[e.Call]; chosen {
 			delete(s.media, e.Call)

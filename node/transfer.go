@@ -17,6 +17,13 @@ func (s *station) referred(now time.Time, b []byte) (*call.Referral, error) {
 	return r, err
 }
 
+// instead is what a user chose for a call, for the one that took its place: a file holds
+// one call, and camera and screen were for somebody else.
+func instead(m linnet.CallMedia) linnet.CallMedia {
+	m.Record, m.RecordVideo, m.Video = "", "", linnet.NoVideo
+	return m
+}
+
 // Transfer implements linnet.Client.
 func (n *Node) Transfer(ctx context.Context, id linnet.CallID, to linnet.TransferTo) error {
 	if (to.User == "") == (to.With == nil) {

@@ -76,6 +76,15 @@ func TestTransfers(t *testing.T) {
 	})
 }
 
+// Whoever is put through sees nothing that was shown to the one who did it, and takes no
+// recording's place.
+func TestMediaOfAReplacedCall(t *testing.T) {
+	was := linnet.CallMedia{Page: true, Video: linnet.Screen, Record: "a.ogg", RecordVideo: "a.ivf"}
+	if is := instead(was); is != (linnet.CallMedia{Page: true}) {
+		t.Errorf("%+v", is)
+	}
+}
+
 // TestCallWaiting has a second call ring, which the setting ends.
 func TestCallWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

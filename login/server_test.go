@@ -167,6 +167,7 @@ func TestKnownDeviceGuessesSlowlyToo(t *testing.T) {
 // One address cannot try one password on every user.
 func TestSprayingIsSlow(t *testing.T) {
 	n := newNetwork(t, suite.RegistrationOpen, ServerOptions{})
+	n.stand()
 	for i := range 2 * freeForAddress {
 		n.from = netip.MustParseAddr(fmt.Sprintf("2001:db8:1:20%02x::%x", i, i)) // all of one /56
 		_, err := n.client().Login(t.Context(), who(fmt.Sprintf("user%d", i), "123456"), newKeys(t))

@@ -116,7 +116,9 @@ type Client interface {
 	// LeaveVoicemail leaves what an Ogg/Opus file says with a contact who did not answer
 	// a call; the call may be zero. It returns when a majority of those who keep the
 	// contact's mailbox have it on disk, which takes some seconds.
+	// UploadVoicemail does the same with what is read.
 	LeaveVoicemail(ctx context.Context, to UserName, about CallID, file string) (Voicemail, error)
+	UploadVoicemail(ctx context.Context, to UserName, about CallID, sound io.Reader) (Voicemail, error)
 	// Voicemails lists what others left here, and the user elsewhere, the newest first.
 	Voicemails(ctx context.Context, limit int) ([]Voicemail, error)
 	// VoicemailSound is what somebody said, as an Ogg/Opus file.

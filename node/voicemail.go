@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"time"
 
@@ -14,11 +15,21 @@ import (
 
 // LeaveVoicemail implements linnet.Client.
 func (n *Node) LeaveVoicemail(ctx context.Context, to linnet.UserName, about linnet.CallID, file string) (v linnet.Voicemail, err error) {
-	f, err := os.ReadFile(file)
+	f, err := os.Open(file)
+	if err != nil {
+		return v, &linnet.Error{Code: linnet.CodeBadFile, Text: err.Error()}
+	}
+	defer f.Close()
+	return n.UploadVoicemail(ctx, to, about, f)
+}
+
+// UploadVoicemail implements linnet.Client.
+func (n *Node) UploadVoicemail(ctx context.Context, to linnet.UserName, about linnet.CallID, from io.Reader) (v linnet.Voicemail, err error) {
+	file, err := io.ReadAll(io.LimitReader(from, linnet.MaxVoicemailBytes+1))
 	var sound []byte
 	var length time.Duration
 	if err == nil {
-		sound, length, err = cleanSound(f)
+		sound, length, err = cleanSound(file)
 	}
 	if err != nil {
 		return v, &linnet.Error{Code: linnet.CodeBadFile, Text: err.Error(), Hint: "give an Ogg file with Opus sound of two minutes at the most"}
@@ -51,13 +62,17 @@ func (n *Node) LeaveVoicemail(ctx context.Context, to linnet.UserName, about lin
 // cleanSound reads an Ogg/Opus file of anybody's, and writes what is heard of it anew:
 // nothing else of the file gets any further.
 func cleanSound(file []byte) (sound []byte, length time.Duration, err error) {
+	most := linnet.Errorf(linnet.CodeUsage, "voice mail has at most %v and %d KiB", linnet.MaxVoicemail, linnet.MaxVoicemailBytes>>10)
+	if len(file) > linnet.MaxVoicemailBytes {
+		return nil, 0, most
+	}
 	header, frames, err := ogg.ReadAll(bytes.NewReader(file))
 	if err != nil {
 		return nil, 0, err
 	}
 	length = header.Duration(frames)
-	if length <= 0 || length > linnet.MaxVoicemail+time.Second || len(file) > linnet.MaxVoicemailBytes {
-		return nil, length, linnet.Errorf(linnet.CodeUsage, "voice mail has at most %v and %d KiB", linnet.MaxVoicemail, linnet.MaxVoicemailBytes>>10)
+	if length <= 0 || length > linnet.MaxVoicemail+time.Second {
+		return nil, length, most
 	}
 	var out bytes.Buffer
 	w := ogg.NewWriter(&out, ogg.WriterOptions{Channels: header.Channels, PreSkip: header.PreSkip})

@@ -1,9 +1,12 @@
 package http
 
 import (
+	"cmp"
 	"context"
+	"io"
 	"maps"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/linnet-p2p/linnet"
@@ -14,6 +17,7 @@ func init() {
 		"POST /v1/calls/{call}/transfer":        {"Offer the other end of a call to call a user instead, or the other end of another call.", linnet.TransferTo{}, nil, "all"},
 		"POST /v1/calls/{call}/transfer/answer": {"Say whether to be handed over as the other end of a call offers; the answer is the new call.", transferAnswer{}, dialReply{}, "all"},
 		"GET /v1/voicemail":                     {"What contacts left here, and the user elsewhere, the newest first; limit says how many at most.", nil, []linnet.Voicemail{}, "all"},
+		"POST /v1/users/{user}/voicemail":       {"Leave what is uploaded here with a contact, Ogg/Opus as it is; call says of which call that nobody answered.", rawBytes{}, linnet.Voicemail{}, "all"},
 		"POST /v1/voicemail":                    {"Leave what an Ogg/Opus file says with a contact. Not for pages.", voicemailRequest{}, linnet.Voicemail{}, "all"},
 		"GET /v1/voicemail/{id}/sound":          {"What somebody said, as an Ogg/Opus file instead of JSON.", nil, nil, "all"},
 		"POST /v1/voicemail/{id}/heard":         {"Note that it was heard, and tell whoever left it.", nil, nil, "all"},
@@ -41,6 +45,10 @@ func (f *telephone) SetCallSettings(_ context.Context, s linnet.CallSettings) er
 
 func (f *telephone) LeaveVoicemail(_ context.Context, to linnet.UserName, about linnet.CallID, file string) (linnet.Voicemail, error) {
 	return linnet.Voicemail{ID: linnet.VoicemailID{5}}, f.note("leave", to, about, file)
+}
+func (f *telephone) UploadVoicemail(_ context.Context, to linnet.UserName, about linnet.CallID, sound io.Reader) (linnet.Voicemail, error) {
+	b, err := io.ReadAll(sound)
+	return linnet.Voicemail{ID: linnet.VoicemailID{5}}, cmp.Or(err, f.note("upload", to, about, string(b)))
 }
 func (f *telephone) Voicemails(_ context.Context, limit int) ([]linnet.Voicemail, error) {
 	return []linnet.Voicemail{{ID: linnet.VoicemailID{5}}}, f.note("voicemails", limit)
@@ -91,6 +99,8 @@ func TestCallsArrive(t *testing.T) {
 	ok(c.SetCallSettings(ctx, s))
 	v, err := c.LeaveVoicemail(ctx, "bob", id, "/a.ogg")
 	ok(err)
+	_, err = c.UploadVoicemail(ctx, "bob", id, strings.NewReader("OggS"))
+	ok(err)
 	list, err := c.Voicemails(ctx, 3)
 	ok(err)
 	sound, err := c.VoicemailSound(ctx, v.ID)
@@ -102,7 +112,7 @@ func TestCallsArrive(t *testing.T) {
 	ok(c.DeleteVoicemail(ctx, v.ID))
 	want := []any{"transfer", id, linnet.TransferTo{User: "carol"}, "transfer", id, linnet.TransferTo{With: &with},
 		"answer transfer", id, true, linnet.CallMedia{Page: true}, "settings", "set settings", linnet.CallSettings{Waiting: true},
-		"leave", linnet.UserName("bob"), id, "/a.ogg", "voicemails", 3, "sound", v.ID, "heard", v.ID, "delete", v.ID}
+		"leave", linnet.UserName("bob"), id, "/a.ogg", "upload", linnet.UserName("bob"), id, "OggS", "voicemails", 3, "sound", v.ID, "heard", v.ID, "delete", v.ID}
 	if !reflect.DeepEqual(f.asked, want) {
 		t.Errorf("the node was asked\n%v, want\n%v", f.asked, want)
 	}

@@ -258,6 +258,16 @@ func (c *Client) LeaveVoicemail(ctx context.Context, to linnet.UserName, about l
 	return v, c.do(ctx, "POST", "/v1/voicemail", voicemailRequest{to, about, file}, &v)
 }
 
+// UploadVoicemail implements linnet.Client.
+func (c *Client) UploadVoicemail(ctx context.Context, to linnet.UserName, about linnet.CallID, sound io.Reader) (v linnet.Voicemail, err error) {
+	resp, err := c.sendBytes(ctx, "POST", "/v1/users/"+string(to)+"/voicemail?call="+about.String(), rawType, -1, sound)
+	if err != nil {
+		return v, err
+	}
+	defer resp.Body.Close()
+	return v, json.NewDecoder(resp.Body).Decode(&v)
+}
+
 // Voicemails implements linnet.Client.
 func (c *Client) Voicemails(ctx context.Context, limit int) (l []linnet.Voicemail, err error) {
 	return l, c.do(ctx, "GET", fmt.Sprintf("/v1/voicemail?limit=%d", limit), nil, &l)

@@ -101,6 +101,7 @@ func TestFilesOfPages(t *testing.T) {
 	}{
 		{"a file of the machine", "POST", "/v1/files", `{"user":"bob","path":"/etc/passwd"}`, nil, http.StatusBadRequest},
 		{"upload", "POST", "/v1/users/bob/files?name=a.txt", "hello", []string{"Content-Type", rawType}, http.StatusOK},
+		{"voice mail of a call that is none", "POST", "/v1/users/bob/voicemail?call=x", "OggS", []string{"Content-Type", rawType}, http.StatusBadRequest},
 		{"upload as a form", "POST", "/v1/users/bob/files?name=a.txt", "hello", []string{"Content-Type", "multipart/form-data"}, http.StatusUnsupportedMediaType},
 		{"upload without a name", "POST", "/v1/users/bob/files", "hello", []string{"Content-Type", rawType}, http.StatusBadRequest},
 		{"upload without a key", "POST", "/v1/users/bob/files?name=a.txt", "hello", []string{"Content-Type", rawType, keyHeader, ""}, http.StatusUnauthorized},

@@ -158,6 +158,8 @@ func (s *schemas) document() object {
 			query("page", true, count)
 		case "POST /v1/users/{user}/files":
 			query("name", true, text)
+		case "POST /v1/users/{user}/voicemail":
+			query("call", false, text)
 		case "GET /v1/messages":
 			query("words", true, text)
 			query("limit", true, count)

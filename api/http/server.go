@@ -43,6 +43,7 @@
 //	POST   /v1/calls/{call}/transfer/answer  {"yes", ...linnet.CallMedia} -> {"call"}, if yes
 //	GET    /v1/voicemail?limit=N          []linnet.Voicemail
 //	POST   /v1/voicemail                  {"user", "call", "file"} -> linnet.Voicemail
+//	POST   /v1/users/{user}/voicemail?call=ID  Ogg/Opus, application/octet-stream -> linnet.Voicemail
 //	GET    /v1/voicemail/{id}/sound       audio/ogg
 //	POST   /v1/voicemail/{id}/heard
 //	DELETE /v1/voicemail/{id}
@@ -362,6 +363,7 @@ func register(mux routes, c linnet.Client) {
 		}
 		return c.LeaveVoicemail(r.Context(), q.User, q.Call, q.File)
 	})
+	mux.HandleFunc("POST /v1/users/{user}/voicemail", func(w http.ResponseWriter, r *http.Request) { uploadVoicemail(w, r, c) })
 	mux.HandleFunc("GET /v1/voicemail/{id}/sound", func(w http.ResponseWriter, r *http.Request) { serveVoicemail(w, r, c) })
 	handle("POST /v1/voicemail/{id}/heard", func(r *http.Request) (any, error) {
 		id, err := voicemailIn(r)

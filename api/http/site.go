@@ -326,7 +326,7 @@ func isDownload(r *http.Request) bool {
 
 // isUpload says that a request may be something else than JSON.
 func isUpload(r *http.Request) bool {
-	return r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/v1/users/") && strings.HasSuffix(r.URL.Path, "/files") && isRaw(r)
+	return r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/v1/users/") && (strings.HasSuffix(r.URL.Path, "/files") || strings.HasSuffix(r.URL.Path, "/voicemail")) && isRaw(r)
 }
 
 func isJSON(r *http.Request) bool {

@@ -8,6 +8,33 @@ import (
 	"github.com/linnet-p2p/linnet"
 )
 
+// uploadVoicemail takes what somebody said who may not name a file of this machine.
+func uploadVoicemail(w http.ResponseWriter, r *http.Request, c linnet.Client) {
+	v, err := uploadedVoicemail(w, r, c)
+	if err != nil {
+		writeFailure(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, v)
+}
+
+func uploadedVoicemail(w http.ResponseWriter, r *http.Request, c linnet.Client) (v linnet.Voicemail, err error) {
+	user, err := userIn(r)
+	if err != nil {
+		return v, err
+	}
+	var about linnet.CallID
+	if s := r.URL.Query().Get("call"); s != "" {
+		if about, err = linnet.ParseCallID(s); err != nil {
+			return v, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
+		}
+	}
+	if !isRaw(r) {
+		return v, &linnet.Error{Code: linnet.CodeUsage, Text: "voice mail is uploaded as it is", Hint: "send Content-Type: " + rawType}
+	}
+	return c.UploadVoicemail(r.Context(), user, about, http.MaxBytesReader(w, r.Body, 2*linnet.MaxVoicemailBytes))
+}
+
 // serveVoicemail gives the sound as a file, in ranges if a player wants them.
 func serveVoicemail(w http.ResponseWriter, r *http.Request, c linnet.Client) {
 	id, err := voicemailIn(r)

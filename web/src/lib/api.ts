@@ -119,6 +119,8 @@ export const api = {
   content: async (file: string) => (await request('GET', `/v1/files/${file}/content`)).blob(),
   voicemails: () => ask<Voicemail[]>('GET', '/v1/voicemail?limit=500'),
   voicemailSound: async (id: string) => (await request('GET', `/v1/voicemail/${id}/sound`)).blob(),
+  leaveVoicemail: (name: string, about: string | undefined, sound: Blob) =>
+    ask<Voicemail>('POST', `/v1/users/${user(name)}/voicemail?${new URLSearchParams(about && { call: about })}`, sound),
   heardVoicemail: (id: string) => ask('POST', `/v1/voicemail/${id}/heard`),
   deleteVoicemail: (id: string) => ask('DELETE', `/v1/voicemail/${id}`),
   history: () => ask<CallRecord[]>('GET', '/v1/calls?limit=500'),

@@ -28,14 +28,14 @@ build: ## the optimised program
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/linnet ./cmd/linnet
 
 test: ## all tests that need no special rights
-	$(GO) test $(QUICK) ./...
+	$(GO) test -timeout 20m $(QUICK) ./...
 
 # Most packages start no goroutine and lock nothing: there is no race to find. The
 # tests of cmd/linnet run whole programs, which are package node for the most part,
 # and take minutes more under the detector.
 RACY     = $(shell grep -rlE --include='*.go' '"sync"|"sync/atomic"|^[[:space:]]*go (func|[a-z])' . | grep -vE '/bench/|/cmd/' | xargs -n 1 dirname | sort -u)
 race: ## the packages that have goroutines, under the race detector (needs gcc)
-	CGO_ENABLED=1 $(GO) test -race -short $(QUICK) $(RACY)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m $(QUICK) $(RACY)
 
 lint: ## gofmt, vet, staticcheck
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "gofmt would change: $$bad"; exit 1; }

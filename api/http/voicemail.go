@@ -23,16 +23,16 @@ func uploadedVoicemail(w http.ResponseWriter, r *http.Request, c linnet.Client) 
 	if err != nil {
 		return v, err
 	}
-	var about linnet.CallID
+	var missed linnet.CallID
 	if s := r.URL.Query().Get("call"); s != "" {
-		if about, err = linnet.ParseCallID(s); err != nil {
-			return v, &linnet.Error{Code: linnet.CodeUsage, Text: err.Error()}
+		if missed, err = named(linnet.ParseCallID(s)); err != nil {
+			return v, err
 		}
 	}
 	if !isRaw(r) {
 		return v, &linnet.Error{Code: linnet.CodeUsage, Text: "voice mail is uploaded as it is", Hint: "send Content-Type: " + rawType}
 	}
-	return c.UploadVoicemail(r.Context(), user, about, http.MaxBytesReader(w, r.Body, 2*linnet.MaxVoicemailBytes))
+	return c.UploadVoicemail(r.Context(), user, missed, http.MaxBytesReader(w, r.Body, 2*linnet.MaxVoicemailBytes))
 }
 
 // serveVoicemail gives the sound as a file, in ranges if a player wants them.

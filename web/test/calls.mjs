@@ -24,6 +24,14 @@ function on(name, args, input = '') {
   })
 }
 
+/** Energy of the sound that a page has heard. */
+function heard(page) {
+  return page.evaluate(async () => {
+    for (const s of (await window.connections.at(-1).getStats()).values()) if (s.type === 'inbound-rtp' && s.kind === 'audio') return s.totalAudioEnergy
+    return 0
+  })
+}
+
 async function main() {
   const net = await start(['network', 'create', 'birds', '--home', path.join(home, 'net'), '--address', '127.0.0.1', '--port', String(10000 + Math.floor(Math.random() * 15000)), '--supernodes', '2'], /(linnet:\S+)/, /Others reach/)
   const bobAt = `127.0.0.1:${25000 + Math.floor(Math.random() * 7000)}` // where his page finds him again
@@ -62,6 +70,8 @@ async function main() {
   await alice.getByText('They put you on hold').waitFor()
   await button(bob, 'Swap: hold this call and go on with alice').click()
   await alice.getByText('They put you on hold').waitFor({ state: 'detached' })
+  const before = await heard(alice)
+  await until('alice hears bob again', async () => (await heard(alice)) > before + 0.001)
   step('bob answered a second call, and swapped')
 
   // Bob hands alice over to carol.

@@ -98,6 +98,28 @@ async function main() {
       return said > 50 && heard > 0.001`),
   )
   step('Firefox speaks, and hears echo123')
+
+  // Its recorder writes Ogg, which the node takes as it is.
+  const click = (words) =>
+    until(`there is “${words}”`, () =>
+      page(`
+        const button = [...document.querySelectorAll('button')].find((b) => b.textContent.trim() === ${JSON.stringify(words)} && b.checkVisibility() && !b.disabled)
+        button?.click()
+        return !!button`),
+    )
+  await click('Hang up')
+  await page(`location.hash = '#/people/bob'`)
+  await until('bob’s page is there', () => page(`
+    const more = [...document.querySelectorAll('button')].find((b) => b.title === 'More')
+    more?.click()
+    return !!more`))
+  await click('Leave a voice message')
+  await until('two seconds are recorded', () => page(`return /0:0[2-9] of 2:00/.test(document.body.textContent)`))
+  await click('Done')
+  await until('it can be listened to', () => page(`return document.querySelector('audio')?.duration > 1`))
+  await page(`document.querySelector('.choice .primary').click()`)
+  await until('it is stored', () => page(`return document.body.textContent.includes('Stored; waits for them')`))
+  step('Firefox recorded a voice message')
 }
 
 await finish(main, () => firefox?.kill())

@@ -130,6 +130,8 @@ export const text = {
     open: (name: string) => `Open ${name}`,
     contacts: 'Contacts',
     others: 'Other people',
+    talking: 'In a call with you',
+    rings: 'Calls you',
     service: 'Hear your own voice',
     missedFrom: (name: string) => `You missed a call of ${name}`,
     missed: (n: number) => (n === 1 ? '1 missed call' : `${n} missed calls`),

@@ -93,16 +93,15 @@ const (
 const MaxDevices = 8
 
 const (
-	takeWait    = 5 * time.Second // for a device to take a letter
-	sendAgain   = 1500 * time.Millisecond
-	sendTimes   = 3
-	answerWait  = time.Minute // for any answer
-	firstTry    = 20 * time.Second
-	lastTry     = 2 * time.Hour
-	turnGap     = 1500 * time.Millisecond // a supernode takes 2 requests a second
-	againGap    = 250 * time.Millisecond  // a device opens 5 letters a second
-	maxKnown    = 256
-	nobodyTries = 7 // to begin with, where there may be nobody of that name: no hurry
+	takeWait   = 5 * time.Second // for a device to take a letter
+	sendAgain  = 1500 * time.Millisecond
+	sendTimes  = 3
+	answerWait = time.Minute     // for any answer
+	firstTry   = 5 * time.Second // two who sign up together know each other before their prekeys are published
+	lastTry    = 2 * time.Hour
+	turnGap    = 1500 * time.Millisecond // a supernode takes 2 requests a second
+	againGap   = 250 * time.Millisecond  // a device opens 5 letters a second
+	maxKnown   = 256
 )
 
 // NewCourier makes a Courier; Begin makes it work.
@@ -271,8 +270,7 @@ func (c *Courier) Prekeys(now time.Time, user linnet.UserName, list []*directory
 		case len(e.prekeys) == 0 && e.To == c.o.User: // there is no other device
 			c.remember(now, user, nil, nil)
 			c.done(now, e)
-		case len(e.prekeys) == 0:
-			e.tries = max(e.tries, nobodyTries)
+		case len(e.prekeys) == 0: // there may be nobody of that name
 			c.fails(now, e)
 		default:
 			e.step = lookUp

@@ -47,6 +47,20 @@ func TestRequestToSomebodyAway(t *testing.T) {
 	}
 }
 
+// Two who sign up together ask each other before they can: nothing can be sealed to
+// bob yet.
+func TestRequestBeforeThePrekey(t *testing.T) {
+	w := newWorld(t, 1)
+	alice := w.online("alice")
+	w.run(time.Minute)
+	alice.ask("bob", "")
+	w.run(20 * time.Second)
+	bob := w.online("bob")
+	if d := w.until("he is asked", func() bool { return bob.state("alice") == linnet.Asking }); d > 30*time.Second {
+		t.Errorf("that takes %v", d)
+	}
+}
+
 func TestStates(t *testing.T) {
 	w := newWorld(t, 2)
 	alice, bob := w.online("alice"), w.online("bob")

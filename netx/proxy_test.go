@@ -218,8 +218,12 @@ func TestProxyTroubles(t *testing.T) {
 	if err := dial(says("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20)), "http"); err == nil {
 		t.Error("an endless answer passed")
 	}
-	closed := listen(t, func(l net.Listener) { l.Close() })
-	behind, err := netx.Proxy{URL: "http://" + closed}.Behind(netx.System{})
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	behind, err := netx.Proxy{URL: "http://" + l.Addr().String()}.Behind(netx.System{})
 	if err != nil {
 		t.Fatal(err)
 	}

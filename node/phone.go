@@ -129,7 +129,7 @@ func (p *phone) hold(now time.Time, on bool) {
 // media nothing is played, as nobody would hear it.
 func (p *phone) move(now time.Time, routes []session.Route, rtt time.Duration) {
 	routes = slices.DeleteFunc(slices.Clone(routes), func(r session.Route) bool { return r.Path.Kind == linnet.Forwarded })
-	p.routes.Store(&routes)
+	before := p.routes.Swap(&routes)
 	if len(routes) == 0 {
 		return
 	}
@@ -141,7 +141,8 @@ func (p *phone) move(now time.Time, routes []session.Route, rtt time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.line.SetRTT(rtt)
-	if s := p.line.Showing(); s != nil && p.begun {
+	elsewhere := before == nil || len(*before) == 0 || (*before)[0].Path != at // not only a second path beside it
+	if s := p.line.Showing(); s != nil && p.begun && elsewhere {
 		s.Moved()
 	}
 	if !p.begun && p.view != nil {

@@ -279,7 +279,12 @@ func TestVideoComesAndGoes(t *testing.T) {
 			if n := b.saw() - before; n < 60 {
 				t.Errorf("bob saw %d pieces of %v in 3 s", n, v)
 			}
-			alice.within(func(_ time.Time, s *station) { keys[s.phones[id].line.Showing().Stream().Key] = true })
+			alice.within(func(_ time.Time, s *station) {
+				p := s.phones[id]
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				keys[p.line.Showing().Stream().Key] = true
+			})
 		}
 		if len(keys) != 3 {
 			t.Errorf("%d keys for three videos", len(keys))

@@ -1,6 +1,6 @@
 // Package sim runs the supernode network in one process, on virtual time: the
-// real machines of packages overlay and directory, a hundred thousand of them
-// or a million, and scenarios that they have to survive.
+// real machines of packages overlay and directory, a hundred thousand of them,
+// and scenarios that they have to survive.
 //
 // It stands in for what the machines do not do themselves: packets take as long
 // as between real places, some are lost, sessions have to be opened and die

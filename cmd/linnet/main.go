@@ -69,7 +69,7 @@ type commands struct {
 
 	Bench benchCmd `cmd:"" help:"Measure this machine and program."`
 
-	Sim simCmd `cmd:"" help:"Simulate a network of up to a million nodes, and the outages of 2007 and 2010."`
+	Sim simCmd `cmd:"" help:"Simulate a network, a hundred thousand nodes and more, and the outages of 2007 and 2010."`
 
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

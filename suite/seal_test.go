@@ -66,8 +66,9 @@ func TestSeal(t *testing.T) {
 			if _, err := Unseal(tt.s, ForLetter, box, only(third, thirdPrivate)); !errors.Is(err, ErrExpired) {
 				t.Errorf("a third device: %v", err)
 			}
-			if _, err := Unseal(tt.s, ForLetter, box, func(PrekeyID) []byte { return thirdPrivate }); err == nil {
-				t.Error("opened by another key")
+			plain, err := Unseal(tt.s, ForLetter, box, func(PrekeyID) []byte { return thirdPrivate })
+			if string(plain) == "for two" || err == nil && tt.s.Name() != "classic" { // see classicSealed
+				t.Errorf("opened by another key: %q, %v", plain, err)
 			}
 			if _, err := Seal(tt.s, ForLetter, nil); err == nil {
 				t.Error("sealed for nobody")

@@ -23,20 +23,21 @@ type benchCmd struct {
 }
 
 type benchRelayCmd struct {
-	Legs     int            `default:"1000" help:"Calls, one way each."`
-	Size     int            `default:"160" help:"Bytes of a datagram."`
-	PPS      int            `default:"0" help:"Packets per second, all legs together. 0 is as many as go: the rate is measured then, else the delay."`
-	Seconds  int            `default:"3" help:"Length of each turn."`
-	Turns    int            `default:"3" help:"Turns of relay and baseline, one after the other; the median counts."`
-	Train    bool           `help:"Send the packets of a leg after one another, as video does."`
-	Baseline load.Kind      `default:"recvmmsg" enum:"recvmmsg,single" help:"The plain forwarder to compare with: in batches, or a system call a packet."`
-	TURN     netip.AddrPort `name:"turn" placeholder:"ADDR" help:"Measure this TURN server as well, with the same packets. It has to take clients without a password."`
-	TURNPID  int            `name:"turn-pid" placeholder:"PID" help:"Its process, if it runs here: what it costs is compared."`
-	Overload float64        `help:"Offer calls, at the end, of so many times what the relay carried (1.3): how many it admits, and what those lose." placeholder:"TIMES"`
-	Peer     string         `placeholder:"ADDR" help:"Use the relay that runs there: the same command with --serve."`
-	Local    netip.Addr     `default:"127.0.0.1" help:"Address to send from and receive at."`
-	Serve    string         `placeholder:"ADDR" help:"Relay for whoever connects to this TCP address, and measure nothing. Only on a network of your own: it sends where it is told to."`
-	Pipe     bool           `hidden:""`
+	Legs      int            `default:"1000" help:"Calls, one way each."`
+	Size      int            `default:"160" help:"Bytes of a datagram."`
+	PPS       int            `default:"0" help:"Packets per second, all legs together. 0 is as many as go: the rate is measured then, else the delay."`
+	Seconds   int            `default:"3" help:"Length of each turn."`
+	Turns     int            `default:"3" help:"Turns of relay and baseline, one after the other; the median counts."`
+	Train     bool           `help:"Send the packets of a leg after one another, as video does."`
+	Baseline  load.Kind      `default:"recvmmsg" enum:"recvmmsg,single" help:"The plain forwarder to compare with: in batches, or a system call a packet."`
+	TURN      netip.AddrPort `name:"turn" placeholder:"ADDR" help:"Measure this TURN server as well, with the same packets. It has to take clients without a password."`
+	TURNPID   int            `name:"turn-pid" placeholder:"PID" help:"Its process, if it runs here: what it costs is compared."`
+	Forwarder string         `placeholder:"PROGRAM" type:"existingfile" help:"Measure this forwarder as well (bench/forwarder has one in C)."`
+	Overload  float64        `help:"Offer calls, at the end, of so many times what the relay carried (1.3): how many it admits, and what those lose." placeholder:"TIMES"`
+	Peer      string         `placeholder:"ADDR" help:"Use the relay that runs there: the same command with --serve."`
+	Local     netip.Addr     `default:"127.0.0.1" help:"Address to send from and receive at."`
+	Serve     string         `placeholder:"ADDR" help:"Relay for whoever connects to this TCP address, and measure nothing. Only on a network of your own: it sends where it is told to."`
+	Pipe      bool           `hidden:""`
 }
 
 func (c *benchRelayCmd) Run(p *program) error {
@@ -50,6 +51,11 @@ func (c *benchRelayCmd) Run(p *program) error {
 	o := load.Options{
 		Legs: c.Legs, Size: c.Size, PPS: c.PPS, Time: time.Duration(c.Seconds) * time.Second,
 		Turns: c.Turns, Train: c.Train, Baseline: c.Baseline, Overload: c.Overload, TURN: c.TURN, TURNProcess: c.TURNPID,
+	}
+	if c.Forwarder != "" {
+		o.Forwarder = func(ctx context.Context) (io.ReadWriteCloser, error) {
+			return piped(exec.CommandContext(ctx, c.Forwarder))
+		}
 	}
 	dial := c.ownProcess
 	if c.Peer != "" {
@@ -69,8 +75,14 @@ func (c *benchRelayCmd) Run(p *program) error {
 		if c.PPS > 0 {
 			fmt.Fprintf(w, "  added delay\t%.0f us\tp99 %.0f us, p99.9 %.0f us\n", r.Added.P50, r.Added.P99, r.Added.P999)
 		}
-		if t := r.TURN; t != nil {
-			fmt.Fprintf(w, "  TURN server\t%.0f\tof one core %.0f: the relay carries %.2f times that\n", t.Relayed, t.PerCore, t.Ratio)
+		for _, t := range []struct {
+			name string
+			*load.Beside
+		}{{"TURN server", r.TURN}, {"forwarder", r.Forwarder}} {
+			if t.Beside == nil {
+				continue
+			}
+			fmt.Fprintf(w, "  %s\t%.0f\tof one core %.0f: the relay carries %.2f times that\n", t.name, t.Relayed, t.PerCore, t.Ratio)
 			if c.PPS > 0 {
 				fmt.Fprintf(w, "    added delay\t%.0f us\tp99 %.0f us, p99.9 %.0f us, lost %.2f %%\n", t.Added.P50, t.Added.P99, t.Added.P999, 100*t.Loss)
 			}
@@ -92,7 +104,11 @@ func ownProcess(ctx context.Context, args ...string) (io.ReadWriteCloser, error)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, exe, args...)
+	return piped(exec.CommandContext(ctx, exe, args...))
+}
+
+// piped starts a program with its input and output at hand.
+func piped(cmd *exec.Cmd) (io.ReadWriteCloser, error) {
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

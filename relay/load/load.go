@@ -9,7 +9,9 @@
 package load
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"time"
@@ -24,6 +26,7 @@ const (
 	Recvmmsg Kind = "recvmmsg" // a plain forwarder, in batches
 	Single   Kind = "single"   // a plain forwarder, a system call for each packet
 	turnKind Kind = "turn"     // a TURN server that runs already
+	other    Kind = "other"    // a forwarder in a program of its own
 	direct   Kind = "direct"   // none: from the sender to the receiver, for comparison
 )
 
@@ -78,6 +81,10 @@ type Options struct {
 	TURN        netip.AddrPort
 	TURNProcess int
 
+	// Forwarder, if set, starts another forwarder to measure beside the others. It is
+	// told and asked what Serve is.
+	Forwarder func(context.Context) (io.ReadWriteCloser, error)
+
 	// Overload, if not 0, offers calls to the relay when all else is measured, one
 	// way each, until their packets would be so many times what it relayed before.
 	Overload float64
@@ -100,12 +107,13 @@ type Result struct {
 	Baseline float64 `json:"baseline_pps"` // of the plain forwarder, per core
 	Ratio    float64 `json:"ratio"`        // PerCore / Baseline
 
-	TURN     *TURN     `json:"turn,omitempty"`
-	Overload *Overload `json:"overload,omitempty"`
+	TURN      *Beside   `json:"turn,omitempty"`
+	Forwarder *Beside   `json:"forwarder,omitempty"`
+	Overload  *Overload `json:"overload,omitempty"`
 }
 
-// TURN is a TURN server beside the relay.
-type TURN struct {
+// Beside is what relayed the same packets in the same run.
+type Beside struct {
 	Relayed float64 `json:"pps_relayed"`
 	PerCore float64 `json:"pps_per_core"`
 	Ratio   float64 `json:"ratio"` // Result.PerCore / PerCore

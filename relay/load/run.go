@@ -64,11 +64,18 @@ func Run(ctx context.Context, o Options, local netip.Addr, dial func(context.Con
 		}
 		kinds = append(kinds, turnKind)
 	}
+	if o.Forwarder != nil {
+		kinds = append(kinds, other)
+	}
 	r := Result{Legs: o.Legs, Size: o.Size}
 	turns := make(map[Kind][]turn)
 	for i := range o.Turns {
 		for k, kind := range kinds {
-			t, err := g.measure(ctx, kind, dial)
+			start := dial
+			if kind == other {
+				start = o.Forwarder
+			}
+			t, err := g.measure(ctx, kind, start)
 			if err != nil {
 				return Result{}, err
 			}
@@ -103,12 +110,19 @@ func Run(ctx context.Context, o Options, local netip.Addr, dial func(context.Con
 		return all
 	}
 	r.Added = added(delays(Relay), delays(direct))
-	if o.TURN.IsValid() {
-		r.TURN = &TURN{
-			Relayed: of(turnKind, func(t turn) float64 { return float64(t.packets) / t.took.Seconds() }),
-			PerCore: of(turnKind, perCore), Loss: of(turnKind, loss), Added: added(delays(turnKind), delays(direct)),
+	beside := func(kind Kind) *Beside {
+		b := &Beside{
+			Relayed: of(kind, func(t turn) float64 { return float64(t.packets) / t.took.Seconds() }),
+			PerCore: of(kind, perCore), Loss: of(kind, loss), Added: added(delays(kind), delays(direct)),
 		}
-		r.TURN.Ratio = r.PerCore / r.TURN.PerCore
+		b.Ratio = r.PerCore / b.PerCore
+		return b
+	}
+	if o.TURN.IsValid() {
+		r.TURN = beside(turnKind)
+	}
+	if o.Forwarder != nil {
+		r.Forwarder = beside(other)
 	}
 	if o.Overload > 0 {
 		over, err := g.overload(ctx, int(o.Overload*r.Relayed/callRate), dial)

@@ -42,7 +42,7 @@ type measure struct {
 	recovered time.Duration // when fewer than 99 % were attached for the last time, after the blow
 }
 
-type size struct{ seen, bytes int64 }
+type size struct{ sent, seen, bytes int64 }
 
 // A death is a supernode that crashed and of which others have to find out.
 type death struct {
@@ -83,7 +83,7 @@ func (w *world) sized(from, to *node, msg message.Message, reply bool) {
 		s = new(size)
 		w.sizes[t] = s
 	}
-	if s.seen < 64 || w.events&63 == 0 {
+	if s.sent++; s.sent <= 64 || s.sent&63 == 0 {
 		s.seen++
 		s.bytes += int64(len(message.Append(nil, message.Command{ID: 1, Body: msg})))
 	}

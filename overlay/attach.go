@@ -59,16 +59,16 @@ type link struct {
 
 // attaching is an ordinary node's half of attachment.
 type attaching struct {
-	links   []*link // in the order of attachment
-	seeking bool    // a round is under way
-	round   uint32  // its number: hosts remember in which one they were tried
-	planned bool    // a round begins in a moment
-	keeping bool    // keepAlive will be called
-	short   int     // rounds in a row that did not find enough
-	climb   *climb  // this round; nil: none
-	series  int     // rounds that were in vain since the last time it was told
-	refused int     // probes in this round
-	probes  map[Probe]*cachedHost
+	links   []*link         // in the order of attachment
+	seeking bool            // a round is under way
+	round   uint32          // its number: hosts remember in which one they were tried
+	planned bool            // a round begins in a moment
+	keeping bool            // keepAlive will be called
+	short   int             // rounds in a row that did not find enough
+	climb   *climb          // this round; nil: none
+	series  int             // rounds that were in vain since the last time it was told
+	refused int             // probes in this round
+	probes  []probing       // under way
 	ready   []way           // said yes and are not needed yet
 	rung    linnet.Rung     // by which a supernode took this node last
 	better  map[Probe]*link // asked by UDP; nil: none
@@ -78,6 +78,12 @@ type attaching struct {
 type better struct {
 	next  time.Time
 	asked int // how often it was
+}
+
+// A probing is a host that was asked.
+type probing struct {
+	Probe
+	host *cachedHost
 }
 
 // A way is a host, and how it answered.
@@ -106,9 +112,19 @@ func (a *attaching) missing() int {
 	return n
 }
 
+// asked is the host of a probe that is under way; nil: it is not.
+func (a *attaching) asked(p Probe) *cachedHost {
+	for i := range a.probes {
+		if a.probes[i].Probe == p {
+			return a.probes[i].host
+		}
+	}
+	return nil
+}
+
 // probed ends a probe.
 func (a *attaching) probed(p Probe) {
-	delete(a.probes, p)
+	a.probes = slices.DeleteFunc(a.probes, func(x probing) bool { return x.Probe == p })
 	a.tidy()
 }
 

@@ -1,8 +1,8 @@
 package overlay
 
 import (
+	"math"
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
@@ -25,12 +25,54 @@ const (
 
 func blockOf(node linnet.NodeID) uint32 { return uint32(node[0]) }
 
+// blocks are what a table knows of its blocks.
+type blocks struct {
+	begin   [tableBlocks + 1]uint32 // where the members of each are in the table
+	hashes  [tableBlocks]uint64     // sums over those that serve, for digests
+	soonest uint32                  // no certificate expires sooner, minutes since 1970
+}
+
+func newBlocks() *blocks { return &blocks{soonest: math.MaxUint32} }
+
+// enter and leave note who serves.
+func (b *blocks) enter(x *seat) { b.hashes[blockOf(x.node)] += x.hash() }
+func (b *blocks) leave(x *seat) { b.hashes[blockOf(x.node)] -= x.hash() }
+
+// lasts notes until when somebody may be in the table.
+func (b *blocks) lasts(x *seat) { b.soonest = min(b.soonest, x.expires()) }
+
+// grow notes that a block has one member more.
+func (b *blocks) grow(block uint32) {
+	for i := block + 1; i < uint32(len(b.begin)); i++ {
+		b.begin[i]++
+	}
+}
+
+// divide finds where each block begins.
+func (b *blocks) divide(members []member) {
+	clear(b.begin[:])
+	for i := range members {
+		b.begin[blockOf(members[i].node)+1]++
+	}
+	for i := range tableBlocks {
+		b.begin[i+1] += b.begin[i]
+	}
+}
+
+// expire finds when the next certificate expires.
+func (b *blocks) expire(members []member) {
+	b.soonest = math.MaxUint32
+	for i := range members {
+		b.lasts(members[i].seat)
+	}
+}
+
 // inBlock are the members of a block.
 func (t *table) inBlock(block uint32) []member {
-	at := func(b uint32) int {
-		return sort.Search(len(t.members), func(i int) bool { return blockOf(t.members[i].node) >= b })
+	if t.blocks == nil {
+		return nil
 	}
-	return t.members[at(block):at(block+1)]
+	return t.members[t.blocks.begin[block]:t.blocks.begin[block+1]]
 }
 
 // publish tells everybody what is believed of a node.

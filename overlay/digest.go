@@ -31,7 +31,7 @@ func (x *seat) hash() uint64 { return mix(x.weight ^ mix(x.incarnation)) }
 // settled are the hashes of all blocks, of the entries that are known since before a
 // moment.
 func (t *table) settled(before uint32) [tableBlocks]uint64 {
-	sums := t.hashes
+	sums := t.blocks.hashes
 	for i := range t.members {
 		if x := &t.members[i]; x.since >= before && x.serves() {
 			sums[blockOf(x.node)] -= x.hash()
@@ -42,7 +42,7 @@ func (t *table) settled(before uint32) [tableBlocks]uint64 {
 
 // digest is this supernode's table in short.
 func (m *Machine) digest(settled time.Time) *message.Digest {
-	d, sums := &message.Digest{All: settled.IsZero()}, m.table.hashes
+	d, sums := &message.Digest{All: settled.IsZero()}, m.table.blocks.hashes
 	if !d.All {
 		sums = m.table.settled(m.tenths(settled))
 	}
@@ -78,7 +78,7 @@ func (m *Machine) receivedDigest(now time.Time, from linnet.NodeID, msg *message
 			theirs[block] = binary.BigEndian.Uint64(msg.Hashes[hashSize*i:])
 		}
 	}
-	settled, all := m.table.settled(m.tenths(now.Add(-settleAfter))), m.table.hashes
+	settled, all := m.table.settled(m.tenths(now.Add(-settleAfter))), m.table.blocks.hashes
 	answer := &message.Differ{After: msg.After}
 	var differs [tableBlocks]bool
 	for block, sum := range theirs {

@@ -157,6 +157,27 @@ func (c *hostCache) succeeded(now time.Time, node linnet.NodeID) {
 	}
 }
 
+// Hosts are a host cache between two lives of a node in one process, which needs
+// no bytes for that: a simulation starts thousands of nodes in a second.
+type Hosts struct{ cache hostCache }
+
+// Bytes are the cache for a database, as Machine.HostCache gives it.
+func (h *Hosts) Bytes() []byte { return h.cache.export() }
+
+// again is the cache as if it came from the database.
+func (h *Hosts) again() hostCache {
+	var c hostCache
+	if h == nil {
+		return c
+	}
+	list := make([]cachedHost, len(h.cache.hosts))
+	for i, x := range h.cache.hosts {
+		list[i] = cachedHost{Host: x.Host, success: x.success, added: x.added, rtt: x.rtt, failures: x.failures}
+		c.hosts = append(c.hosts, &list[i])
+	}
+	return c
+}
+
 type hostsBody struct {
 	Hosts []hostBody `obj:"5/0,opt"`
 }

@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"cmp"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -72,17 +73,39 @@ func (x *member) introduction() message.Rumour {
 // them holds which slot. Pointers into it are good until the next put or drop.
 type table struct {
 	seats   Seats
-	members []member            // in the order of their nodes
-	serving int                 // of them
-	hashes  [tableBlocks]uint64 // sums over those that serve, for digests
+	members []member // in the order of their nodes
+	serving int      // of them
+	blocks  *blocks  // nil as long as there is no member: an ordinary node has none
 	cache   map[Slot]cachedSlot
 }
 
+// find looks in the block of a node alone: each step goes to another seat, which
+// the processor has to fetch.
 func (t *table) find(node linnet.NodeID) (int, bool) {
-	if n := len(t.members); n == 0 || compareNodes(t.members[n-1].node, node) < 0 {
-		return n, false // what is remembered comes in order
+	if t.blocks == nil {
+		return 0, false
 	}
-	return slices.BinarySearchFunc(t.members, node, func(x member, n linnet.NodeID) int { return compareNodes(x.node, n) })
+	block := blockOf(node)
+	first, after := t.blocks.begin[block], t.blocks.begin[block+1]
+	i, ok := slices.BinarySearchFunc(t.members[first:after], node, func(x member, n linnet.NodeID) int { return compareNodes(x.node, n) })
+	return int(first) + i, ok
+}
+
+// begin fills an empty table with supernodes that are alive.
+func (t *table) begin(seats []*seat) {
+	slices.SortFunc(seats, func(a, b *seat) int {
+		return cmp.Or(compareNodes(a.node, b.node), -cmp.Compare(a.incarnation, b.incarnation))
+	})
+	seats = slices.CompactFunc(seats, func(a, b *seat) bool { return a.node == b.node })
+	t.members = make([]member, 0, len(seats)+len(seats)/16)
+	t.blocks = newBlocks()
+	for _, x := range seats {
+		t.members = append(t.members, member{seat: x})
+		t.blocks.enter(x)
+		t.blocks.lasts(x)
+	}
+	t.serving = len(seats)
+	t.blocks.divide(t.members)
 }
 
 func (t *table) get(node linnet.NodeID) *member {
@@ -96,17 +119,22 @@ func (t *table) get(node linnet.NodeID) *member {
 // other members now.
 func (t *table) put(x *seat, s State, since uint32) (moved bool) {
 	i, known := t.find(x.node)
+	if t.blocks == nil {
+		t.blocks = newBlocks()
+	}
 	if !known {
 		t.members = slices.Insert(t.members, i, member{})
+		t.blocks.grow(blockOf(x.node))
 	}
 	m := &t.members[i]
 	before, served := m.seat, known && m.serves()
 	m.seat, m.state, m.since = x, s, since
+	t.blocks.lasts(x)
 	if served {
-		t.hashes[blockOf(x.node)] -= before.hash()
+		t.blocks.leave(before)
 	}
 	if m.serves() {
-		t.hashes[blockOf(x.node)] += x.hash()
+		t.blocks.enter(x)
 	}
 	switch serves := m.serves(); {
 	case served && serves && before.network() == x.network() && before.account() == x.account(), !served && !serves:
@@ -123,18 +151,22 @@ func (t *table) put(x *seat, s State, since uint32) (moved bool) {
 // drop removes those that no longer count, given the choice, and says whether
 // slots may have other members now.
 func (t *table) drop(gone func(*member) bool) (moved bool) {
+	before := len(t.members)
 	t.members = slices.DeleteFunc(t.members, func(x member) bool {
 		if !gone(&x) {
 			return false
 		}
 		if x.serves() {
 			t.serving--
-			t.hashes[blockOf(x.node)] -= x.hash()
+			t.blocks.leave(x.seat)
 			t.changed(x.seat)
 			moved = true
 		}
 		return true
 	})
+	if len(t.members) < before {
+		t.blocks.divide(t.members)
+	}
 	return moved
 }
 
@@ -218,17 +250,14 @@ func (m *Machine) announce(now time.Time, incarnation uint64) error {
 // remember begins with the supernodes that were known before. Who has gone since
 // will be found out like any other death.
 func (m *Machine) remember(now time.Time) {
-	m.table.members = slices.Grow(m.table.members, len(m.o.Members)+len(m.o.Members)/16)
-	for _, b := range m.o.Members {
-		e, err := m.o.Trust.OpenEntry(b, now)
-		if err != nil || !e.Serves() || len(m.table.members) >= m.o.Limits.Members {
-			continue
-		}
-		if x := m.table.get(e.Node); x == nil || x.incarnation < e.Incarnation {
-			m.table.put(e.seat, Alive, 0)
+	seats := make([]*seat, 0, len(m.o.Members))
+	for _, b := range m.o.Members[:min(len(m.o.Members), m.o.Limits.Members)] {
+		if e, err := m.o.Trust.OpenEntry(b, now); err == nil && e.Serves() {
+			seats = append(seats, e.seat)
 		}
 	}
 	m.o.Members = nil
+	m.table.begin(seats)
 }
 
 // enter puts what is now believed of a supernode into the table.
@@ -326,9 +355,13 @@ func (m *Machine) refute(now time.Time, accuser linnet.NodeID, incarnation uint6
 // sweepMembers forgets the long dead, and those whose certificate expired.
 func (m *Machine) sweepMembers(now time.Time) {
 	minute, ago := now.Unix()/60, m.tenths(now.Add(-forgetAfter))
+	expired := minute > int64(m.table.blocks.soonest) // else no certificate need be looked at
 	moved := m.table.drop(func(x *member) bool {
-		return x.node != m.o.Self.Node && (minute > int64(x.expires()) || !x.serves() && x.since < ago)
+		return (expired && minute > int64(x.expires()) || !x.serves() && x.since < ago) && x.node != m.o.Self.Node
 	})
+	if expired {
+		m.table.blocks.expire(m.table.members)
+	}
 	m.membersChanged = m.membersChanged || moved
 	m.whileServing(now, time.Minute, m.sweepMembers)
 }

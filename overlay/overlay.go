@@ -57,6 +57,7 @@ type Options struct {
 
 	Bootstrap []Host   // the descriptor's first supernodes
 	HostCache []byte   // what Machine.HostCache gave before
+	Hosts     *Hosts   // or Machine.KeepHosts, in the same process
 	Members   [][]byte // entries of supernodes, for one that starts again and knew the network before
 
 	Web     linnet.Rungs // of a supernode: whether it listens on port 80, on 443
@@ -175,6 +176,7 @@ func New(o Options) *Machine {
 		o:        o,
 		sessions: make(map[linnet.NodeID]place),
 		table:    table{seats: o.Seats},
+		hosts:    o.Hosts.again(),
 	}
 }
 
@@ -187,7 +189,7 @@ func (m *Machine) Start(now time.Time) error {
 	if len(m.o.HostCache) > 0 {
 		err = m.hosts.load(now, m.o.HostCache)
 	}
-	m.o.HostCache = nil
+	m.o.HostCache, m.o.Hosts = nil, nil
 	for i := range m.o.Bootstrap {
 		if h := &m.o.Bootstrap[i]; h.valid() && h.Node != m.o.Self.Node {
 			m.bootstrap = append(m.bootstrap, &cachedHost{Host: h})
@@ -398,6 +400,9 @@ func (m *Machine) Host(node linnet.NodeID) (Host, bool) {
 
 // HostCache is the host cache for the node's database.
 func (m *Machine) HostCache() []byte { return m.hosts.export() }
+
+// KeepHosts is the host cache of a machine that ended.
+func (m *Machine) KeepHosts() *Hosts { return &Hosts{m.hosts} }
 
 // Hosts are the ids of the supernodes that the host cache knows.
 func (m *Machine) Hosts() []linnet.NodeID {

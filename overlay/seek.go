@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"net/netip"
 	"slices"
@@ -36,7 +37,7 @@ func (m *Machine) seek(now time.Time) {
 	}
 	a.seeking, a.climb, a.refused, a.ready = true, newClimb(now, a.rung), 0, nil
 	a.round++
-	a.probes = make(map[Probe]*cachedHost)
+	a.probes = nil
 	m.step(now)
 }
 
@@ -74,7 +75,7 @@ func (m *Machine) climb(now time.Time) (more bool) {
 	for r := linnet.RungUDP; r < linnet.NumRungs && r <= a.climb.heard; r++ {
 		begins := a.climb.begins(&m.o.Ladder, r)
 		if now.Before(begins) {
-			if m.anyHost(m.untried(r)) {
+			if m.anyHost(r) {
 				m.after(now, begins.Sub(now), m.step)
 				return true
 			}
@@ -90,20 +91,12 @@ func (m *Machine) climb(now time.Time) (more bool) {
 	return more
 }
 
-// untried says that a host was not asked by a rung in this round, and may be.
-func (m *Machine) untried(r linnet.Rung) func(*cachedHost) bool {
-	round := m.attach.round
-	return func(h *cachedHost) bool {
-		return (h.round < round || h.round == round && !h.tried.Has(r)) && h.listens(r)
-	}
-}
-
 // probe asks the next few hosts by a rung, if there are any.
 func (m *Machine) probe(now time.Time, r linnet.Rung) (asked bool) {
 	a := &m.attach
 	round := a.round
 	for range min(a.missing()+probeSpare, m.o.Ladder.most(r)-a.climb.tried[r]) { // each that says yes keeps a place for this node
-		h := m.candidate(now, func(h *cachedHost) bool { return m.untried(r)(h) && a.probes[m.probeOf(h, r)] == nil })
+		h := m.candidate(now, r)
 		if h == nil {
 			break
 		}
@@ -111,10 +104,10 @@ func (m *Machine) probe(now time.Time, r linnet.Rung) (asked bool) {
 		h.mark(round, linnet.RungsOf(r))
 		a.climb.tried[r]++
 		p := m.probeOf(h, r)
-		a.probes[p] = h
+		a.probes = append(a.probes, probing{p, h})
 		m.emit(p)
 		m.after(now, a.climb.wait(&m.o.Ladder, r, now), func(now time.Time) {
-			if a.round == round && a.probes[p] == h {
+			if a.round == round && a.asked(p) == h {
 				a.probed(p)
 				if r == linnet.RungUDP {
 					h.failed()
@@ -174,7 +167,7 @@ func (m *Machine) Probed(now time.Time, p Probe, rtt time.Duration, answer messa
 		delete(a.better, p)
 		m.emit(Better{l.host.Node, p})
 	}
-	h := a.probes[p]
+	h := a.asked(p)
 	if h == nil {
 		return
 	}
@@ -200,11 +193,7 @@ func (m *Machine) heard(r linnet.Rung) {
 		a.climb.answered(r)
 	}
 	if !m.o.Ladder.Turns {
-		for p := range a.probes {
-			if p.Rung > r {
-				delete(a.probes, p)
-			}
-		}
+		a.probes = slices.DeleteFunc(a.probes, func(p probing) bool { return p.Rung > r })
 	}
 }
 
@@ -224,14 +213,14 @@ func (m *Machine) redirected(now time.Time, entries [][]byte) {
 	}
 }
 
-// candidate is the best host that is in no link and that fits. A little chance
+// candidate is the best host to ask by a rung that is not asked yet. A little chance
 // keeps a crowd of clients from all choosing the same one, and another network
 // than that of the first attachment is worth a detour.
-func (m *Machine) candidate(now time.Time, fits func(*cachedHost) bool) *cachedHost {
+func (m *Machine) candidate(now time.Time, r linnet.Rung) *cachedHost {
 	var best *cachedHost
 	var bestScore float64
-	for h := range m.spareHosts {
-		if !fits(h) {
+	for h := range m.untried(r) {
+		if m.attach.asked(m.probeOf(h, r)) != nil {
 			continue
 		}
 		score := h.score(now) + 20*m.o.Rand.Float64()
@@ -250,26 +239,30 @@ func (m *Machine) candidate(now time.Time, fits func(*cachedHost) bool) *cachedH
 	return best
 }
 
-// spareHosts are the hosts that are in no link and can be sent to (an iter.Seq).
-func (m *Machine) spareHosts(yield func(*cachedHost) bool) {
-	spare := func(h *cachedHost) bool { return m.attach.find(h.Node) == nil && m.AddrOf(*h.Host).IsValid() }
-	for _, h := range m.hosts.hosts {
-		if spare(h) && !yield(h) {
-			return
-		}
+// untried are the hosts that are in no link, can be sent to, and were not asked by a
+// rung in this round.
+func (m *Machine) untried(r linnet.Rung) iter.Seq[*cachedHost] {
+	round := m.attach.round
+	fits := func(h *cachedHost) bool { // what is quick to say comes first
+		return (h.round < round || h.round == round && !h.tried.Has(r)) && h.listens(r) && m.attach.find(h.Node) == nil && m.AddrOf(*h.Host).IsValid()
 	}
-	for _, h := range m.bootstrap {
-		if m.hosts.get(h.Node) == nil && spare(h) && !yield(h) {
-			return
+	return func(yield func(*cachedHost) bool) {
+		for _, h := range m.hosts.hosts {
+			if fits(h) && !yield(h) {
+				return
+			}
+		}
+		for _, h := range m.bootstrap {
+			if fits(h) && m.hosts.get(h.Node) == nil && !yield(h) {
+				return
+			}
 		}
 	}
 }
 
-func (m *Machine) anyHost(fits func(*cachedHost) bool) bool {
-	for h := range m.spareHosts {
-		if fits(h) {
-			return true
-		}
+func (m *Machine) anyHost(r linnet.Rung) bool {
+	for range m.untried(r) {
+		return true
 	}
 	return false
 }

@@ -21,11 +21,10 @@ func TestInvariants(t *testing.T) {
 		o.Loss = float64(rapid.IntRange(0, 5).Draw(rt, "loss")) / 100
 		w := &world{o: o, scenario: scenarios["steady"], rand: rand.New(rand.NewPCG(o.Seed, 1)), limit: 12}
 		w.build()
-		w.check = func(e *event) {
-			if e.kind == script || w.nodes[e.node].machine == nil {
+		w.check = func(n *node) {
+			if !n.up() {
 				return
 			}
-			n := w.nodes[e.node]
 			if n.serves() {
 				if c := n.machine.Clients(); c > w.limit {
 					rt.Fatalf("%d clients, limit %d", c, w.limit)

@@ -44,7 +44,6 @@ type node struct {
 	life    uint32
 	online  int64 // since when it publishes
 	links   int   // attachments
-	wake    int64
 	pumping bool
 
 	sessions map[uint32]uint32 // peer -> its life when the session was made
@@ -54,9 +53,10 @@ type node struct {
 	looking  []looking
 
 	// On its disk.
-	hosts, history []byte
-	sequence       uint64
-	shelf          shelf // of a supernode
+	hosts    *overlay.Hosts
+	history  []byte
+	sequence uint64
+	shelf    shelf // of a supernode
 
 	// The processor of a supernode.
 	busy      int64 // until when it has work
@@ -111,12 +111,15 @@ func (w *world) start(n *node) {
 		return
 	}
 	n.life++
-	n.wake, n.links, n.online, n.busy, n.used, n.overdue = 0, 0, 0, 0, 0, 0
+	n.links, n.online, n.busy, n.used, n.overdue = 0, 0, 0, 0, 0
 	n.sessions = make(map[uint32]uint32)
 	n.opening, n.asked, n.looking = nil, nil, nil
 	o := overlay.Options{
 		Self: w.identity(n), Trust: w.trust, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), uint64(n.index))),
-		HostCache: n.hosts, Bootstrap: w.bootstrap(n), KeepAlive: keepAlive, Limits: w.limits(n), Naive: w.o.Naive,
+		Bootstrap: w.bootstrap(n), KeepAlive: keepAlive, Limits: w.limits(n), Naive: w.o.Naive,
+	}
+	if o.Hosts = n.hosts; w.o.Wire && n.hosts != nil {
+		o.Hosts, o.HostCache = nil, n.hosts.Bytes()
 	}
 	n.hosts = nil
 	if n.supernode {
@@ -174,13 +177,14 @@ func (w *world) stop(n *node, told bool) {
 			w.online(n, -1)
 			w.count(n, n.links, 0)
 		}
-		n.hosts, n.history = n.machine.HostCache(), n.machine.History()
+		n.hosts, n.history = n.machine.KeepHosts(), n.machine.History()
 	}
 	for _, l := range n.looking {
 		w.lookups.abandoned(l)
 	}
 	n.machine, n.client, n.member, n.sessions, n.opening, n.asked, n.looking = nil, nil, nil, nil, nil, nil, nil
 	n.links, n.processor = 0, 0
+	w.alarms.remove(n.index)
 }
 
 // pump does what the machines want until they want nothing more.
@@ -222,16 +226,10 @@ func (w *world) pump(n *node) {
 		}
 	}
 	if next.IsZero() {
-		return
+		w.alarms.remove(n.index)
+	} else {
+		w.alarms.set(n.index, max(int64(next.Sub(epoch)), w.now))
 	}
-	at := max(int64(next.Sub(epoch)), w.now)
-	if n.wake != 0 && n.wake <= at {
-		return
-	}
-	n.wake = at
-	e := w.queue.make(wake, at, n.index)
-	e.life = n.life
-	w.queue.push(e)
 }
 
 func (w *world) tick(n *node) {
@@ -249,38 +247,38 @@ func (w *world) tick(n *node) {
 func (w *world) effect(n *node, p part, e overlay.Effect) {
 	switch e := e.(type) {
 	case overlay.Send:
-		w.send(n, e.To, outgoing{msg: e.Message, part: p})
+		w.send(n, w.find(e.To), outgoing{msg: e.Message, part: p})
 	case overlay.Request:
 		n.nextID++
 		if len(n.asked) >= 64 && len(n.asked)%64 == 0 {
 			n.asked = slices.DeleteFunc(n.asked, func(a asked) bool { return a.until < w.now })
 		}
-		peer, ok := w.byID[e.To]
-		if !ok {
+		peer := w.find(e.To)
+		if peer == nil {
 			return
 		}
-		n.asked = append(n.asked, asked{n.nextID, p, peer, e.Token, w.now + int64(e.Wait)})
-		w.send(n, e.To, outgoing{msg: e.Message, part: p, id: n.nextID, token: e.Token})
+		n.asked = append(n.asked, asked{n.nextID, p, peer.index, e.Token, w.now + int64(e.Wait)})
+		w.send(n, peer, outgoing{msg: e.Message, part: p, id: n.nextID, token: e.Token})
 	case overlay.Respond:
-		w.send(n, e.To, outgoing{msg: e.Message, reply: true, id: e.ID})
+		w.send(n, w.find(e.To), outgoing{msg: e.Message, reply: true, id: e.ID})
 	case overlay.Probe:
 		if e.Rung == linnet.RungUDP { // who does not answer by UDP here is dead, or out of reach
 			w.probe(n, e.Addr)
 		}
 	case overlay.Dial:
-		if peer, ok := w.byAddr[e.Addr]; ok && w.nodes[peer].volunteer {
-			w.fly(dialled, n, w.nodes[peer], e.Message)
+		if peer := w.located(e.Addr); peer != nil && peer.volunteer {
+			w.fly(dialled, n, peer, e.Message)
 		}
 	case overlay.Connect:
-		w.open(n, w.byID[e.Host.Node])
+		w.open(n, w.find(e.Host.Node))
 	case overlay.Disconnect:
-		if peer, ok := w.byID[e.Node]; ok {
-			delete(n.sessions, peer)
-			w.fly(ended, n, w.nodes[peer], nil)
+		if peer := w.find(e.Node); peer != nil {
+			delete(n.sessions, peer.index)
+			w.fly(ended, n, peer, nil)
 		}
 	case overlay.Hold:
-		if peer, ok := w.byID[e.Node]; ok {
-			w.bytes(n, w.nodes[peer], 28+3)
+		if peer := w.find(e.Node); peer != nil {
+			w.bytes(n, peer, 28+3)
 		}
 	case overlay.Attached:
 		n.links++
@@ -303,7 +301,7 @@ func (w *world) effect(n *node, p part, e overlay.Effect) {
 	case directory.Persist:
 		w.persist(n, e)
 	case directory.Forget:
-		delete(n.shelf, w.byID[e.Node])
+		delete(n.shelf, w.find(e.Node).index)
 	case directory.ReadRecords:
 		n.member.Read(w.time(), e.Token, w.read(n, e.Nodes))
 	case directory.Unanswered:
@@ -326,13 +324,13 @@ func (w *world) persist(n *node, e directory.Persist) {
 		w.fail("%s keeps a bad record: %v", n.id.Short(), err)
 		return
 	}
-	n.shelf.put(w.byID[e.Node], r)
+	n.shelf.put(w.find(e.Node).index, r)
 }
 
 // read gives records from the disk of a supernode.
 func (w *world) read(n *node, devices []linnet.NodeID) (list [][]byte) {
 	for _, node := range devices {
-		if r, ok := n.shelf[w.byID[node]]; ok {
+		if r, ok := n.shelf[w.find(node).index]; ok {
 			list = append(list, r.Raw())
 		}
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"net/netip"
 
 	"github.com/linnet-p2p/linnet/wire/message"
@@ -10,8 +11,7 @@ import (
 type kind uint8
 
 const (
-	wake    kind = iota // a node's alarm
-	arrive              // a command over a session
+	arrive  kind = iota // a command over a session
 	hello               // a handshake begins
 	welcome             // its answer
 	timeout             // a handshake, or what was sent over a session that is no more
@@ -22,8 +22,8 @@ const (
 	script // of the scenario
 )
 
-// An event is something that happens to a node. They are kept by the million,
-// so there is one struct for all kinds.
+// An event is something that happens to a node. They are used again, so there is
+// one struct for all kinds.
 type event struct {
 	at   int64 // nanoseconds since the run began
 	kind kind
@@ -38,6 +38,7 @@ type event struct {
 	node   uint32
 	extra  int64 // token, life of the peer, or time sent
 	msg    message.Message
+	do     func() // of the scenario
 }
 
 // A queue is the events to come, the first on top of a heap of four branches.
@@ -67,6 +68,14 @@ func (q *queue) make(k kind, at int64, node uint32) *event {
 	}
 	*e = event{kind: k, at: at, node: node}
 	return e
+}
+
+// next is the moment of the first event.
+func (q *queue) next() int64 {
+	if len(q.heap) == 0 {
+		return math.MaxInt64
+	}
+	return q.heap[0].at
 }
 
 func (q *queue) push(e *event) {
@@ -117,7 +126,7 @@ func (q *queue) pop() *event {
 
 // done gives an event back.
 func (q *queue) done(e *event) {
-	e.msg = nil
+	e.msg, e.do = nil, nil
 	if len(q.free) < 1<<16 {
 		q.free = append(q.free, e)
 	}

@@ -353,7 +353,7 @@ func sybil(w *world) {
 		for slot := range overlay.Slot(overlay.SlotCount) { // whatever he wanted
 			var held [2]int
 			for _, m := range n.machine.Members(slot) {
-				if x := w.nodes[w.byID[m]]; x.liar {
+				if x := w.find(m); x.liar {
 					held[x.index%2]++
 				}
 			}

@@ -55,14 +55,13 @@ type world struct {
 	now     int64 // nanoseconds since epoch
 	rand    *rand.Rand
 	queue   queue
+	alarms  alarms
 	trust   overlay.Trust
 	library *library
-	nodes   []*node
-	byID    map[linnet.NodeID]uint32
-	byAddr  map[netip.AddrPort]uint32
-	first   []overlay.Host // the descriptor's supernodes
-	hosts   []overlay.Host // of all operators' supernodes
-	known   [][]byte       // their entries, known to one another from before
+	roster
+	first []overlay.Host // the descriptor's supernodes
+	hosts []overlay.Host // of all operators' supernodes
+	known [][]byte       // their entries, known to one another from before
 
 	legs      uint8 // of the event that happens now
 	cut       func(a, b *node) bool
@@ -79,7 +78,7 @@ type world struct {
 	targets                  []overlay.Slot // that an attacker wants
 	seized                   int            // seats of one of them that he had at most
 	measure
-	check    func(*event) // after every event, in tests
+	check    func(*node) // after every event of a node, in tests
 	scenario scenario
 	failure  error
 }
@@ -96,7 +95,7 @@ func (w *world) fail(format string, args ...any) {
 // at plans something.
 func (w *world) at(d time.Duration, do func()) {
 	e := w.queue.make(script, w.now+int64(d), 0)
-	e.msg = do
+	e.do = do
 	w.queue.push(e)
 }
 
@@ -136,18 +135,27 @@ func Run(o Options) (*Report, error) {
 func (w *world) run(end int64) {
 	began := time.Now()
 	var told time.Duration
-	for len(w.queue.heap) > 0 && w.failure == nil {
-		e := w.queue.pop()
-		if e.at > end || w.events&0x3fff == 0 && w.stopped() {
+	for w.failure == nil {
+		at := w.queue.next()
+		ringing := len(w.alarms.heap) > 0 && w.alarms.heap[0].at < at
+		if ringing {
+			at = w.alarms.heap[0].at
+		}
+		if at > end || w.events&0x3fff == 0 && w.stopped() {
 			break
 		}
-		w.now = e.at
+		w.now = at
 		w.events++
-		w.handle(e)
-		if w.check != nil {
-			w.check(e)
+		var n *node
+		if ringing {
+			n = w.nodes[w.alarms.heap[0].node]
+			w.ring(n)
+		} else {
+			n = w.handle(w.queue.pop())
 		}
-		w.queue.done(e)
+		if w.check != nil && n != nil {
+			w.check(n)
+		}
 		if w.o.Progress != nil && w.events&0x3fff == 0 && time.Since(began)-told > time.Second/2 {
 			told = time.Since(began)
 			w.tell(end, told, "\r")
@@ -185,9 +193,7 @@ func (w *world) build() {
 	w.trust = w.newTrust()
 	w.library = newLibrary(w.trust)
 	total := o.Supernodes + o.Nodes
-	w.nodes = make([]*node, 0, total+w.scenario.extra(o))
-	w.byID = make(map[linnet.NodeID]uint32, total)
-	w.byAddr = make(map[netip.AddrPort]uint32, total)
+	w.roster = newRoster(total + w.scenario.extra(o))
 	for i := range o.Supernodes {
 		n := w.add(operator|uint32(i), addrOf(uint32(i)))
 		n.supernode, n.volunteer = true, true
@@ -236,13 +242,14 @@ func (w *world) build() {
 func (w *world) add(account uint32, addr netip.AddrPort) *node {
 	n := &node{index: uint32(len(w.nodes)), account: account, addr: addr, place: w.somewhere()}
 	w.nodes = append(w.nodes, n)
+	w.alarms.add()
 	cert, err := w.trust.Certificate(certify(n.index, account, epoch.AddDate(0, 0, 30)), epoch)
 	if err != nil {
 		w.fail("certificate: %v", err)
 		return n
 	}
 	n.id = cert.NodeID()
-	w.byID[n.id], w.byAddr[addr] = n.index, n.index
+	w.enter(n)
 	return n
 }
 

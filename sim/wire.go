@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
@@ -55,17 +54,17 @@ func (w *world) fly(k kind, from, to *node, msg message.Message) {
 func (w *world) leg() uint8 { return min(w.legs, 200) + 1 }
 
 func (w *world) probe(n *node, addr netip.AddrPort) {
-	if peer, ok := w.byAddr[addr]; ok {
-		w.sized(n, w.nodes[peer], probeMessage, false)
-		w.fly(probe, n, w.nodes[peer], probeMessage)
+	if peer := w.located(addr); peer != nil {
+		w.sized(n, peer, probeMessage, false)
+		w.fly(probe, n, peer, probeMessage)
 	}
 }
 
 var probeMessage = &message.Probe{}
 
 // open makes a session: a handshake there and back.
-func (w *world) open(n *node, to uint32) {
-	peer := w.nodes[to]
+func (w *world) open(n, peer *node) {
+	to := peer.index
 	if life, ok := n.sessions[to]; ok && peer.up() && peer.life == life {
 		n.machine.Up(w.time(), peer.id, peer.addr)
 		return
@@ -85,12 +84,11 @@ func (n *node) isOpening(to uint32) int {
 	return slices.IndexFunc(n.opening, func(o opening) bool { return o.peer == to })
 }
 
-func (w *world) send(n *node, to linnet.NodeID, out outgoing) {
-	index, ok := w.byID[to]
-	if !ok {
+// send sends a command, if there is such a peer.
+func (w *world) send(n, peer *node, out outgoing) {
+	if peer == nil {
 		return
 	}
-	peer := w.nodes[index]
 	if w.lie != nil && n.liar {
 		if out.msg = w.lie(n, out.msg); out.msg == nil {
 			return
@@ -100,9 +98,10 @@ func (w *world) send(n *node, to linnet.NodeID, out outgoing) {
 		w.deliverTo(n, n, out, w.now)
 		return
 	}
+	index := peer.index
 	life, ok := n.sessions[index]
 	if !ok {
-		w.open(n, index)
+		w.open(n, peer)
 		if i := n.isOpening(index); i >= 0 && len(n.opening[i].wait) < maxQueue {
 			out.legs = w.legs
 			n.opening[i].wait = append(n.opening[i].wait, out)
@@ -141,28 +140,28 @@ func (w *world) deliverTo(from, to *node, out outgoing, at int64) {
 // somebody else because no answer came has lost one.
 const patience = 2
 
-// handle lets an event happen.
-func (w *world) handle(e *event) {
+// ring is a node's alarm.
+func (w *world) ring(n *node) {
+	w.legs = patience
+	w.tick(n)
+	w.pump(n)
+}
+
+// handle lets an event happen, and says to which node.
+func (w *world) handle(e *event) *node {
+	defer w.queue.done(e)
 	if e.kind == script {
-		e.msg.(func())()
-		return
+		e.do()
+		return nil
 	}
 	n := w.nodes[e.node]
-	if !n.up() || n.life != e.life {
-		return
+	if n.up() && n.life == e.life && (n.processor == 0 || w.work(n, e)) {
+		w.happen(n, e)
 	}
-	if e.kind == wake {
-		if n.wake == e.at {
-			n.wake = 0
-			w.legs = patience
-			w.tick(n)
-			w.pump(n)
-		}
-		return
-	}
-	if n.processor > 0 && !w.work(n, e) {
-		return
-	}
+	return n
+}
+
+func (w *world) happen(n *node, e *event) {
 	w.legs = e.legs
 	now, peer := w.time(), w.nodes[e.peer]
 	switch e.kind {
@@ -184,7 +183,7 @@ func (w *world) handle(e *event) {
 		n.machine.Up(now, peer.id, peer.addr)
 		for _, out := range waiting {
 			w.legs = max(e.legs, out.legs+2)
-			w.send(n, peer.id, out)
+			w.send(n, peer, out)
 		}
 	case timeout:
 		if i := n.isOpening(e.peer); e.extra <= 0 && i >= 0 && n.opening[i].since == -e.extra {

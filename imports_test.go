@@ -36,6 +36,7 @@ var layers = [][]string{
 	{"media/ogg", "media/ivf", "media/browser", "relay/load"},
 	{"media/sample"},
 	{"post"},
+	{"post/posttest"},
 	{"presence", "call", "chat", "files"},
 	{"files/disk"},
 	{"sim"},

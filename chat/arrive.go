@@ -47,16 +47,16 @@ func (m *Machine) Arrived(now time.Time, a post.Arrival) {
 		peer = linnet.UserName(c.Peer)
 	}
 	if !ok || own != (c.Peer != "") || peer == m.o.User || l.Sender == m.o.Self.Node || !own && m.far(peer, &c) {
-		m.do(a.Taken()) // it will never make sense
+		m.agenda.Do(a.Taken()) // it will never make sense
 		return
 	}
 	if !own && !m.admits(now, peer, &c) {
 		switch {
 		case a.Straight():
 		case m.o.State(peer).OnList(): // later there is room for it
-			m.do(post.LeaveMail{ID: a.Mail})
+			m.agenda.Do(post.LeaveMail{ID: a.Mail})
 		default: // what strangers left there may not keep others out
-			m.do(a.Taken())
+			m.agenda.Do(a.Taken())
 		}
 		return
 	}
@@ -97,8 +97,8 @@ func (m *Machine) Arrived(now time.Time, a post.Arrival) {
 			s.Marks = append(s.Marks, Mark{Peer: peer, Message: id, Theirs: own, State: state})
 		}
 	}
-	m.do(s)
-	m.do(a.Taken())
+	m.agenda.Do(s)
+	m.agenda.Do(a.Taken())
 	for _, e := range receipts {
 		m.put(now, e)
 	}
@@ -202,7 +202,7 @@ func (m *Machine) Typing(now time.Time, user linnet.UserName, on bool) {
 	}
 	for _, node := range sortedNodes(t.heard) {
 		if now.Sub(t.heard[node]) <= remember {
-			m.do(Hint{node, on})
+			m.agenda.Do(Hint{node, on})
 		}
 	}
 }
@@ -213,5 +213,5 @@ func (m *Machine) Typed(now time.Time, user linnet.UserName, on bool) {
 	if t == nil || m.o.State(user) != linnet.Approved || !t.typing.Take(now, hintRate, hintBurst) {
 		return
 	}
-	m.do(Tell{linnet.Event{Kind: linnet.EventTyping, Typing: &linnet.Typing{User: user, On: on}}})
+	m.agenda.Do(Tell{linnet.Event{Kind: linnet.EventTyping, Typing: &linnet.Typing{User: user, On: on}}})
 }

@@ -45,10 +45,7 @@ type Options struct {
 // A Machine is the conversations of one device. It belongs to one goroutine.
 type Machine struct {
 	o       Options
-	out     []Effect
-	alarms  alarm.Queue[func(now time.Time)]
-	ready   bool // there is a supernode
-	life    int  // how often it became ready: alarms of earlier times are void
+	agenda  alarm.Agenda // ready: there is a supernode
 	courier *post.Courier
 
 	talks map[linnet.UserName]*talk
@@ -66,10 +63,9 @@ type talk struct {
 
 // New makes a machine with what it had on disk.
 func New(now time.Time, o Options, k Kept) *Machine {
-	m := &Machine{o: o, talks: make(map[linnet.UserName]*talk), boxes: make(map[post.Key]*outbox)}
+	m := &Machine{o: o, agenda: alarm.Agenda{Rand: o.Rand}, talks: make(map[linnet.UserName]*talk), boxes: make(map[post.Key]*outbox)}
 	m.courier = post.NewCourier(post.Options{
-		Self: o.Self.Node, User: o.User,
-		Do: func(e any) { m.do(e) }, After: m.after, Later: m.whileReady, Jitter: m.jitter, Pass: o.Pass,
+		Self: o.Self.Node, User: o.User, Agenda: &m.agenda, Pass: o.Pass,
 		Begin: m.pack, Letter: m.letter, Taken: m.taken, Done: m.brought,
 		Room:     func() int { return directory.RequestRoom(m.o.Self.Certificate) },
 		Remember: remember,
@@ -95,37 +91,18 @@ func (m *Machine) talk(peer linnet.UserName) *talk {
 }
 
 // Take gives what is to be done, in this order, and forgets it.
-func (m *Machine) Take() []Effect {
-	out := m.out
-	m.out = nil
-	return out
-}
+func (m *Machine) Take() []Effect { return m.agenda.Take() }
 
 // Deadline is when Tick wants to be called next; zero means never.
-func (m *Machine) Deadline() time.Time { return m.alarms.Next() }
+func (m *Machine) Deadline() time.Time { return m.agenda.Deadline() }
 
 // Tick does what is due.
-func (m *Machine) Tick(now time.Time) {
-	for {
-		ring, ok := m.alarms.Pop(now)
-		if !ok {
-			return
-		}
-		ring(now)
-	}
-}
+func (m *Machine) Tick(now time.Time) { m.agenda.Tick(now) }
 
 // Attached says whether there is a supernode.
 func (m *Machine) Attached(now time.Time, on bool) {
-	if on == m.ready {
-		return
-	}
-	m.ready = on
-	m.life++
-	if on {
+	if m.agenda.SetReady(on) && on {
 		m.courier.Begin(now)
-	} else {
-		m.courier.End()
 	}
 }
 
@@ -157,24 +134,3 @@ func (m *Machine) Taken(now time.Time, from linnet.NodeID, id directory.LetterID
 
 // Unreachable is told that what was sent to a device found no way.
 func (m *Machine) Unreachable(now time.Time, node linnet.NodeID) { m.courier.Unreachable(now, node) }
-
-func (m *Machine) do(e Effect) { m.out = append(m.out, e) }
-
-func (m *Machine) after(now time.Time, d time.Duration, do func(now time.Time)) {
-	m.alarms.Set(now.Add(d), do)
-}
-
-// whileReady does something later, unless the network was left meanwhile.
-func (m *Machine) whileReady(now time.Time, d time.Duration, do func(now time.Time)) {
-	life := m.life
-	m.after(now, d, func(now time.Time) {
-		if m.ready && m.life == life {
-			do(now)
-		}
-	})
-}
-
-// jitter is between 80 % of d and d.
-func (m *Machine) jitter(d time.Duration) time.Duration {
-	return d - time.Duration(m.o.Rand.Int64N(int64(d/5)+1))
-}

@@ -101,7 +101,7 @@ func (m *Machine) put(now time.Time, e *entry) {
 		m.courier.Urge(now, key, 0)
 	case !b.waiting: // receipts come in numbers
 		b.waiting = true
-		m.after(now, receiptWait, func(now time.Time) {
+		m.agenda.After(now, receiptWait, func(now time.Time) {
 			b.waiting = false
 			m.urge(now, b)
 		})
@@ -195,7 +195,7 @@ func (m *Machine) taken(now time.Time, k post.Key, node linnet.NodeID) {
 	m.talk(k.To).hear(now, node)
 	if b := m.boxes[k]; b != nil {
 		if marks := b.marks(linnet.MessageDelivered); marks != nil {
-			m.do(Save{Marks: marks})
+			m.agenda.Do(Save{Marks: marks})
 		}
 	}
 }
@@ -228,7 +228,7 @@ func (m *Machine) brought(now time.Time, k post.Key, _ uint64, taken []linnet.No
 	b.drop(s.Done)
 	b.packed, b.content = nil, nil
 	if s.Done != nil || s.Marks != nil {
-		m.do(s)
+		m.agenda.Do(s)
 	}
 	if len(b.entries) == 0 && !b.waiting {
 		delete(m.boxes, k)

@@ -19,8 +19,8 @@ import (
 func TestBothSidesAgree(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t, rapid.Uint64().Draw(rt, "seed"))
-		w.loss = rapid.Float64Range(0, 0.5).Draw(rt, "loss")
-		w.twice = rapid.Float64Range(0, 0.3).Draw(rt, "twice")
+		w.Loss = rapid.Float64Range(0, 0.5).Draw(rt, "loss")
+		w.Twice = rapid.Float64Range(0, 0.3).Draw(rt, "twice")
 		w.device("alice", "device")
 		w.device("bob", "device")
 		if rapid.Bool().Draw(rt, "three devices") {
@@ -34,7 +34,7 @@ func TestBothSidesAgree(t *testing.T) {
 		n := 0
 		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
 			d := w.devices[rapid.IntRange(0, len(w.devices)-1).Draw(rt, "who")]
-			peer := other[d.user]
+			peer := other[d.User]
 			what := rapid.SampledFrom(kinds).Draw(rt, "what")
 			n++
 			text := fmt.Sprint(what, n)
@@ -45,9 +45,9 @@ func TestBothSidesAgree(t *testing.T) {
 			}
 			switch {
 			case what == "deaf":
-				w.deaf = !w.deaf
+				w.Deaf = !w.Deaf
 			case what == "wait":
-				w.run(time.Duration(rapid.IntRange(0, 600).Draw(rt, "seconds")) * time.Second)
+				w.Run(time.Duration(rapid.IntRange(0, 600).Draw(rt, "seconds")) * time.Second)
 			case what == "start" && d.m == nil:
 				d.start()
 			case d.m == nil:
@@ -59,40 +59,40 @@ func TestBothSidesAgree(t *testing.T) {
 				d.readAll(peer)
 			case len(list) == 0:
 			case what == "react":
-				d.act(text, func(now time.Time) error { return d.m.React(now, m, []string{"", "👍", "👎"}[n%3]) })
+				d.Act(text, func(now time.Time) error { return d.m.React(now, m, []string{"", "👍", "👎"}[n%3]) })
 			case what == "edit":
-				d.act(text, func(now time.Time) error { return d.m.Edit(now, m, text) })
+				d.Act(text, func(now time.Time) error { return d.m.Edit(now, m, text) })
 			case what == "delete":
-				d.act(text, func(now time.Time) error { return d.m.Delete(now, m) })
+				d.Act(text, func(now time.Time) error { return d.m.Delete(now, m) })
 			}
-			w.run(time.Duration(rapid.IntRange(0, 3000).Draw(rt, "ms")) * time.Millisecond)
+			w.Run(time.Duration(rapid.IntRange(0, 3000).Draw(rt, "ms")) * time.Millisecond)
 		}
-		w.deaf, w.loss = false, 0
+		w.Deaf, w.Loss = false, 0
 		for _, d := range w.devices {
 			if d.m == nil {
 				d.start()
 			}
 		}
-		w.run(24 * time.Hour)
+		w.Run(24 * time.Hour)
 		fail := func(format string, args ...any) {
-			rt.Fatalf("%s\n%s", fmt.Sprintf(format, args...), w.story())
+			rt.Fatalf("%s\n%s", fmt.Sprintf(format, args...), w.Story())
 		}
 		first := plain(w.devices[0], "bob")
 		for _, d := range w.devices {
-			if got := plain(d, other[d.user]); !reflect.DeepEqual(got, first) {
+			if got := plain(d, other[d.User]); !reflect.DeepEqual(got, first) {
 				fail("%v has\n%+v\nalice has\n%+v", d, got, first)
 			}
 			if len(d.disk.outbox) > 0 {
 				fail("%v has yet to tell %+v", d, d.disk.outbox)
 			}
-			for _, m := range d.disk.list(other[d.user]) {
-				if m.Own() && m.Device == d.id.Node && m.State < linnet.MessageDelivered {
+			for _, m := range d.disk.list(other[d.User]) {
+				if m.Own() && m.Device == d.ID.Node && m.State < linnet.MessageDelivered {
 					fail("%v has %q as %v", d, m.Text, m.State)
 				}
 			}
 		}
-		if len(w.mail) > 0 {
-			fail("%d letters are left in mailboxes", len(w.mail))
+		if len(w.Mail) > 0 {
+			fail("%d letters are left in mailboxes", len(w.Mail))
 		}
 	})
 }

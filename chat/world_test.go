@@ -1,7 +1,6 @@
 package chat_test
 
 import (
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -12,71 +11,46 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/chat"
 	"github.com/linnet-p2p/linnet/directory"
-	"github.com/linnet-p2p/linnet/overlay"
-	"github.com/linnet-p2p/linnet/overlay/alarm"
-	"github.com/linnet-p2p/linnet/overlay/overlaytest"
 	"github.com/linnet-p2p/linnet/post"
+	"github.com/linnet-p2p/linnet/post/posttest"
 	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
-// A world is devices of some users on virtual time, with what stands between
-// them: a directory, mailboxes, prekeys, and supernodes that forward.
+// A world is devices of some users whose conversations are looked at.
 type world struct {
-	t       testing.TB
-	ids     *overlaytest.World
-	suite   suite.SealSuite
-	now     time.Time
-	rand    *rand.Rand
-	events  alarm.Queue[func()]
-	devices []*device
-	mail    []mailed
-	asked   int // of directory and mailboxes
-
-	loss, twice float64 // of what is forwarded
-	deaf        bool    // mailboxes and directory do not answer
-	strangers   bool    // nobody is a contact
-	log         []string
-}
-
-type mailed struct {
-	id  message.MailID
-	put post.PutMail
-	by  linnet.UserName
+	*posttest.World
+	suite     suite.SealSuite
+	devices   []*device
+	strangers bool // nobody is a contact
 }
 
 // A device is one machine of a user, with its disk.
 type device struct {
+	*posttest.Device
 	w      *world
-	user   linnet.UserName
-	id     overlay.Identity
 	public []byte
 	secret []byte
 	m      *chat.Machine // nil: it does not run
-	life   int
 	disk   disk
-	queue  []any
-	saving bool
 	full   bool // the disk
-	wake   time.Time
 	left   map[message.MailID]bool
+	passes map[linnet.UserName][]byte
 	events []linnet.Event
 	hints  []chat.Hint
 }
 
-const diskTime = 5 * time.Millisecond
-
 func newWorld(t testing.TB, seed uint64) *world {
-	ids := overlaytest.New(t, 1)
-	return &world{t: t, ids: ids, suite: suite.Modern(), now: ids.Now, rand: rand.New(rand.NewPCG(seed, 2))}
+	return &world{World: posttest.New(t, seed), suite: suite.Modern()}
 }
 
 func (w *world) device(user linnet.UserName, name string) *device {
 	public, secret, err := w.suite.NewPrekey()
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	d := &device{w: w, user: user, id: w.ids.Identity(user, name), public: public, secret: secret, disk: newDisk(user)}
+	d := &device{w: w, public: public, secret: secret, disk: newDisk(user), passes: make(map[linnet.UserName][]byte)}
+	d.Device = w.Add(user, name, d)
 	w.devices = append(w.devices, d)
 	return d
 }
@@ -85,128 +59,70 @@ func (w *world) device(user linnet.UserName, name string) *device {
 func (w *world) online(user linnet.UserName) *device {
 	d := w.device(user, "device")
 	d.start()
-	w.run(2 * time.Second)
+	w.Run(2 * time.Second)
 	return d
 }
 
-func (w *world) after(d time.Duration, do func()) { w.events.Set(w.now.Add(d), do) }
-
-func (w *world) run(d time.Duration) {
-	end := w.now.Add(d)
-	for {
-		next := w.events.Next()
-		if next.IsZero() || next.After(end) {
-			break
-		}
-		w.now = next
-		do, _ := w.events.Pop(w.now)
-		do()
-	}
-	w.now = end
-}
-
-// until runs until something is so.
-func (w *world) until(what string, so func() bool) time.Duration {
-	w.t.Helper()
-	begin := w.now
-	for !so() {
-		if w.now.Sub(begin) > 30*time.Minute {
-			w.t.Fatalf("in vain for half an hour: %s\n%s", what, w.story())
-		}
-		w.run(10 * time.Millisecond)
-	}
-	return w.now.Sub(begin)
-}
-
-func (w *world) story() string { return strings.Join(w.log[max(0, len(w.log)-60):], "\n") }
-
-func (w *world) note(format string, args ...any) {
-	w.log = append(w.log, w.now.Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
-}
-
-func (w *world) delay() time.Duration {
-	return 20*time.Millisecond + time.Duration(w.rand.Int64N(int64(100*time.Millisecond)))
-}
-
-func (w *world) byNode(node linnet.NodeID) *device {
-	for _, d := range w.devices {
-		if d.id.Node == node {
-			return d
-		}
-	}
-	return nil
-}
-
-func (d *device) String() string { return fmt.Sprintf("%s/%s", d.user, d.id.Node.Short()) }
-
 func (d *device) start() {
-	d.m = chat.New(d.w.now, chat.Options{
-		Self: d.id, User: d.user, Suite: d.w.suite, Rand: rand.New(rand.NewPCG(d.w.rand.Uint64(), 1)),
+	d.m = chat.New(d.w.Now, chat.Options{
+		Self: d.ID, User: d.User, Suite: d.w.suite, Rand: rand.New(rand.NewPCG(d.w.Rand.Uint64(), 1)),
 		State: func(linnet.UserName) linnet.ContactState {
 			if d.w.strangers {
 				return linnet.NoContact
 			}
 			return linnet.Approved
 		},
-		Pass: func(linnet.UserName) []byte {
-			if d.w.strangers {
-				return nil
-			}
-			return []byte("pass")
-		},
+		Pass: d.pass,
 	}, d.disk.kept())
-	d.w.note("%v starts", d)
-	d.life++
-	d.queue, d.saving, d.wake, d.left = nil, false, time.Time{}, make(map[message.MailID]bool)
-	d.pump()
-	d.later(time.Second, func() {
-		d.m.Attached(d.w.now, true)
+	d.left = make(map[message.MailID]bool)
+	d.Start(d.m)
+	d.Later(time.Second, func() {
+		d.m.Attached(d.w.Now, true)
 		for _, x := range d.w.devices {
-			if x.user != d.user {
-				x.later(d.w.delay(), func() { x.m.There(d.w.now, d.user) })
+			if x.User != d.User {
+				x.Later(d.w.Delay(), func() { x.m.There(d.w.Now, d.User) })
 			}
 		}
 	})
 	for _, at := range []time.Duration{2 * time.Second, 3 * time.Minute} {
-		d.later(at, d.checkMail)
+		d.Later(at, d.checkMail)
 	}
 	d.everySixHours()
 }
 
 func (d *device) everySixHours() {
-	d.later(6*time.Hour, func() { d.checkMail(); d.everySixHours() })
+	d.Later(6*time.Hour, func() { d.checkMail(); d.everySixHours() })
 }
 
-// later does something on a device that still runs then.
-func (d *device) later(wait time.Duration, do func()) {
-	life := d.life
-	d.w.after(wait, func() {
-		if d.m != nil && d.life == life {
-			do()
-			d.pump()
+// pass is what a contact gave.
+func (d *device) pass(user linnet.UserName) []byte {
+	for _, x := range d.w.devices {
+		if x.User != user || d.w.strangers {
+			continue
 		}
-	})
+		if d.passes[user] == nil {
+			pass, err := directory.MailPass(x.ID, d.User)
+			if err != nil {
+				d.w.T.Fatal(err)
+			}
+			d.passes[user] = pass
+		}
+		return d.passes[user]
+	}
+	return nil
 }
 
-// kill is kill -9: what was not on disk is lost.
+// kill is kill -9.
 func (d *device) kill() {
-	d.w.note("%v is killed", d)
-	d.m, d.queue = nil, nil
-}
-
-// act is something that the user does.
-func (d *device) act(what string, do func(now time.Time) error) error {
-	d.w.note("%v: %s", d, what)
-	err := do(d.w.now)
-	d.pump()
-	return err
+	d.m = nil
+	d.End()
 }
 
 func (d *device) send(to linnet.UserName, text string) linnet.MessageID {
-	d.w.t.Helper()
+	d.w.T.Helper()
 	id := linnet.NewMessageID()
-	if err := d.act("says "+text, func(now time.Time) error { return d.m.Send(now, to, chat.Draft{ID: id, Text: text}) }); err != nil {
-		d.w.t.Fatal(err)
+	if err := d.Act("says "+text, func(now time.Time) error { return d.m.Send(now, to, chat.Draft{ID: id, Text: text}) }); err != nil {
+		d.w.T.Fatal(err)
 	}
 	return id
 }
@@ -218,7 +134,7 @@ func (d *device) readAll(from linnet.UserName) {
 			ids = append(ids, x.ID)
 		}
 	}
-	d.act("reads", func(now time.Time) error { d.m.Read(now, from, ids); return nil })
+	d.Act("reads", func(now time.Time) error { d.m.Read(now, from, ids); return nil })
 }
 
 func (d *device) find(with linnet.UserName, id linnet.MessageID) linnet.Message {
@@ -234,178 +150,83 @@ func (d *device) told(kind linnet.EventKind) (n int) {
 	return n
 }
 
-// pump does what the machine wants, in order; what follows a Save waits for the disk.
-func (d *device) pump() {
-	if d.m == nil {
-		return
-	}
-	for _, e := range d.m.Take() {
-		d.queue = append(d.queue, e)
-	}
-	for len(d.queue) > 0 && !d.saving {
-		e := d.queue[0]
-		d.queue = d.queue[1:]
-		if s, ok := e.(chat.Save); ok {
-			d.saving = true
-			d.later(diskTime, func() {
-				d.saving = false
-				if d.full {
-					d.m.NotSaved(s)
-					for _, e := range d.queue {
-						if s, ok := e.(chat.Save); ok {
-							d.m.NotSaved(s)
-						}
-					}
-					d.queue = nil
-					return
-				}
-				d.events = append(d.events, d.disk.save(s).Events(d.w.now)...)
-			})
-			continue
+// Save implements posttest.Host.
+func (d *device) Save(e any) (func(), bool) {
+	s, is := e.(chat.Save)
+	return func() {
+		if !d.full {
+			d.events = append(d.events, d.disk.save(s).Events(d.w.Now)...)
+			return
 		}
-		d.effect(e)
-		for _, e := range d.m.Take() {
-			d.queue = append(d.queue, e)
-		}
-	}
-	if at := d.m.Deadline(); !at.IsZero() && (d.wake.IsZero() || at.Before(d.wake)) {
-		d.wake = at
-		d.later(max(at.Sub(d.w.now), 0), func() {
-			if d.wake.Equal(at) {
-				d.wake = time.Time{}
-				d.m.Tick(d.w.now)
+		d.m.NotSaved(s)
+		for _, e := range d.Drop() {
+			if s, ok := e.(chat.Save); ok {
+				d.m.NotSaved(s)
 			}
-		})
-	}
+		}
+	}, is
 }
 
-func (d *device) effect(e any) {
-	w := d.w
-	answer := func(do func(), instead func()) {
-		w.asked++
-		d.later(w.delay(), func() {
-			if w.deaf {
-				instead()
-			} else {
-				do()
-			}
-		})
-	}
+// Effect implements posttest.Host.
+func (d *device) Effect(e any) {
 	switch e := e.(type) {
-	case post.Forward:
-		w.forward(d, e)
 	case chat.Tell:
 		d.events = append(d.events, e.Event)
 	case chat.Hint:
 		d.hints = append(d.hints, e)
-		if to := w.byNode(e.To); to != nil {
-			to.later(w.delay(), func() { to.m.Typed(w.now, d.user, e.On) })
+		for _, to := range d.w.devices {
+			if to.ID.Node == e.To {
+				to.Later(d.w.Delay(), func() { to.m.Typed(d.w.Now, d.User, e.On) })
+			}
 		}
-	case post.LookUp:
-		answer(func() {
-			var list []post.Device
-			for _, x := range w.devices {
-				if x.user == e.User {
-					list = append(list, post.Device{Node: x.id.Node, Reachable: x.m != nil})
-				}
-			}
-			d.m.Found(w.now, e.User, list, nil)
-		}, func() { d.m.Found(w.now, e.User, nil, directory.ErrNoAnswer) })
-	case post.AskPrekeys:
-		answer(func() {
-			var list []*directory.Prekey
-			for _, x := range w.devices {
-				if x.user == e.User {
-					list = append(list, &directory.Prekey{Public: x.public, Time: w.ids.Now, User: x.user, Node: x.id.Node})
-				}
-			}
-			d.m.Prekeys(w.now, e.User, list, nil)
-		}, func() { d.m.Prekeys(w.now, e.User, nil, directory.ErrNoAnswer) })
-	case post.PutMail:
-		w.put(d, e)
-	case post.RemoveMail:
-		w.mail = slices.DeleteFunc(slices.Clone(w.mail), func(x mailed) bool { return slices.Contains(e.IDs, x.id) })
 	case post.LeaveMail:
 		delete(d.left, e.ID)
 	default:
-		w.t.Fatalf("%T", e)
+		d.w.T.Fatalf("%T", e)
 	}
 }
 
-// put is what a mailbox does: many items of contacts, one small one of strangers.
-func (w *world) put(d *device, e post.PutMail) {
-	w.note("%v leaves mail for %s (%s), %d bytes", d, e.To, e.Device.Short(), len(e.Box))
-	var err error
-	stored := w.delay()
-	w.after(stored, func() {
-		switch {
-		case w.deaf:
-			err = directory.ErrNoAnswer
-		case len(e.Box) > directory.MaxItem, e.Pass == nil && e.To != d.user && len(e.Box) > directory.RequestRoom(d.id.Certificate):
-			err = directory.ErrItemSize
-		case e.Pass == nil && slices.ContainsFunc(w.mail, func(x mailed) bool { return x.put.To == e.To && x.by == d.user && x.put.Pass == nil }):
-			err = directory.ErrMailFull
-		default:
-			w.mail = append(w.mail, mailed{message.MailID(linnet.NewMessageID()), e, d.user})
-		}
-	})
-	d.later(stored+w.delay(), func() { d.m.MailPut(w.now, e.Ticket, err) })
+// Listed implements posttest.Host.
+func (d *device) Listed() (known, reachable bool) { return true, d.m != nil }
+
+// Prekey implements posttest.Host.
+func (d *device) Prekey() *directory.Prekey {
+	return &directory.Prekey{Public: d.public, Time: d.w.IDs.Now, User: d.User, Node: d.ID.Node}
 }
 
 func (d *device) checkMail() {
-	w := d.w
-	d.later(w.delay(), func() {
-		for _, x := range slices.Clone(w.mail) {
-			if w.deaf || x.put.To != d.user || !x.put.Device.IsZero() && x.put.Device != d.id.Node || d.left[x.id] {
-				continue
-			}
-			l, err := d.open(x.put.Box)
-			if err != nil {
-				w.t.Fatalf("%v opens mail: %v", d, err)
-			}
-			d.left[x.id] = true
-			w.note("%v has mail of %s", d, l.From)
-			d.m.Arrived(w.now, post.Arrival{Letter: l, Mail: x.id})
+	d.LookForMail(func(id message.MailID) bool { return !d.left[id] }, func(items []*directory.Item) {
+		for _, i := range items {
+			d.left[i.ID] = true
+			d.m.Arrived(d.w.Now, post.Arrival{Letter: d.open(i.Box), Mail: i.ID})
 		}
 	})
 }
 
-func (d *device) open(box []byte) (*directory.Letter, error) {
-	return directory.OpenLetter(d.w.suite, d.w.ids.Trust, d.user, box, func(id suite.PrekeyID) []byte {
+func (d *device) open(box []byte) *directory.Letter {
+	l, err := directory.OpenLetter(d.w.suite, d.w.IDs.Trust, d.User, box, func(id suite.PrekeyID) []byte {
 		if id == suite.PrekeyIDOf(d.public) {
 			return d.secret
 		}
 		return nil
-	}, d.w.now)
+	}, d.w.Now)
+	if err != nil {
+		d.w.T.Fatalf("%v opens a letter: %v", d, err)
+	}
+	return l
 }
 
-func (w *world) forward(d *device, e post.Forward) {
-	to := w.byNode(e.To)
-	if to == nil || to.m == nil {
-		d.later(w.delay(), func() { d.m.Unreachable(w.now, e.To) })
-		return
-	}
-	w.note("%v sends %v %x", d, to, e.Inner)
-	times := 1
-	if w.rand.Float64() < w.twice {
-		times = 2
-	}
-	for range times {
-		if w.rand.Float64() < w.loss {
-			continue
+// Arrives implements posttest.Host.
+func (d *device) Arrives(from linnet.NodeID, inner uint32, body []byte) {
+	switch inner {
+	case message.InnerLetter:
+		l := d.open(body)
+		if l.Sender != from {
+			d.w.T.Fatalf("%v has a letter of %v", d, l.Sender)
 		}
-		to.later(w.delay(), func() {
-			switch e.Inner {
-			case message.InnerLetter:
-				if l, err := to.open(e.Body); err != nil || l.Sender != d.id.Node {
-					w.t.Fatalf("%v opens a letter of %v: %v", to, d, err)
-				} else {
-					to.m.Arrived(w.now, post.Arrival{Letter: l})
-				}
-			case message.InnerTaken:
-				to.m.Taken(w.now, d.id.Node, directory.LetterID(e.Body))
-			}
-		})
+		d.m.Arrived(d.w.Now, post.Arrival{Letter: l})
+	case message.InnerTaken:
+		d.m.Taken(d.w.Now, from, directory.LetterID(body))
 	}
 }
 

@@ -108,7 +108,7 @@ func (m *Machine) tell(now time.Time, s Save, entries ...entry) {
 			due = append(due, &x)
 		}
 	}
-	m.do(s)
+	m.agenda.Do(s)
 	for _, e := range due {
 		m.put(now, e)
 	}

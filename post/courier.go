@@ -14,15 +14,12 @@ import (
 )
 
 // Options is what a Courier needs of the machine that it is a part of: all but
-// Begin, Taken and Remember.
+// Begin, Taken, Failed and Remember.
 type Options struct {
 	Self linnet.NodeID
 	User linnet.UserName
 
-	Do     func(effect any)                                                  // AskPrekeys, LookUp, Forward and PutMail
-	After  func(now time.Time, d time.Duration, do func(now time.Time))      // sets an alarm
-	Later  func(now time.Time, d time.Duration, do func(now time.Time))      // one that does not ring after the network was left
-	Jitter func(d time.Duration) time.Duration                               // a little less
+	Agenda *alarm.Agenda                                                     // of the machine; ready: the network is there
 	Pass   func(user linnet.UserName) []byte                                 // for their mailbox; nil: there is none
 	Letter func(now time.Time, k Key, to ...*directory.Prekey) *Letter       // what an errand has to say; nil: nothing
 	Done   func(now time.Time, k Key, version uint64, taken []linnet.NodeID) // by these devices; the others have mail
@@ -34,6 +31,9 @@ type Options struct {
 	Room func() int
 	// Taken is told of each device that has it; may be nil.
 	Taken func(now time.Time, k Key, node linnet.NodeID)
+	// Failed is told that a try came to nothing, before the next one is planned: it may
+	// Drop the errand, or Bring something else. May be nil.
+	Failed func(now time.Time, k Key, err error)
 	// Remember somebody's prekeys and devices for so long: what is said next goes there at
 	// once, and is tried anew if it is not taken.
 	Remember time.Duration
@@ -48,7 +48,6 @@ func CompareKeys(a, b Key) int { return cmp.Or(cmp.Compare(a.To, b.To), cmp.Comp
 // A Courier has the errands of one machine, and belongs to its goroutine.
 type Courier struct {
 	o       Options
-	ready   bool
 	errands map[Key]*errand
 	tickets uint64 // of PutMail
 	turns   alarm.Pace
@@ -89,6 +88,9 @@ const (
 	mail
 )
 
+// ErrNobody is what a try comes to if there may be nobody of that name.
+var ErrNobody = errors.New("nobody of that name has a device that letters can be sealed to")
+
 // MaxDevices are written to, of one user.
 const MaxDevices = 8
 
@@ -108,7 +110,7 @@ const (
 func NewCourier(o Options) *Courier {
 	return &Courier{
 		o: o, errands: make(map[Key]*errand), known: make(map[linnet.UserName]*addressee),
-		turns: alarm.Pace{Gap: turnGap, After: o.After, Jitter: o.Jitter},
+		turns: alarm.Pace{Gap: turnGap, After: o.Agenda.After, Jitter: o.Agenda.Jitter},
 	}
 }
 
@@ -139,16 +141,12 @@ func (c *Courier) Drop(k Key) { delete(c.errands, k) }
 
 // Begin begins all errands anew: the network is there, for the first time or again.
 func (c *Courier) Begin(now time.Time) {
-	c.ready = true
 	c.turns.Clear()
 	clear(c.known)
 	for _, e := range c.sorted() {
 		c.Bring(now, e.Key, e.version)
 	}
 }
-
-// End stops until the next Begin.
-func (c *Courier) End() { c.ready = false }
 
 // Hurry tries at once what waits for its next try: somebody can be reached now.
 func (c *Courier) Hurry(now time.Time, user linnet.UserName) {
@@ -162,11 +160,11 @@ func (c *Courier) Hurry(now time.Time, user linnet.UserName) {
 
 // enqueue begins an errand in its turn.
 func (c *Courier) enqueue(now time.Time, e *errand) {
-	if !c.ready {
+	if !c.o.Agenda.Ready() {
 		return // Begin comes
 	}
 	begin := func(now time.Time) {
-		if c.ready && c.errands[e.Key] == e && e.step == idle {
+		if c.o.Agenda.Ready() && c.errands[e.Key] == e && e.step == idle {
 			c.begin(now, e)
 		}
 	}
@@ -174,7 +172,7 @@ func (c *Courier) enqueue(now time.Time, e *errand) {
 		wait := a.next.Sub(now)
 		a.next = now.Add(max(wait, 0) + againGap)
 		if wait > 0 {
-			c.o.Later(now, wait, begin)
+			c.o.Agenda.WhileReady(now, wait, begin)
 		} else {
 			begin(now)
 		}
@@ -220,30 +218,35 @@ func (c *Courier) begin(now time.Time, e *errand) {
 		return
 	}
 	e.step = askPrekeys
-	c.o.Do(AskPrekeys{e.To})
+	c.o.Agenda.Do(AskPrekeys{e.To})
 	c.alarm(now, e, answerWait, askPrekeys)
 }
 
 // alarm gives up a step that takes too long.
 func (c *Courier) alarm(now time.Time, e *errand, d time.Duration, s step) {
 	tries := e.tries
-	c.o.Later(now, d, func(now time.Time) {
+	c.o.Agenda.WhileReady(now, d, func(now time.Time) {
 		switch {
 		case c.errands[e.Key] != e || e.step != s || e.tries != tries:
 		case s == straight:
 			c.notTaken(now, e)
 		default:
-			c.fails(now, e)
+			c.fails(now, e, directory.ErrNoAnswer)
 		}
 	})
 }
 
 // fails tries again later.
-func (c *Courier) fails(now time.Time, e *errand) {
+func (c *Courier) fails(now time.Time, e *errand, err error) {
 	e.step = idle
+	if c.o.Failed != nil {
+		if c.o.Failed(now, e.Key, err); c.errands[e.Key] != e {
+			return
+		}
+	}
 	wait := min(firstTry<<min(e.tries, 12), lastTry)
 	e.tries++
-	c.o.Later(now, c.o.Jitter(wait), func(now time.Time) {
+	c.o.Agenda.WhileReady(now, c.o.Agenda.Jitter(wait), func(now time.Time) {
 		if c.errands[e.Key] == e && e.step == idle {
 			c.enqueue(now, e)
 		}
@@ -266,15 +269,15 @@ func (c *Courier) Prekeys(now time.Time, user linnet.UserName, list []*directory
 		e.prekeys = slices.DeleteFunc(slices.Clone(list), func(p *directory.Prekey) bool { return p.Node == c.o.Self })
 		switch {
 		case err != nil:
-			c.fails(now, e)
+			c.fails(now, e, err)
 		case len(e.prekeys) == 0 && e.To == c.o.User: // there is no other device
 			c.remember(now, user, nil, nil)
 			c.done(now, e)
-		case len(e.prekeys) == 0: // there may be nobody of that name
-			c.fails(now, e)
+		case len(e.prekeys) == 0:
+			c.fails(now, e, ErrNobody)
 		default:
 			e.step = lookUp
-			c.o.Do(LookUp{user})
+			c.o.Agenda.Do(LookUp{user})
 			c.alarm(now, e, answerWait, lookUp)
 		}
 	}
@@ -317,11 +320,11 @@ func (c *Courier) deliver(now time.Time, e *errand, devices []Device) {
 // send sends a letter straight, and once more if that may have got lost: what then
 // lies in the mailbox of a device that is there is not looked for soon.
 func (c *Courier) send(now time.Time, e *errand, l *Letter, to linnet.NodeID, times int) {
-	c.o.Do(Forward{to, message.InnerLetter, l.Box})
+	c.o.Agenda.Do(Forward{to, message.InnerLetter, l.Box})
 	if times == sendTimes {
 		return
 	}
-	c.o.Later(now, sendAgain, func(now time.Time) {
+	c.o.Agenda.WhileReady(now, sendAgain, func(now time.Time) {
 		if c.errands[e.Key] == e && e.step == straight && e.letters[l.ID] == to && !e.taken[to] {
 			c.send(now, e, l, to, times+1)
 		}
@@ -400,7 +403,7 @@ func (c *Courier) leaveMail(now time.Time, e *errand) {
 	case len(e.waiting) > 0:
 		c.alarm(now, e, answerWait, mail)
 	case len(missing) > 0 && len(e.taken) == 0: // nothing could be written
-		c.fails(now, e)
+		c.fails(now, e, directory.ErrItemSize)
 	default:
 		c.done(now, e)
 	}
@@ -410,7 +413,7 @@ func (c *Courier) put(e *errand, m PutMail) {
 	c.tickets++
 	m.Ticket = c.tickets
 	e.waiting[m.Ticket] = true
-	c.o.Do(m)
+	c.o.Agenda.Do(m)
 }
 
 // MailPut is told what came of a PutMail.
@@ -431,7 +434,7 @@ func (c *Courier) MailPut(now time.Time, ticket uint64, err error) {
 			if errors.Is(e.failed, directory.ErrMailRefused) {
 				e.plain = true // the device that gave the pass may be gone
 			}
-			c.fails(now, e)
+			c.fails(now, e, e.failed)
 		}
 		return
 	}

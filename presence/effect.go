@@ -13,7 +13,7 @@ type mailID = message.MailID
 // An Effect is something for whoever runs the machine to do: one of the structs
 // below, or of package post. They are carried out in order, and what follows a Save only when that is
 // on disk: nothing is acknowledged or promised that a crash would take back.
-type Effect any
+type Effect = any
 
 // Kept is what a machine has on disk. What is in it only this package knows.
 type Kept struct {

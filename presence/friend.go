@@ -101,7 +101,7 @@ func (m *Machine) Refresh(now time.Time) {
 
 // look looks a friend up, in its turn.
 func (m *Machine) look(now time.Time, f *friend) {
-	if !m.ready {
+	if !m.agenda.Ready() {
 		return
 	}
 	if f.looking {
@@ -112,7 +112,7 @@ func (m *Machine) look(now time.Time, f *friend) {
 	m.looks.Add(now, func(now time.Time) {
 		if m.friends[f.user] == f {
 			f.looked = now
-			m.do(post.LookUp{User: f.user})
+			m.agenda.Do(post.LookUp{User: f.user})
 		}
 	})
 }
@@ -127,7 +127,7 @@ func (m *Machine) Found(now time.Time, user linnet.UserName, devices []post.Devi
 	f.looking = false
 	switch {
 	case err != nil:
-		m.whileReady(now, m.jitter(time.Minute), func(now time.Time) {
+		m.agenda.WhileReady(now, m.agenda.Jitter(time.Minute), func(now time.Time) {
 			if m.friends[user] == f {
 				m.look(now, f)
 			}
@@ -204,8 +204,8 @@ func (m *Machine) ask(now time.Time, d *device) {
 		if d.plan != plan || m.devices[d.node] != d {
 			return
 		}
-		m.do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.notice(now, true)})
-		m.whileReady(now, greetWait<<(d.asked-1), func(now time.Time) {
+		m.agenda.Do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.notice(now, true)})
+		m.agenda.WhileReady(now, greetWait<<(d.asked-1), func(now time.Time) {
 			switch {
 			case d.plan != plan || m.devices[d.node] != d:
 			case d.asked < greetTries:
@@ -230,7 +230,7 @@ func (m *Machine) tryAgain(now time.Time, f *friend) {
 	if f.tries++; f.tries > againMost {
 		return
 	}
-	m.whileReady(now, m.jitter(againFirst<<(f.tries-1)), func(now time.Time) {
+	m.agenda.WhileReady(now, m.agenda.Jitter(againFirst<<(f.tries-1)), func(now time.Time) {
 		if m.friends[f.user] == f && f.told.Presence == linnet.Offline {
 			m.look(now, f)
 		}
@@ -271,7 +271,7 @@ func (m *Machine) Noticed(now time.Time, from linnet.NodeID, b []byte) {
 		return
 	}
 	user, known := m.keys[keyAt{from, suite.PrekeyID(b[:noticeHead])}]
-	if !known || !m.ready {
+	if !known || !m.agenda.Ready() {
 		return // a stranger's, or under a key that is no more
 	}
 	p, f := m.people[user], m.friends[user]
@@ -306,7 +306,7 @@ func (m *Machine) Noticed(now time.Time, from linnet.NodeID, b []byte) {
 	if body.Answer && m.mine().Presence != linnet.Invisible {
 		m.notices.Add(now, func(now time.Time) {
 			if m.devices[from] == d && m.mine().Presence != linnet.Invisible {
-				m.do(post.Forward{To: from, Inner: message.InnerNotice, Body: m.notice(now, false)})
+				m.agenda.Do(post.Forward{To: from, Inner: message.InnerNotice, Body: m.notice(now, false)})
 			}
 		})
 	}
@@ -322,7 +322,7 @@ func (m *Machine) announce(now time.Time) {
 			case hidden:
 				d.plan++
 				m.notices.Add(now, func(now time.Time) {
-					m.do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.notice(now, false)})
+					m.agenda.Do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.notice(now, false)})
 				})
 			default:
 				d.asked = 0
@@ -337,7 +337,7 @@ const maxFarewells = 100
 
 // Leave says good-bye to the contacts: the device stops, or is signed out.
 func (m *Machine) Leave(now time.Time) {
-	if !m.ready || m.leaving || m.mine().Presence == linnet.Invisible {
+	if !m.agenda.Ready() || m.leaving || m.mine().Presence == linnet.Invisible {
 		return
 	}
 	m.leaving = true
@@ -347,7 +347,7 @@ func (m *Machine) Leave(now time.Time) {
 		for _, d := range f.devices {
 			if d.mine.Presence != linnet.Offline && n < maxFarewells {
 				n++
-				m.do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.farewell(now)})
+				m.agenda.Do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.farewell(now)})
 			}
 		}
 	}
@@ -355,17 +355,17 @@ func (m *Machine) Leave(now time.Time) {
 
 // part says good-bye to one who is a contact no longer, under the key that he has.
 func (m *Machine) part(now time.Time, f *friend) {
-	if !m.ready || m.mine().Presence == linnet.Invisible {
+	if !m.agenda.Ready() || m.mine().Presence == linnet.Invisible {
 		return
 	}
 	for _, d := range f.devices {
-		m.do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.farewell(now)})
+		m.agenda.Do(post.Forward{To: d.node, Inner: message.InnerNotice, Body: m.farewell(now)})
 	}
 }
 
 // watchLater has devices that may crash watched.
 func (m *Machine) watchLater(now time.Time) {
-	m.whileReady(now, m.jitter(watchEvery), func(now time.Time) {
+	m.agenda.WhileReady(now, m.agenda.Jitter(watchEvery), func(now time.Time) {
 		var nodes []linnet.NodeID
 		for _, f := range m.sortedFriends() {
 			for _, d := range f.devices {
@@ -375,7 +375,7 @@ func (m *Machine) watchLater(now time.Time) {
 			}
 		}
 		if len(nodes) > 0 {
-			m.do(Watch{nodes})
+			m.agenda.Do(Watch{nodes})
 		}
 		m.watchLater(now)
 	})
@@ -404,6 +404,6 @@ func (m *Machine) tellOfFriend(_ time.Time, f *friend) {
 	f.told = now
 	if p := m.people[f.user]; p != nil {
 		c := m.contact(p)
-		m.do(Tell{linnet.Event{Kind: linnet.EventPresence, Contact: &c}})
+		m.agenda.Do(Tell{linnet.Event{Kind: linnet.EventPresence, Contact: &c}})
 	}
 }

@@ -66,8 +66,7 @@ const (
 // A Machine is the contacts of one device. It belongs to one goroutine.
 type Machine struct {
 	o      Options
-	out    []Effect
-	alarms alarm.Queue[func(now time.Time)]
+	agenda alarm.Agenda // ready: notices make sense
 
 	self    own
 	people  map[linnet.UserName]*person
@@ -77,8 +76,6 @@ type Machine struct {
 
 	attached  bool // to a supernode
 	published bool // others find this device
-	ready     bool // notices make sense
-	life      int  // how often it became ready: alarms of earlier times are void
 
 	keys    map[keyAt]linnet.UserName // contact keys of others
 	friends map[linnet.UserName]*friend
@@ -99,40 +96,28 @@ type Machine struct {
 // New makes a machine with what it had on disk.
 func New(now time.Time, o Options, k Kept) (*Machine, error) {
 	m := &Machine{
-		o: o, people: make(map[linnet.UserName]*person), keys: make(map[keyAt]linnet.UserName),
+		o: o, agenda: alarm.Agenda{Rand: o.Rand}, people: make(map[linnet.UserName]*person), keys: make(map[keyAt]linnet.UserName),
 		friends: make(map[linnet.UserName]*friend), devices: make(map[linnet.NodeID]*device),
 		left: make(map[mailID]bool),
 	}
-	m.notices = alarm.Pace{Gap: noticeGap, After: m.after, Jitter: m.jitter}
-	m.looks = alarm.Pace{Gap: lookGap, After: m.after, Jitter: m.jitter}
+	m.notices = alarm.Pace{Gap: noticeGap, After: m.agenda.After, Jitter: m.agenda.Jitter}
+	m.looks = alarm.Pace{Gap: lookGap, After: m.agenda.After, Jitter: m.agenda.Jitter}
 	m.courier = m.newCourier()
 	if err := m.load(now, k); err != nil {
 		return nil, err
 	}
-	m.after(now, 0, m.keepPrekeys)
+	m.agenda.After(now, 0, m.keepPrekeys)
 	return m, nil
 }
 
 // Take gives what is to be done, in this order, and forgets it.
-func (m *Machine) Take() []Effect {
-	out := m.out
-	m.out = nil
-	return out
-}
+func (m *Machine) Take() []Effect { return m.agenda.Take() }
 
 // Deadline is when Tick wants to be called next; zero means never.
-func (m *Machine) Deadline() time.Time { return m.alarms.Next() }
+func (m *Machine) Deadline() time.Time { return m.agenda.Deadline() }
 
 // Tick does what is due.
-func (m *Machine) Tick(now time.Time) {
-	for {
-		ring, ok := m.alarms.Pop(now)
-		if !ok {
-			return
-		}
-		ring(now)
-	}
-}
+func (m *Machine) Tick(now time.Time) { m.agenda.Tick(now) }
 
 // Attached says whether there is a supernode.
 func (m *Machine) Attached(now time.Time, on bool) {
@@ -153,11 +138,9 @@ func (m *Machine) Published(now time.Time) {
 // the other.
 func (m *Machine) settle(now time.Time) {
 	ready := m.attached && (m.published || m.mine().Presence == linnet.Invisible)
-	if ready == m.ready {
+	if !m.agenda.SetReady(ready) {
 		return
 	}
-	m.ready = ready
-	m.life++
 	m.notices.Clear()
 	m.looks.Clear()
 	if ready {
@@ -168,31 +151,9 @@ func (m *Machine) settle(now time.Time) {
 		m.courier.Begin(now)
 		return
 	}
-	m.courier.End()
 	for _, f := range m.sortedFriends() {
 		m.forgetDevices(now, f)
 	}
-}
-
-// whileReady does something later, unless the network was left meanwhile.
-func (m *Machine) whileReady(now time.Time, d time.Duration, do func(now time.Time)) {
-	life := m.life
-	m.after(now, d, func(now time.Time) {
-		if m.ready && m.life == life {
-			do(now)
-		}
-	})
-}
-
-func (m *Machine) do(e Effect) { m.out = append(m.out, e) }
-
-func (m *Machine) after(now time.Time, d time.Duration, do func(now time.Time)) {
-	m.alarms.Set(now.Add(d), do)
-}
-
-// jitter is between 80 % of d and d.
-func (m *Machine) jitter(d time.Duration) time.Duration {
-	return d - time.Duration(m.o.Rand.Int64N(int64(d/5)+1))
 }
 
 // What is sent at most.

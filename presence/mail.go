@@ -25,9 +25,9 @@ const (
 )
 
 func (m *Machine) mailNow(now time.Time) {
-	m.whileReady(now, time.Second+time.Duration(m.o.Rand.Int64N(int64(mailFirst-time.Second))), m.checkMail)
-	m.whileReady(now, mailSoon, m.checkMail)
-	m.whileReady(now, m.jitter(mailSecond), m.checkMail)
+	m.agenda.WhileReady(now, time.Second+time.Duration(m.o.Rand.Int64N(int64(mailFirst-time.Second))), m.checkMail)
+	m.agenda.WhileReady(now, mailSoon, m.checkMail)
+	m.agenda.WhileReady(now, m.agenda.Jitter(mailSecond), m.checkMail)
 	m.mailLater(now)
 }
 
@@ -37,7 +37,7 @@ func (m *Machine) mailLater(now time.Time) {
 	if m.mine().Presence == linnet.Invisible {
 		wait = mailInvisible
 	}
-	m.whileReady(now, m.jitter(wait), func(now time.Time) {
+	m.agenda.WhileReady(now, m.agenda.Jitter(wait), func(now time.Time) {
 		if m.mailPlan == plan {
 			m.checkMail(now)
 			m.mailLater(now)
@@ -45,7 +45,7 @@ func (m *Machine) mailLater(now time.Time) {
 	})
 }
 
-func (m *Machine) checkMail(time.Time) { m.do(CheckMail{}) }
+func (m *Machine) checkMail(time.Time) { m.agenda.Do(CheckMail{}) }
 
 // Wants says whether an item of the own mailbox is to be fetched: it is not one
 // that was left there.
@@ -66,11 +66,11 @@ func (m *Machine) Mail(now time.Time, items []*directory.Item, more bool) {
 	}
 	for len(done) > 0 {
 		n := min(len(done), directory.MaxMailIDs)
-		m.do(post.RemoveMail{IDs: done[:n]})
+		m.agenda.Do(post.RemoveMail{IDs: done[:n]})
 		done = done[n:]
 	}
 	if more {
-		m.whileReady(now, time.Second, m.checkMail)
+		m.agenda.WhileReady(now, time.Second, m.checkMail)
 	}
 }
 
@@ -85,7 +85,7 @@ func (m *Machine) mail(now time.Time, i *directory.Item) bool {
 	case m.State(l.From) == linnet.Blocked:
 		return true
 	case l.Kind != directory.LetterContact:
-		m.do(Arrived{post.Arrival{Letter: l, Mail: i.ID}})
+		m.agenda.Do(Arrived{post.Arrival{Letter: l, Mail: i.ID}})
 		return false // who takes it says so later
 	}
 	return m.heardFrom(now, l, l.Signing)

@@ -128,10 +128,10 @@ func (m *Machine) save(s Save) {
 		}
 		for i := range m.prekeys {
 			p := m.prekeys[i]
-			m.do(Save{Prekey: &p})
+			m.agenda.Do(Save{Prekey: &p})
 		}
 	}
-	m.do(s)
+	m.agenda.Do(s)
 }
 
 // NotSaved is told that a Save, and what followed it, came to nothing. Whatever the
@@ -166,14 +166,14 @@ func (m *Machine) Say(now time.Time, p linnet.Presence, mood string) error {
 		m.self.Since = ms(now)
 	}
 	m.save(Save{Self: message.Marshal(&m.self)})
-	m.do(Changed{m.mine()})
+	m.agenda.Do(Changed{m.mine()})
 	hidden, hides := was.Presence == linnet.Invisible, p == linnet.Invisible
 	switch {
 	case hidden && hides: // only the mood is another
 	case hidden:
 		// They hear of it when this device can be found.
-		m.published, m.ready = false, false
-		m.life++
+		m.published = false
+		m.agenda.SetReady(false)
 	default:
 		m.announce(now)
 		if hides {
@@ -211,13 +211,13 @@ func (m *Machine) keepPrekeys(now time.Time) {
 	}
 	if newest := m.prekeys[len(m.prekeys)-1]; m.attached && now.Sub(newest.Published) >= prekeyAgain {
 		m.saveAgain()
-		m.do(PublishPrekey{newest.Public, newest.Made})
+		m.agenda.Do(PublishPrekey{newest.Public, newest.Made})
 	} else {
 		m.introduce(now) // it may have crashed when the prekey was just published
 	}
 	if !m.keeping {
 		m.keeping = true
-		m.after(now, m.jitter(prekeyLook), func(now time.Time) {
+		m.agenda.After(now, m.agenda.Jitter(prekeyLook), func(now time.Time) {
 			m.keeping = false
 			m.keepPrekeys(now)
 		})
@@ -233,7 +233,7 @@ const (
 // PrekeyPublished is told what came of a PublishPrekey.
 func (m *Machine) PrekeyPublished(now time.Time, public []byte, err error) {
 	if err != nil {
-		m.whileReady(now, m.jitter(prekeyRetry), m.keepPrekeys)
+		m.agenda.WhileReady(now, m.agenda.Jitter(prekeyRetry), m.keepPrekeys)
 		return
 	}
 	for i := range m.prekeys {
@@ -281,5 +281,5 @@ func (m *Machine) private(id suite.PrekeyID) []byte {
 }
 
 func (m *Machine) warn(text string) {
-	m.do(Tell{linnet.Event{Kind: linnet.EventWarning, Text: text}})
+	m.agenda.Do(Tell{linnet.Event{Kind: linnet.EventWarning, Text: text}})
 }

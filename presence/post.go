@@ -13,8 +13,7 @@ import (
 // devices, or to the user's own other ones.
 func (m *Machine) newCourier() *post.Courier {
 	return post.NewCourier(post.Options{
-		Self: m.o.Self.Node, User: m.o.User,
-		Do: func(e any) { m.do(e) }, After: m.after, Later: m.whileReady, Jitter: m.jitter,
+		Self: m.o.Self.Node, User: m.o.User, Agenda: &m.agenda,
 		Pass: m.Pass, Letter: m.letter, Done: m.told,
 		Room: func() int { return directory.RequestRoom(m.o.Self.Certificate) },
 	})
@@ -150,10 +149,10 @@ func (m *Machine) Straight(now time.Time, from linnet.NodeID, box []byte) {
 	switch {
 	case l.Kind != directory.LetterContact:
 		if m.State(l.From) != linnet.Blocked {
-			m.do(Arrived{a})
+			m.agenda.Do(Arrived{a})
 		}
 	case m.heardFrom(now, l, l.Signing):
-		m.do(a.Taken())
+		m.agenda.Do(a.Taken())
 	}
 }
 

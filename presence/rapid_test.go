@@ -39,8 +39,8 @@ type pair struct{ a, b linnet.UserName }
 
 func anything(t *testing.T, rt *rapid.T, blocks bool) {
 	w := newWorld(t, rapid.Uint64().Draw(rt, "seed"))
-	w.loss = rapid.Float64Range(0, 0.5).Draw(rt, "loss")
-	w.twice = rapid.Float64Range(0, 0.3).Draw(rt, "twice")
+	w.Loss = rapid.Float64Range(0, 0.5).Draw(rt, "loss")
+	w.Twice = rapid.Float64Range(0, 0.3).Draw(rt, "twice")
 	users := []linnet.UserName{"alice", "bob", "carol"}
 	for _, user := range users {
 		w.device(user, "device")
@@ -53,7 +53,7 @@ func anything(t *testing.T, rt *rapid.T, blocks bool) {
 			d.start()
 		}
 	}
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	removed, blocked := make(map[pair]bool), make(map[pair]bool)
 	kinds := []string{"ask", "ask", "yes", "yes", "no", "remove", "say", "kill", "stop", "start", "deaf"}
 	if blocks {
@@ -63,10 +63,10 @@ func anything(t *testing.T, rt *rapid.T, blocks bool) {
 		d := w.devices[rapid.IntRange(0, len(w.devices)-1).Draw(rt, "who")]
 		user := users[rapid.IntRange(0, len(users)-1).Draw(rt, "whom")]
 		what := rapid.SampledFrom(kinds).Draw(rt, "what")
-		w.note("%v does %s %s", d, what, user)
+		w.Note("%v does %s %s", d, what, user)
 		switch {
 		case what == "deaf":
-			w.deaf = !w.deaf
+			w.Deaf = !w.Deaf
 		case what == "start" && d.m == nil:
 			d.start()
 		case d.m == nil:
@@ -76,80 +76,80 @@ func anything(t *testing.T, rt *rapid.T, blocks bool) {
 			d.stop()
 		case what == "say":
 			p := linnet.Presence(rapid.IntRange(int(linnet.Online), int(linnet.Invisible)).Draw(rt, "presence"))
-			d.m.Say(w.now, p, fmt.Sprint("mood ", w.now.Unix()))
-		case user == d.user:
+			d.m.Say(w.Now, p, fmt.Sprint("mood ", w.Now.Unix()))
+		case user == d.User:
 		default: // what makes no sense is refused, which is fine
 			switch what {
 			case "ask":
-				d.m.Ask(w.now, user, "", "please")
+				d.m.Ask(w.Now, user, "", "please")
 			case "yes":
-				d.m.Answer(w.now, user, true)
+				d.m.Answer(w.Now, user, true)
 			case "no":
-				d.m.Answer(w.now, user, false)
+				d.m.Answer(w.Now, user, false)
 			case "remove":
-				d.m.Remove(w.now, user)
-				removed[pair{d.user, user}] = true
+				d.m.Remove(w.Now, user)
+				removed[pair{d.User, user}] = true
 			case "block", "unblock":
-				d.m.Block(w.now, user, what == "block")
-				blocked[pair{d.user, user}] = true
+				d.m.Block(w.Now, user, what == "block")
+				blocked[pair{d.User, user}] = true
 			}
 		}
 		if d.m != nil {
-			d.pump()
+			d.Pump()
 		}
-		w.run(time.Duration(rapid.IntRange(0, 20_000).Draw(rt, "pause")) * time.Millisecond)
+		w.Run(time.Duration(rapid.IntRange(0, 20_000).Draw(rt, "pause")) * time.Millisecond)
 	}
 	// Whatever was lost is made up for when the network is well again, and all are there.
-	w.loss, w.deaf = 0, false
+	w.Loss, w.Deaf = 0, false
 	for _, d := range w.devices {
 		if d.m == nil {
 			d.start()
 		}
 	}
-	w.run(24 * time.Hour)
+	w.Run(24 * time.Hour)
 
 	fail := func(format string, args ...any) {
-		rt.Fatalf("%s\n%s", fmt.Sprintf(format, args...), w.story())
+		rt.Fatalf("%s\n%s", fmt.Sprintf(format, args...), w.Story())
 	}
 	of := func(user linnet.UserName) []*device {
-		return slices.DeleteFunc(slices.Clone(w.devices), func(d *device) bool { return d.user != user })
+		return slices.DeleteFunc(slices.Clone(w.devices), func(d *device) bool { return d.User != user })
 	}
-	for _, i := range w.mail {
+	for _, i := range w.Mail {
 		if !blocks {
 			fail("a letter of %s is left in the mailbox of %s", i.From, i.Owner)
 		}
 	}
 	for _, a := range w.devices {
 		for _, b := range w.devices {
-			if a.user == b.user {
+			if a.User == b.User {
 				continue
 			}
-			x, y := a.state(b.user), b.state(a.user)
+			x, y := a.state(b.User), b.state(a.User)
 			ok := true
 			switch x {
 			case linnet.Approved:
 				// Not all of a user's devices hear that the other side said yes, where both ask
 				// while a device is new: a known limit (docs/security.md).
-				ok = y == linnet.Approved || y == linnet.Blocked || y == linnet.Asking && blocked[pair{b.user, a.user}] ||
-					y == linnet.Asked && len(of(b.user)) > 1
+				ok = y == linnet.Approved || y == linnet.Blocked || y == linnet.Asking && blocked[pair{b.User, a.User}] ||
+					y == linnet.Asked && len(of(b.User)) > 1
 			case linnet.Asked:
-				ok = y == linnet.Asking || y == linnet.Blocked || y == linnet.Approved && len(of(a.user)) > 1 ||
-					y == linnet.NoContact && (removed[pair{b.user, a.user}] || blocked[pair{b.user, a.user}] || len(of(b.user)) > 1)
+				ok = y == linnet.Asking || y == linnet.Blocked || y == linnet.Approved && len(of(a.User)) > 1 ||
+					y == linnet.NoContact && (removed[pair{b.User, a.User}] || blocked[pair{b.User, a.User}] || len(of(b.User)) > 1)
 			case linnet.Asking:
-				ok = y == linnet.Asked || (y == linnet.Declined || y == linnet.NoContact) && len(of(a.user)) > 1 || y == linnet.Blocked || y == linnet.Approved && blocked[pair{a.user, b.user}] ||
-					blocked[pair{b.user, a.user}]
+				ok = y == linnet.Asked || (y == linnet.Declined || y == linnet.NoContact) && len(of(a.User)) > 1 || y == linnet.Blocked || y == linnet.Approved && blocked[pair{a.User, b.User}] ||
+					blocked[pair{b.User, a.User}]
 			case linnet.Declined:
-				ok = y == linnet.NoContact || y == linnet.Blocked || blocked[pair{b.user, a.user}]
+				ok = y == linnet.NoContact || y == linnet.Blocked || blocked[pair{b.User, a.User}]
 			}
 			if !ok {
-				fail("%v has %s as %v, and %v has %s as %v", a, b.user, x, b, a.user, y)
+				fail("%v has %s as %v, and %v has %s as %v", a, b.User, x, b, a.User, y)
 			}
 			if x != linnet.Approved || y != linnet.Approved {
 				continue
 			}
 			want := linnet.Offline
 			for _, p := range []linnet.Presence{linnet.DoNotDisturb, linnet.Away, linnet.Online} {
-				for _, d := range of(b.user) {
+				for _, d := range of(b.User) {
 					if d.m.Mine().Presence == p {
 						want = p
 					}
@@ -158,8 +158,8 @@ func anything(t *testing.T, rt *rapid.T, blocks bool) {
 			if a.m.Mine().Presence == linnet.Invisible {
 				continue // nobody tells such a one anything
 			}
-			if got := a.sees(b.user); got != want {
-				fail("%v sees %s %v, want %v", a, b.user, got, want)
+			if got := a.sees(b.User); got != want {
+				fail("%v sees %s %v, want %v", a, b.User, got, want)
 			}
 		}
 	}

@@ -318,5 +318,5 @@ func (m *Machine) tellOf(p *person, was linnet.ContactState) {
 		kind = linnet.EventContactDeclined
 	}
 	c := m.contact(p)
-	m.do(Tell{linnet.Event{Kind: kind, Contact: &c}})
+	m.agenda.Do(Tell{linnet.Event{Kind: kind, Contact: &c}})
 }

@@ -14,30 +14,30 @@ import (
 func TestRequestToSomebodyAway(t *testing.T) {
 	w := newWorld(t, 1)
 	alice, bob := w.online("alice"), w.online("bob")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	bob.stop()
 	alice.ask("bob", "It is Alice, from the choir.")
-	w.until("it is in his mailbox", func() bool { return len(w.mail) == 1 })
-	w.run(time.Hour)
-	if len(w.mail) != 1 {
-		t.Errorf("%d requests in the mailbox", len(w.mail))
+	w.Until("it is in his mailbox", func() bool { return len(w.Mail) == 1 })
+	w.Run(time.Hour)
+	if len(w.Mail) != 1 {
+		t.Errorf("%d requests in the mailbox", len(w.Mail))
 	}
 	alice.stop()
 	bob.start()
-	w.until("he sees it", func() bool { return bob.state("alice") == linnet.Asking })
+	w.Until("he sees it", func() bool { return bob.state("alice") == linnet.Asking })
 	if c := bob.contact("alice"); c.Message != "It is Alice, from the choir." {
 		t.Errorf("he reads %q", c.Message)
 	}
 	bob.answer("alice", true)
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	bob.stop()
 	alice.start()
-	w.until("she hears his answer", func() bool { return alice.state("bob") == linnet.Approved })
+	w.Until("she hears his answer", func() bool { return alice.state("bob") == linnet.Approved })
 	bob.start()
-	w.until("they see each other", func() bool { return alice.sees("bob") == linnet.Online && bob.sees("alice") == linnet.Online })
-	w.run(time.Hour)
-	if len(w.mail) != 0 {
-		t.Errorf("%d things are left in mailboxes", len(w.mail))
+	w.Until("they see each other", func() bool { return alice.sees("bob") == linnet.Online && bob.sees("alice") == linnet.Online })
+	w.Run(time.Hour)
+	if len(w.Mail) != 0 {
+		t.Errorf("%d things are left in mailboxes", len(w.Mail))
 	}
 	for d, want := range map[*device][3]int{alice: {0, 1, 0}, bob: {1, 1, 0}} {
 		got := [3]int{d.told(linnet.EventContactAsks), d.told(linnet.EventContactAccepted), d.told(linnet.EventContactDeclined)}
@@ -52,11 +52,11 @@ func TestRequestToSomebodyAway(t *testing.T) {
 func TestRequestBeforeThePrekey(t *testing.T) {
 	w := newWorld(t, 1)
 	alice := w.online("alice")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	alice.ask("bob", "")
-	w.run(20 * time.Second)
+	w.Run(20 * time.Second)
 	bob := w.online("bob")
-	if d := w.until("he is asked", func() bool { return bob.state("alice") == linnet.Asking }); d > 30*time.Second {
+	if d := w.Until("he is asked", func() bool { return bob.state("alice") == linnet.Asking }); d > 30*time.Second {
 		t.Errorf("that takes %v", d)
 	}
 }
@@ -64,36 +64,36 @@ func TestRequestBeforeThePrekey(t *testing.T) {
 func TestStates(t *testing.T) {
 	w := newWorld(t, 2)
 	alice, bob := w.online("alice"), w.online("bob")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	w.befriend(alice, bob)
 	for _, p := range []linnet.Presence{linnet.Away, linnet.DoNotDisturb, linnet.Online} {
 		alice.say(p, "singing")
-		took := w.until("he sees it", func() bool { return bob.contact("alice").Presence == p })
+		took := w.Until("he sees it", func() bool { return bob.contact("alice").Presence == p })
 		if c := bob.contact("alice"); took > time.Second || c.Mood != "singing" || c.Since.IsZero() {
 			t.Errorf("after %v: %+v", took, c)
 		}
 	}
 	alice.say(linnet.Invisible, "")
-	w.until("she is offline to him", func() bool { return bob.sees("alice") == linnet.Offline })
+	w.Until("she is offline to him", func() bool { return bob.sees("alice") == linnet.Offline })
 	bob.say(linnet.Away, "")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	alice.stop()
-	w.run(time.Minute)
-	before := len(w.carried)
+	w.Run(time.Minute)
+	before := len(w.Carried)
 	alice.start() // and is invisible still
-	w.run(time.Hour)
-	for _, c := range w.carried[before:] {
-		if c.from == alice {
-			t.Fatalf("somebody invisible sends %x", c.forward.Inner)
+	w.Run(time.Hour)
+	for _, c := range w.Carried[before:] {
+		if c.From == alice.Device {
+			t.Fatalf("somebody invisible sends %x", c.Inner)
 		}
 	}
 	if alice.sees("bob") == linnet.Offline || bob.sees("alice") != linnet.Offline || alice.visible {
 		t.Errorf("she sees him %v, he her %v; in the directory: %v", alice.sees("bob"), bob.sees("alice"), alice.visible)
 	}
 	alice.say(linnet.Online, "back")
-	w.until("she is back", func() bool { return bob.contact("alice").Mood == "back" && alice.sees("bob") == linnet.Away })
+	w.Until("she is back", func() bool { return bob.contact("alice").Mood == "back" && alice.sees("bob") == linnet.Away })
 	alice.stop()
-	if took := w.until("she is gone", func() bool { return bob.sees("alice") == linnet.Offline }); took > time.Second {
+	if took := w.Until("she is gone", func() bool { return bob.sees("alice") == linnet.Offline }); took > time.Second {
 		t.Errorf("her good-bye took %v", took)
 	}
 }
@@ -103,60 +103,60 @@ func TestStates(t *testing.T) {
 func TestCrash(t *testing.T) {
 	w := newWorld(t, 3)
 	alice, bob := w.online("alice"), w.online("bob")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	w.befriend(alice, bob)
-	w.run(time.Hour)
-	before, asked := len(w.carried), alice.lookUps
-	w.run(6 * time.Hour)
-	if n := len(w.carried) - before + alice.lookUps - asked; n != 0 {
+	w.Run(time.Hour)
+	before, asked := len(w.Carried), w.Asked
+	w.Run(6 * time.Hour)
+	if n := len(w.Carried) - before + w.Asked - asked; n != 0 {
 		t.Errorf("two idle contacts sent or asked for %d things in six hours", n)
 	}
 	bob.kill()
-	took := w.until("he is gone", func() bool { return alice.sees("bob") == linnet.Offline })
+	took := w.Until("he is gone", func() bool { return alice.sees("bob") == linnet.Offline })
 	t.Logf("noticed after %v", took)
 	if took > 15*time.Minute {
 		t.Errorf("noticed after %v", took)
 	}
 	bob.start()
-	w.until("he is back", func() bool { return alice.sees("bob") == linnet.Online && bob.sees("alice") == linnet.Online })
+	w.Until("he is back", func() bool { return alice.sees("bob") == linnet.Online && bob.sees("alice") == linnet.Online })
 }
 
 func TestDeclineAndAskAgain(t *testing.T) {
 	w := newWorld(t, 4)
 	alice, bob := w.online("alice"), w.online("bob")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	alice.ask("bob", "please")
-	w.until("it is there", func() bool { return bob.state("alice") == linnet.Asking })
+	w.Until("it is there", func() bool { return bob.state("alice") == linnet.Asking })
 	bob.answer("alice", false)
-	w.until("she knows", func() bool { return alice.state("bob") == linnet.Declined })
+	w.Until("she knows", func() bool { return alice.state("bob") == linnet.Declined })
 	if bob.state("alice") != linnet.NoContact {
 		t.Errorf("he has her as %v", bob.state("alice"))
 	}
-	w.run(time.Hour)
+	w.Run(time.Hour)
 	if n := alice.told(linnet.EventContactDeclined); n != 1 {
 		t.Errorf("she was told %d times", n)
 	}
 	alice.ask("bob", "pretty please")
-	w.until("it is there again", func() bool { return bob.state("alice") == linnet.Asking })
+	w.Until("it is there again", func() bool { return bob.state("alice") == linnet.Asking })
 	if alice.state("bob") != linnet.Asked || bob.contact("alice").Message != "pretty please" {
 		t.Errorf("she has him as %v, he reads %q", alice.state("bob"), bob.contact("alice").Message)
 	}
 	bob.answer("alice", true)
-	w.until("they are contacts", func() bool { return alice.state("bob") == linnet.Approved && bob.sees("alice") == linnet.Online })
+	w.Until("they are contacts", func() bool { return alice.state("bob") == linnet.Approved && bob.sees("alice") == linnet.Online })
 }
 
 // Requests that cross are answers to each other.
 func TestRequestsCross(t *testing.T) {
 	w := newWorld(t, 5)
 	alice, bob := w.online("alice"), w.online("bob")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	alice.ask("bob", "")
 	bob.ask("alice", "")
-	w.until("they are contacts", func() bool { return alice.sees("bob") == linnet.Online && bob.sees("alice") == linnet.Online })
-	w.run(time.Hour)
+	w.Until("they are contacts", func() bool { return alice.sees("bob") == linnet.Online && bob.sees("alice") == linnet.Online })
+	w.Run(time.Hour)
 	letters := 0
-	for _, c := range w.carried {
-		if c.forward.Inner == message.InnerLetter {
+	for _, c := range w.Carried {
+		if c.Inner == message.InnerLetter {
 			letters++
 		}
 	}
@@ -168,76 +168,76 @@ func TestRequestsCross(t *testing.T) {
 func TestRemove(t *testing.T) {
 	w := newWorld(t, 6)
 	alice, bob, carol := w.online("alice"), w.online("bob"), w.online("carol")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	w.befriend(alice, bob)
 	w.befriend(alice, carol)
 	alice.remove("bob")
-	w.until("he knows", func() bool { return bob.state("alice") == linnet.Asked })
-	w.run(time.Minute)
+	w.Until("he knows", func() bool { return bob.state("alice") == linnet.Asked })
+	w.Run(time.Minute)
 	if bob.sees("alice") != linnet.Offline || alice.state("bob") != linnet.NoContact {
 		t.Errorf("he sees her %v, she has him as %v", bob.sees("alice"), alice.state("bob"))
 	}
-	before := len(w.carried)
+	before := len(w.Carried)
 	alice.say(linnet.Away, "")
-	w.until("others still see her", func() bool { return carol.sees("alice") == linnet.Away })
-	for _, c := range w.carried[before:] {
-		if c.from == alice && c.forward.Inner == message.InnerNotice {
+	w.Until("others still see her", func() bool { return carol.sees("alice") == linnet.Away })
+	for _, c := range w.Carried[before:] {
+		if c.From == alice.Device && c.Inner == message.InnerNotice {
 			if was := bob.sees("alice"); was != linnet.Offline {
 				t.Fatal(was)
 			}
-			bob.m.Noticed(w.now, alice.id.Node, c.forward.Body) // even if he gets hold of it
-			if bob.pump(); bob.sees("alice") != linnet.Offline {
+			bob.m.Noticed(w.Now, alice.ID.Node, c.Body) // even if he gets hold of it
+			if bob.Pump(); bob.sees("alice") != linnet.Offline {
 				t.Error("who was removed reads a notice to others")
 			}
 		}
 	}
 	bob.ask("alice", "why?")
-	w.until("he may ask again", func() bool { return alice.state("bob") == linnet.Asking })
+	w.Until("he may ask again", func() bool { return alice.state("bob") == linnet.Asking })
 }
 
 // Nothing of somebody blocked is noticed, and he notices nothing but that nobody is there.
 func TestBlock(t *testing.T) {
 	w := newWorld(t, 7)
 	alice, bob, carol := w.online("alice"), w.online("bob"), w.online("carol")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	w.befriend(alice, bob)
 	w.befriend(bob, carol)
 	bob.block("alice", true)
-	w.until("he is offline to her", func() bool { return alice.sees("bob") == linnet.Offline })
-	events, before := len(bob.events), len(w.carried)
+	w.Until("he is offline to her", func() bool { return alice.sees("bob") == linnet.Offline })
+	events, before := len(bob.events), len(w.Carried)
 	alice.say(linnet.Away, "look!")
 	alice.ask("bob", "what did I do?")
-	w.run(time.Hour)
+	w.Run(time.Hour)
 	alice.stop()
 	alice.start()
-	w.run(time.Hour)
+	w.Run(time.Hour)
 	if len(bob.events) != events {
 		t.Errorf("he is told %+v", bob.events[events:])
 	}
-	for _, c := range w.carried[before:] {
-		if c.from == bob && c.to == alice {
-			t.Errorf("he sends her %x", c.forward.Inner)
+	for _, c := range w.Carried[before:] {
+		if c.From == bob.Device && c.To == alice.Device {
+			t.Errorf("he sends her %x", c.Inner)
 		}
 	}
 	if alice.state("bob") != linnet.Approved || alice.sees("bob") != linnet.Offline || bob.state("alice") != linnet.Blocked {
 		t.Errorf("she has him as %v and %v, he her as %v", alice.state("bob"), alice.sees("bob"), bob.state("alice"))
 	}
 	bob.say(linnet.DoNotDisturb, "")
-	w.until("others see him", func() bool { return carol.sees("bob") == linnet.DoNotDisturb })
+	w.Until("others see him", func() bool { return carol.sees("bob") == linnet.DoNotDisturb })
 
 	// Letters to somebody who blocked their sender go to the mailbox, and away unread.
 	alice.ask("dave", "") // nothing
 	bob.stop()
 	alice.remove("bob")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	alice.ask("bob", "once more")
-	w.run(time.Minute)
-	if len(w.mail) == 0 {
+	w.Run(time.Minute)
+	if len(w.Mail) == 0 {
 		t.Error("no letter in the mailbox: what is tested?")
 	}
 	bob.start()
-	w.run(10 * time.Minute)
-	for _, i := range w.mail {
+	w.Run(10 * time.Minute)
+	for _, i := range w.Mail {
 		if i.Owner == "bob" {
 			t.Error("a blocked one's letter fills the mailbox")
 		}
@@ -246,9 +246,9 @@ func TestBlock(t *testing.T) {
 		t.Errorf("%+v", bob.m.Contacts())
 	}
 	bob.block("alice", false)
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	alice.ask("bob", "thank you")
-	w.until("he hears her again", func() bool { return bob.state("alice") == linnet.Asking })
+	w.Until("he hears her again", func() bool { return bob.state("alice") == linnet.Asking })
 }
 
 // What is decided on one device counts on all of the user's, and their state is
@@ -259,17 +259,17 @@ func TestTwoDevices(t *testing.T) {
 	bob, tablet := w.online("bob"), w.device("bob", "tablet")
 	phone.start()
 	tablet.start()
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	tablet.stop()
 	alice.ask("bob", "")
-	w.until("it is there", func() bool { return bob.state("alice") == linnet.Asking })
-	w.until("the phone has it, too", func() bool { return phone.state("bob") == linnet.Asked })
+	w.Until("it is there", func() bool { return bob.state("alice") == linnet.Asking })
+	w.Until("the phone has it, too", func() bool { return phone.state("bob") == linnet.Asked })
 	bob.answer("alice", true)
 	all := func(state linnet.ContactState, devices ...*device) func() bool {
 		return func() bool {
 			for _, d := range devices {
 				other := linnet.UserName("bob")
-				if d.user == "bob" {
+				if d.User == "bob" {
 					other = "alice"
 				}
 				if d.m != nil && d.state(other) != state {
@@ -279,10 +279,10 @@ func TestTwoDevices(t *testing.T) {
 			return true
 		}
 	}
-	w.until("all that are there know", all(linnet.Approved, alice, phone, bob))
+	w.Until("all that are there know", all(linnet.Approved, alice, phone, bob))
 	tablet.start()
-	w.until("the tablet learns it", all(linnet.Approved, tablet))
-	w.until("and sees her", func() bool { return tablet.sees("alice") == linnet.Online })
+	w.Until("the tablet learns it", all(linnet.Approved, tablet))
+	w.Until("and sees her", func() bool { return tablet.sees("alice") == linnet.Online })
 
 	for _, tt := range []struct{ laptop, phone, want linnet.Presence }{
 		{linnet.Away, linnet.Online, linnet.Online},
@@ -292,7 +292,7 @@ func TestTwoDevices(t *testing.T) {
 	} {
 		alice.say(tt.laptop, "")
 		phone.say(tt.phone, "")
-		w.run(5 * time.Second)
+		w.Run(5 * time.Second)
 		for _, d := range []*device{bob, tablet} {
 			if d.sees("alice") != tt.want {
 				t.Errorf("a laptop that is %v and a phone that is %v are %v, want %v", tt.laptop, tt.phone, d.sees("alice"), tt.want)
@@ -300,8 +300,8 @@ func TestTwoDevices(t *testing.T) {
 		}
 	}
 	tablet.block("alice", true)
-	w.until("he blocks on all devices", all(linnet.Blocked, bob, tablet))
-	w.until("he is gone", func() bool { return alice.sees("bob") == linnet.Offline && phone.sees("bob") == linnet.Offline })
+	w.Until("he blocks on all devices", all(linnet.Blocked, bob, tablet))
+	w.Until("he is gone", func() bool { return alice.sees("bob") == linnet.Offline && phone.sees("bob") == linnet.Offline })
 }
 
 // A device that is signed in anew is another one: it has new keys, and what it
@@ -309,13 +309,13 @@ func TestTwoDevices(t *testing.T) {
 func TestSignedInAnew(t *testing.T) {
 	w := newWorld(t, 9)
 	alice, bob := w.online("alice"), w.online("bob")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	w.befriend(alice, bob)
 	alice.stop()
 	again := w.device("alice", "again")
 	again.kept = alice.kept
 	again.start()
-	w.until("he sees her", func() bool { return bob.sees("alice") == linnet.Online && again.sees("bob") == linnet.Online })
+	w.Until("he sees her", func() bool { return bob.sees("alice") == linnet.Online && again.sees("bob") == linnet.Online })
 }
 
 // Old notices are no news, whoever repeats them, and a device that was restarted
@@ -323,20 +323,20 @@ func TestSignedInAnew(t *testing.T) {
 func TestReplays(t *testing.T) {
 	w := newWorld(t, 10)
 	alice, bob := w.online("alice"), w.online("bob")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	w.befriend(alice, bob)
-	begin := len(w.carried)
+	begin := len(w.Carried)
 	alice.say(linnet.Away, "")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	alice.say(linnet.Online, "")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	alice.stop()
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	replay := func() {
-		for _, c := range w.carried[begin:] {
-			if c.from == alice && c.to == bob {
-				bob.arrives(alice.id.Node, c.forward.Inner, c.forward.Body)
-				bob.pump()
+		for _, c := range w.Carried[begin:] {
+			if c.From == alice.Device && c.To == bob.Device {
+				bob.Arrives(alice.ID.Node, c.Inner, c.Body)
+				bob.Pump()
 				if bob.sees("alice") != linnet.Offline {
 					t.Fatalf("a replay made her %v", bob.sees("alice"))
 				}
@@ -346,14 +346,14 @@ func TestReplays(t *testing.T) {
 	replay()
 	bob.stop()
 	bob.start()
-	w.run(11 * time.Minute)
+	w.Run(11 * time.Minute)
 	replay()
 	eve := w.online("eve")
-	w.run(time.Minute)
-	for _, c := range w.carried[begin:] {
-		if c.to == bob {
-			bob.arrives(eve.id.Node, c.forward.Inner, c.forward.Body)
-			bob.pump()
+	w.Run(time.Minute)
+	for _, c := range w.Carried[begin:] {
+		if c.To == bob.Device {
+			bob.Arrives(eve.ID.Node, c.Inner, c.Body)
+			bob.Pump()
 		}
 	}
 	if bob.sees("alice") != linnet.Offline || bob.state("eve") != linnet.NoContact {
@@ -366,15 +366,15 @@ func TestContactsOfBefore(t *testing.T) {
 	w := newWorld(t, 11)
 	alice, bob := w.device("alice", "device"), w.device("bob", "device")
 	for d, other := range map[*device]linnet.UserName{alice: "bob", bob: "alice"} {
-		d.kept.People = []presence.KeptPerson{{User: other, Name: "friend", Added: w.now.Add(-time.Hour), State: linnet.Asked}}
+		d.kept.People = []presence.KeptPerson{{User: other, Name: "friend", Added: w.Now.Add(-time.Hour), State: linnet.Asked}}
 	}
 	alice.start()
-	w.run(time.Hour)
+	w.Run(time.Hour)
 	if alice.state("bob") != linnet.Asked {
 		t.Errorf("she has him as %v", alice.state("bob"))
 	}
 	bob.start()
-	w.run(3 * time.Hour) // his prekey was not there when she asked
+	w.Run(3 * time.Hour) // his prekey was not there when she asked
 	if a, b := alice.contact("bob"), bob.contact("alice"); a.State != linnet.Approved || b.State != linnet.Approved || a.Name != "friend" {
 		t.Errorf("%+v, %+v", a, b)
 	}
@@ -383,23 +383,23 @@ func TestContactsOfBefore(t *testing.T) {
 // Prekeys are replaced every week, and old ones erased.
 func TestPrekeysRotate(t *testing.T) {
 	w := newWorld(t, 12)
-	w.ids.Trust.Certificate = nil // not looked at here
+	w.IDs.Trust.Certificate = nil // not looked at here
 	alice := w.online("alice")
 	most := 0
 	for range 60 {
-		w.run(24 * time.Hour)
+		w.Run(24 * time.Hour)
 		most = max(most, len(alice.kept.Prekeys))
-		oldest := w.now
+		oldest := w.Now
 		for _, p := range alice.kept.Prekeys {
 			if p.Made.Before(oldest) {
 				oldest = p.Made
 			}
 		}
-		if age := w.now.Sub(oldest); age > directory.PrekeyFor+24*time.Hour {
+		if age := w.Now.Sub(oldest); age > directory.PrekeyFor+24*time.Hour {
 			t.Fatalf("a private half is %v old", age)
 		}
-		if p := w.prekeys[alice.id.Node]; w.now.Sub(p.Time) > directory.PrekeyEvery+24*time.Hour {
-			t.Fatalf("the published one is %v old", w.now.Sub(p.Time))
+		if p := alice.prekey; w.Now.Sub(p.Time) > directory.PrekeyEvery+24*time.Hour {
+			t.Fatalf("the published one is %v old", w.Now.Sub(p.Time))
 		}
 	}
 	if most < 4 || most > 6 {
@@ -414,34 +414,34 @@ func TestAcceptAll(t *testing.T) {
 	echo.accept = true
 	echo.start()
 	alice := w.online("alice")
-	w.run(time.Minute)
+	w.Run(time.Minute)
 	alice.ask("echo123", "")
-	w.until("it answers", func() bool { return alice.sees("echo123") == linnet.Online })
+	w.Until("it answers", func() bool { return alice.sees("echo123") == linnet.Online })
 }
 
 func TestMistakes(t *testing.T) {
 	w := newWorld(t, 14)
 	alice := w.online("alice")
-	w.run(time.Second)
+	w.Run(time.Second)
 	long := string(make([]byte, 1000))
 	for name, err := range map[string]error{
-		"oneself":           alice.m.Ask(w.now, "alice", "", ""),
-		"a long message":    alice.m.Ask(w.now, "bob", "", long),
-		"a long mood":       alice.m.Say(w.now, linnet.Online, long),
-		"no text":           alice.m.Say(w.now, linnet.Online, "\xff"),
-		"offline":           alice.m.Say(w.now, linnet.Offline, ""),
-		"answering nobody":  alice.m.Answer(w.now, "bob", true),
-		"blocking oneself":  alice.m.Block(w.now, "alice", true),
-		"a name of a novel": alice.m.Ask(w.now, "bob", long, ""),
+		"oneself":           alice.m.Ask(w.Now, "alice", "", ""),
+		"a long message":    alice.m.Ask(w.Now, "bob", "", long),
+		"a long mood":       alice.m.Say(w.Now, linnet.Online, long),
+		"no text":           alice.m.Say(w.Now, linnet.Online, "\xff"),
+		"offline":           alice.m.Say(w.Now, linnet.Offline, ""),
+		"answering nobody":  alice.m.Answer(w.Now, "bob", true),
+		"blocking oneself":  alice.m.Block(w.Now, "alice", true),
+		"a name of a novel": alice.m.Ask(w.Now, "bob", long, ""),
 	} {
 		if err == nil || linnet.CodeOf(err) == linnet.CodeFailed {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := alice.m.Block(w.now, "bob", true); err != nil {
+	if err := alice.m.Block(w.Now, "bob", true); err != nil {
 		t.Fatal(err)
 	}
-	if err := alice.m.Ask(w.now, "bob", "", ""); linnet.CodeOf(err) != linnet.CodeUsage {
+	if err := alice.m.Ask(w.Now, "bob", "", ""); linnet.CodeOf(err) != linnet.CodeUsage {
 		t.Errorf("asking somebody blocked: %v", err)
 	}
 }

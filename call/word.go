@@ -11,7 +11,7 @@ import (
 // A Word is what a user's device tells another user's devices of a call that nobody
 // answered: the content of a letter of kind directory.LetterCall.
 //
-//	0/0 what (1 missed, 2 a piece of voice mail, 3 voice mail was heard, 4 look into the mailbox)
+//	0/0 what (1 missed, 2 a piece of voice mail, 3 voice mail was heard)
 //	4/1 call   1/2 when it began, milliseconds since 1970
 //	4/3 voice mail   0/4 piece, from 0   0/5 pieces   4/6 sound: Ogg/Opus, cut anywhere
 type Word struct {
@@ -32,7 +32,6 @@ const (
 	WordMissed WordKind = 1 + iota
 	WordPiece
 	WordHeard
-	WordLook
 )
 
 type wordBody struct {
@@ -74,8 +73,6 @@ func ParseWord(b []byte) (*Word, error) {
 		ok = w.Voicemail != linnet.VoicemailID{} && w.Piece < w.Pieces && w.Pieces <= maxPieces && len(w.Sound) > 0 && len(w.Sound) <= PieceSize
 	case WordHeard:
 		ok = w.Voicemail != linnet.VoicemailID{}
-	case WordLook:
-		ok = true
 	}
 	if !ok {
 		return nil, errWord

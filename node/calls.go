@@ -202,13 +202,13 @@ func (s *station) ended(r linnet.CallRecord) {
 	}
 	delete(s.receipts, r.ID)
 	delete(s.media, r.ID)
-	s.node.noteCall(r, func(_ time.Time, err error) {
+	s.node.noteCall(r, func(now time.Time, err error) {
 		if err != nil {
 			s.node.warnCall(r.ID, linnet.CodeDisk, fmt.Errorf("the history cannot be written: %w", err))
 		}
 		s.node.hub.tell(linnet.Event{Kind: linnet.EventCallEnded, Record: &r})
-		if r.MissedThere() {
-			s.node.moreWords()
+		if r.MissedThere() && s.node.station == s {
+			s.tellMissed(now, r)
 		}
 	})
 }

@@ -44,6 +44,7 @@ func (s *station) noWay(now time.Time, to linnet.NodeID) {
 	if s.people.machine != nil {
 		s.people.machine.Unreachable(now, to)
 		s.talks.machine.Unreachable(now, to)
+		s.tells.machine.Unreachable(now, to)
 	}
 	if s.sessions.Up(to) {
 		s.sessions.PathLost(now, to, session.Path{Kind: linnet.Forwarded})
@@ -89,5 +90,6 @@ func (s *station) sealed(now time.Time, from linnet.NodeID, inner uint32, body [
 	case inner == message.InnerTaken && len(body) == len(directory.LetterID{}):
 		p.Taken(now, from, directory.LetterID(body))
 		s.talks.machine.Taken(now, from, directory.LetterID(body))
+		s.tells.machine.Taken(now, from, directory.LetterID(body))
 	}
 }

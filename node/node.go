@@ -77,7 +77,6 @@ type Node struct {
 	events chan func(now time.Time) // to the loop
 	moved  chan struct{}            // the host is on another network
 	mapped *portmap.Found           // the loop's; nil: the router was not asked yet
-	words  chan struct{}            // somebody is to be told of a call
 	hellos atomic.Int32             // of strangers, in events
 	rung   atomic.Uint32            // a linnet.Rung: the way out for streams that worked last
 	life   context.Context          // ends with the loop
@@ -119,7 +118,6 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		opts: opts, log: opts.Log, store: db, started: time.Now(),
 		events:  make(chan func(time.Time), 1024),
 		moved:   make(chan struct{}, 1),
-		words:   make(chan struct{}, 1),
 		ready:   make(chan struct{}),
 		network: network{known: make(chan struct{})},
 
@@ -218,7 +216,6 @@ func (n *Node) join(ctx context.Context) error {
 		return err
 	}
 	close(n.ready)
-	n.beside(n.tellWords)
 	return n.maintain(ctx)
 }
 

@@ -160,9 +160,9 @@ func (s *station) attached(now time.Time) {
 	if s.people.machine != nil {
 		s.people.machine.Attached(now, online)
 		s.talks.machine.Attached(now, online)
+		s.tells.machine.Attached(now, online)
 	}
 	if online {
-		s.node.moreWords()
 		s.trouble = ""
 		s.node.hub.tell(linnet.Event{Kind: linnet.EventOnline})
 	}

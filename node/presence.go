@@ -8,7 +8,6 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/directory"
-	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/presence"
 	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/traverse"
@@ -19,7 +18,6 @@ import (
 type people struct {
 	machine *presence.Machine // nil: none
 	effects ordered[presence.Effect]
-	looks   overlay.Bucket // into the mailbox, because others say so
 }
 
 // saved is an effect of the node's own: all effects before it were done.
@@ -110,6 +108,7 @@ func (s *station) presenceEffect(now time.Time, e presence.Effect) {
 			s.filesOf(now, *c)
 			if c.Presence != linnet.Offline || e.Event.Kind == linnet.EventContactAccepted {
 				s.talks.machine.There(now, c.User)
+				s.tells.machine.There(now, c.User)
 			}
 		}
 		s.node.hub.tell(e.Event)

@@ -67,6 +67,7 @@ type station struct {
 	// Other people.
 	people       people
 	talks        talks
+	tells        tells
 	lookups      map[directory.Lookup]func(now time.Time, l linnet.Listing, err error)
 	certificates map[linnet.NodeID]*suite.Certificate // of devices that look-ups have shown lately
 
@@ -168,6 +169,9 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		return nil, err
 	}
 	if err := s.startChat(ctx, now, crypto, random); err != nil {
+		return nil, err
+	}
+	if err := s.startTelling(ctx, now, crypto, random); err != nil {
 		return nil, err
 	}
 	if err := s.startDirectory(ctx, now, self, random); err != nil {
@@ -274,7 +278,7 @@ func (s *station) machines(yield func(machine) bool) {
 	if s.mail.member != nil && !yield(s.mail.member) {
 		return
 	}
-	if s.people.machine != nil && !(yield(s.people.machine) && yield(s.talks.machine)) {
+	if s.people.machine != nil && !(yield(s.people.machine) && yield(s.talks.machine) && yield(s.tells.machine)) {
 		return
 	}
 	if s.files.machine != nil && !yield(s.files.machine) {
@@ -315,6 +319,7 @@ func (s *station) settleOnce(now time.Time) (busy bool) {
 	if s.people.machine != nil {
 		busy = all(now, s.people.machine.Take(), s.presenceEffects) || busy
 		busy = all(now, s.talks.machine.Take(), s.chatEffects) || busy
+		busy = each(now, s.tells.machine.Take(), s.tellEffect) || busy
 	}
 	busy = each(now, s.cards.client.Take(), s.cardEffect) || busy
 	busy = each(now, s.relays.Take(), s.relayEffect) || busy
@@ -363,6 +368,7 @@ func (s *station) renew(now time.Time, signed []byte) error {
 	if s.people.machine != nil {
 		s.people.machine.Renew(now, self)
 		s.talks.machine.Renew(self)
+		s.tells.machine.Renew(self)
 	}
 	s.cards.client.Renew(self)
 	return s.overlay.Renew(now, self)
@@ -410,6 +416,9 @@ func (s *station) leave(now time.Time) {
 	s.settle(now)
 	for _, p := range s.phones {
 		p.stop()
+	}
+	for _, done := range s.tells.left {
+		done <- errNotSignedIn
 	}
 	s.stopFiles()
 	s.node.volunteers.Store(false)

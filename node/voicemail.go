@@ -11,6 +11,7 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/call"
 	"github.com/linnet-p2p/linnet/media/ogg"
+	"github.com/linnet-p2p/linnet/post"
 )
 
 // LeaveVoicemail implements linnet.Client.
@@ -46,11 +47,22 @@ func (n *Node) UploadVoicemail(ctx context.Context, to linnet.UserName, about li
 	}
 	v = linnet.Voicemail{ID: linnet.NewVoicemailID(), Call: about, Peer: to, Own: true, Sent: time.Now(), Length: length.Truncate(time.Millisecond).Seconds()}
 	words := call.CutSound(call.Word{Call: about, Began: uint64(v.Sent.UnixMilli()), Voicemail: v.ID}, sound)
-	if err := n.leaveWords(ctx, to, words...); err != nil {
-		if errors.Is(err, errNoDevices) {
-			err = &linnet.Error{Code: linnet.CodeOffline, Text: string(to) + " has no device that could hear it"}
-		}
+	done := make(chan error, 1)
+	if err := n.inStation(ctx, func(now time.Time, s *station) error {
+		s.tells.left[v.ID] = done
+		s.tells.machine.Tell(now, to, now, words...)
+		return nil
+	}); err != nil {
 		return v, err
+	}
+	told, err := await(ctx, n, done)
+	switch {
+	case err != nil:
+		return v, err
+	case errors.Is(told, post.ErrNobody):
+		return v, &linnet.Error{Code: linnet.CodeOffline, Text: string(to) + " has no device that could hear it"}
+	case told != nil:
+		return v, mailError(told)
 	}
 	if err := n.store.PutVoicemail(ctx, owner, v, nil); err != nil {
 		return v, err
@@ -126,10 +138,19 @@ func (n *Node) HeardVoicemail(ctx context.Context, id linnet.VoicemailID) error 
 		return err
 	}
 	fresh, err := n.store.HeardVoicemail(ctx, owner, "", id, false)
-	if fresh {
-		n.moreWords()
+	if err != nil || !fresh {
+		return err
 	}
-	return err
+	untold, err := n.store.HeardUntold(ctx, owner)
+	if err != nil {
+		return err
+	}
+	return n.inStation(ctx, func(now time.Time, s *station) error {
+		for _, v := range untold {
+			s.tellHeard(now, v)
+		}
+		return nil
+	})
 }
 
 // DeleteVoicemail implements linnet.Client.

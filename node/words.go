@@ -1,210 +1,92 @@
 package node
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"slices"
+	mathrand "math/rand/v2"
 	"time"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/call"
-	"github.com/linnet-p2p/linnet/directory"
-	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/post"
 	"github.com/linnet-p2p/linnet/store"
 	"github.com/linnet-p2p/linnet/suite"
-	"github.com/linnet-p2p/linnet/wire/message"
 )
 
-// Of a call that nobody answered the callee's devices are told by letters, which
-// wait in the mailbox, and what is said to them then, too (call.Word).
+// Of a call that nobody answered the callee's devices are told by letters (call.Word),
+// and what is said to them then, too.
 
-const (
-	wordsEvery = 10 * time.Minute // what could not be told is tried again
-	wordsFor   = 7 * 24 * time.Hour
-	busyPause  = 2 * time.Second // a supernode takes two requests a second
-	busyTries  = 30
+// wordsFor is how old may be what a word tells of.
+const wordsFor = 7 * 24 * time.Hour
 
-	looksRate  = 0.1 // a second that the mailbox is looked into because others say so
-	looksBurst = 5
-)
-
-// tellWords tells others, while the node runs, of calls that they missed and of voice
-// mail that was heard. What is to be told is in the store until it was.
-func (n *Node) tellWords(ctx context.Context) {
-	for {
-		wait := time.NewTimer(wordsEvery)
-		select {
-		case <-ctx.Done():
-			wait.Stop()
-			return
-		case <-n.words:
-		case <-wait.C:
-		}
-		wait.Stop()
-		if err := n.tellAll(ctx); err != nil && ctx.Err() == nil {
-			n.log.Debug("words of calls", "err", err)
-		}
-	}
+// tells is a station's part in what others are told of calls; an operator's machine has none.
+type tells struct {
+	machine *call.Teller // nil: none
+	left    map[linnet.VoicemailID]chan<- error
 }
 
-// moreWords has tellWords look at once.
-func (n *Node) moreWords() {
-	select {
-	case n.words <- struct{}{}:
-	default:
-	}
-}
-
-func (n *Node) tellAll(ctx context.Context) error {
-	var user linnet.UserName
-	if err := n.inStation(ctx, func(_ time.Time, s *station) error {
-		if !s.online || s.self.User.IsNode() {
-			return errNotSignedIn
-		}
-		user = s.self.User
+// startTelling begins with what is to be told still.
+func (s *station) startTelling(ctx context.Context, now time.Time, crypto suite.SealSuite, random *mathrand.Rand) error {
+	if s.people.machine == nil {
 		return nil
-	}); err != nil {
-		return err
 	}
-	calls, err := n.store.Untold(ctx)
+	s.tells.left = make(map[linnet.VoicemailID]chan<- error)
+	s.tells.machine = call.NewTeller(call.TellerOptions{
+		Self: s.identity, User: s.self.User, Suite: crypto, Rand: random, Pass: s.people.machine.Pass,
+	})
+	calls, err := s.node.store.Untold(ctx)
 	if err != nil {
 		return err
 	}
-	var last error // one who cannot be told does not keep the others waiting
 	for _, c := range calls {
-		err := n.leaveWords(ctx, c.Peer, call.Word{What: call.WordMissed, Call: c.ID, Began: uint64(c.Started.UnixMilli())})
-		if told(err, c.Started) {
-			err = n.store.Told(ctx, c.ID)
-		}
-		last = cmp.Or(err, last)
+		s.tellMissed(now, c)
 	}
-	heard, err := n.store.HeardUntold(ctx, user)
+	heard, err := s.node.store.HeardUntold(ctx, s.self.User)
 	if err != nil {
 		return err
 	}
 	for _, v := range heard {
-		err := n.leaveWords(ctx, v.Peer, call.Word{What: call.WordHeard, Voicemail: v.ID})
-		if told(err, v.Heard) {
-			err = n.store.HeardTold(ctx, v.ID)
-		}
-		last = cmp.Or(err, last)
+		s.tellHeard(now, v)
 	}
-	return last
+	return nil
 }
 
-// told says that there is nothing more to try for what happened at a time: it is in
-// their mailbox, or that does not want it.
-func told(err error, at time.Time) bool {
-	return err == nil || time.Since(at) > wordsFor || errors.Is(err, errNoDevices) ||
-		errors.Is(err, directory.ErrMailFull) || errors.Is(err, directory.ErrMailRefused) || errors.Is(err, directory.ErrItemSize)
+func (s *station) tellMissed(now time.Time, c linnet.CallRecord) {
+	if s.tells.machine != nil {
+		s.tells.machine.Tell(now, c.Peer, c.Started, call.Word{What: call.WordMissed, Call: c.ID, Began: uint64(c.Started.UnixMilli())})
+	}
 }
 
-var errSeal = errors.New("the letter cannot be sealed")
-
-var errNoDevices = errors.New("nobody of that name has a device that letters can be sealed to")
-
-// leaveWords puts words into a user's mailbox, for each device, and returns when a
-// majority has all of them on disk. Who is no contact gets the first one only, if it is short.
-// Devices that are there are told to look.
-func (n *Node) leaveWords(ctx context.Context, to linnet.UserName, words ...call.Word) error {
-	var self overlay.Identity
-	var crypto suite.SealSuite
-	var pass []byte
-	if err := n.inStation(ctx, func(_ time.Time, s *station) error {
-		var err error
-		self, pass = s.identity, s.people.machine.Pass(to)
-		crypto, err = suite.Named(n.network.get().Suite)
-		return err
-	}); err != nil {
-		return err
-	}
-	d, err := n.patiently(ctx, func(now time.Time, c *directory.MailClient) directory.MailTicket { return c.Prekeys(now, to) })
-	if err != nil {
-		return err
-	}
-	prekeys := d.Prekeys
-	if len(prekeys) == 0 {
-		return errNoDevices
-	}
-	seal := func(w call.Word, prekeys ...*directory.Prekey) ([]byte, error) {
-		l := post.Write(crypto, self, time.Now(), directory.LetterCall, to, w.Marshal(), prekeys...)
-		if l == nil {
-			return nil, errSeal
-		}
-		return l.Box, nil
-	}
-	put := func(device linnet.NodeID, box []byte) error {
-		_, err := n.patiently(ctx, func(now time.Time, c *directory.MailClient) directory.MailTicket {
-			return c.Put(now, to, device, box, pass)
-		})
-		return err
-	}
-	if pass == nil {
-		for k := len(prekeys); k > 0; k-- {
-			box, err := seal(words[0], prekeys[:k]...)
-			if err != nil {
-				return err
-			}
-			if len(box) <= directory.RequestRoom(self.Certificate) {
-				return put(linnet.NodeID{}, box)
-			}
-		}
-		return directory.ErrItemSize
-	}
-	for _, p := range prekeys {
-		for _, w := range words {
-			box, err := seal(w, p)
-			if err == nil {
-				err = put(p.Node, box)
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return n.inStation(ctx, func(now time.Time, s *station) error {
-		s.lookUp(now, to, true, func(now time.Time, l linnet.Listing, _ error) {
-			for _, d := range l.Devices {
-				i := slices.IndexFunc(prekeys, func(p *directory.Prekey) bool { return p.Node == d.Node })
-				if i < 0 || !d.Online {
-					continue
-				}
-				if box, err := seal(call.Word{What: call.WordLook}, prekeys[i]); err == nil {
-					s.forward(now, d.Node, message.InnerLetter, box)
-				}
-			}
-		})
-		return nil
-	})
+func (s *station) tellHeard(now time.Time, v linnet.Voicemail) {
+	s.tells.machine.Tell(now, v.Peer, v.Heard, call.Word{What: call.WordHeard, Voicemail: v.ID})
 }
 
-// patiently asks the mailbox again while it has too much to do.
-func (n *Node) patiently(ctx context.Context, ask func(now time.Time, c *directory.MailClient) directory.MailTicket) (d directory.MailDone, err error) {
-	for range busyTries {
-		d, err = n.askMail(ctx, ask)
-		if !errors.Is(err, directory.ErrBusy) && !errors.Is(err, directory.ErrNoAnswer) {
-			return d, err
-		}
-		select {
-		case <-time.After(busyPause):
-		case <-ctx.Done():
-			return d, ctx.Err()
-		}
+// tellEffect carries out what the Teller wants.
+func (s *station) tellEffect(now time.Time, e any) {
+	told, ok := e.(call.Told)
+	if !ok {
+		s.postEffect(now, s.tells.machine, e)
+		return
 	}
-	return d, err
+	if told.Err != nil {
+		s.log.Debug("word of a call", "to", told.To, "err", told.Err)
+	}
+	w, disk := told.First, s.node.store
+	switch w.What {
+	case call.WordMissed:
+		s.node.note(func(ctx context.Context) error { return disk.Told(ctx, w.Call) }, s.node.logHistory)
+	case call.WordHeard:
+		s.node.note(func(ctx context.Context) error { return disk.HeardTold(ctx, w.Voicemail) }, s.node.logHistory)
+	case call.WordPiece:
+		s.tells.left[w.Voicemail] <- told.Err // has room for one
+		delete(s.tells.left, w.Voicemail)
+	}
 }
 
 // word takes a letter about a call of somebody who is not blocked. That it is taken
 // is said when what it says is on disk, or is not wanted.
 func (s *station) word(now time.Time, a post.Arrival) {
 	l := a.Letter
-	taken := func(now time.Time) {
-		if !a.Straight() {
-			s.postEffect(now, s.talks.machine, a.Taken())
-		}
-	}
+	taken := func(now time.Time) { s.postEffect(now, s.talks.machine, a.Taken()) }
 	w, err := call.ParseWord(l.Content)
 	if err != nil {
 		taken(now)
@@ -270,9 +152,5 @@ func (s *station) word(now time.Time, a post.Arrival) {
 			v := linnet.Voicemail{ID: w.Voicemail, Peer: l.From, Own: true, Heard: time.Now()}
 			return &linnet.Event{Kind: linnet.EventVoicemail, Voicemail: &v}, err
 		})
-	case call.WordLook:
-		if s.contactState(l.From) == linnet.Approved && s.people.looks.Take(now, looksRate, looksBurst) {
-			s.checkMail(now)
-		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/suite"
-	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 // The life and the bounds of a card.
@@ -129,28 +128,30 @@ func OpenCard(t overlay.Trust, b []byte, now time.Time) (*Card, error) {
 }
 
 func openCard(t overlay.Trust, b []byte, now time.Time) (*Card, error) {
-	body, err := parseCard(b)
+	if len(b) > MaxCard {
+		return nil, ErrCardSize
+	}
+	body, at, cert, err := openDated(t, b, suite.ForCard, func(body *cardBody) (time.Time, []byte, error) {
+		keep := CardKeepFor
+		if body.Withdrawn {
+			keep = withdrawnFor
+		}
+		ahead := uint64(now.Add(trustAhead).UnixMilli())
+		at := time.UnixMilli(int64(min(body.Time, ahead)))
+		switch {
+		case len(body.Former) > maxFormer:
+			return at, nil, errCard
+		case now.Sub(at) > keep, at.Sub(now) > maxSkew:
+			return at, nil, errTime
+		case body.Edition > ahead:
+			return at, nil, errEdition
+		}
+		return at, body.Certificate, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	keep := CardKeepFor
-	if body.Withdrawn {
-		keep = withdrawnFor
-	}
-	at := time.UnixMilli(int64(min(body.Time, uint64(now.Add(trustAhead).UnixMilli()))))
-	switch {
-	case now.Sub(at) > keep, at.Sub(now) > maxSkew:
-		return nil, errTime
-	case body.Edition > uint64(now.Add(trustAhead).UnixMilli()):
-		return nil, errEdition
-	}
-	cert, err := t.Open(b, at, suite.ForCard, &body, func() []byte { return body.Certificate })
-	switch {
-	case err != nil:
-		return nil, err
-	case cert.User.IsNode():
-		return nil, errNoUser
-	case cert.User != body.User:
+	if cert.User != body.User {
 		return nil, errOtherNode
 	}
 	c := &Card{
@@ -172,23 +173,6 @@ func openCard(t overlay.Trust, b []byte, now time.Time) (*Card, error) {
 	}
 	c.index()
 	return c, nil
-}
-
-func parseCard(b []byte) (body cardBody, err error) {
-	if len(b) > MaxCard {
-		return body, ErrCardSize
-	}
-	signed, err := suite.ParseSigned(b)
-	if err != nil {
-		return body, err
-	}
-	if err := message.Unmarshal(signed.Body, &body); err != nil {
-		return body, err
-	}
-	if len(body.Former) > maxFormer {
-		return body, errCard
-	}
-	return body, nil
 }
 
 // index finds the words and slots of a card. The slot of the user name always

@@ -9,7 +9,6 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/suite"
-	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 // A Letter is what one device says to a user whose devices may be away: signed by
@@ -93,27 +92,15 @@ func openLetter(s suite.SealSuite, t overlay.Trust, to linnet.UserName, box []by
 	if err != nil {
 		return nil, err
 	}
-	signed, err := suite.ParseSigned(b)
+	body, at, cert, err := openDated(t, b, suite.ForLetter, func(body *letterBody) (at time.Time, certificate []byte, err error) {
+		if body.To != to {
+			return at, nil, errReceiver
+		}
+		at, err = mailTime(body.Time, now, MailKeepFor)
+		return at, body.Certificate, err
+	})
 	if err != nil {
 		return nil, err
-	}
-	var body letterBody
-	if err := message.Unmarshal(signed.Body, &body); err != nil {
-		return nil, err
-	}
-	if body.To != to {
-		return nil, errReceiver
-	}
-	at, err := mailTime(body.Time, now, MailKeepFor)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := t.Open(b, at, suite.ForLetter, &body, func() []byte { return body.Certificate })
-	if err != nil {
-		return nil, err
-	}
-	if cert.User.IsNode() {
-		return nil, errNoUser
 	}
 	return &Letter{
 		To: body.To, ID: body.ID, Kind: LetterKind(body.Kind), Time: at, Content: body.Content,

@@ -105,22 +105,13 @@ func openItem(t overlay.Trust, b []byte, now time.Time) (*Item, error) {
 	if len(b) > MaxItem {
 		return nil, ErrItemSize
 	}
-	s, err := suite.ParseSigned(b)
-	if err != nil {
-		return nil, err
-	}
-	var body itemBody
-	if err := message.Unmarshal(s.Body, &body); err != nil {
-		return nil, err
-	}
-	at, err := mailTime(body.Time, now, MailKeepFor)
-	if err != nil {
-		return nil, err
-	}
-	if owner, err := linnet.ParseUserName(string(body.Owner)); err != nil || owner != body.Owner || owner.IsNode() {
-		return nil, errOwner
-	}
-	cert, err := t.Open(b, at, suite.ForMail, &body, func() []byte { return body.Certificate })
+	body, at, cert, err := openDated(t, b, suite.ForMail, func(body *itemBody) (time.Time, []byte, error) {
+		at, err := mailTime(body.Time, now, MailKeepFor)
+		if owner, ownerErr := linnet.ParseUserName(string(body.Owner)); err == nil && (ownerErr != nil || owner != body.Owner || owner.IsNode()) {
+			err = errOwner
+		}
+		return at, body.Certificate, err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -129,8 +120,6 @@ func openItem(t overlay.Trust, b []byte, now time.Time) (*Item, error) {
 		ID: mailIDOf(b), From: cert.User, Sender: cert.NodeID(), raw: b,
 	}
 	switch {
-	case cert.User.IsNode():
-		return nil, errNoUser
 	case cert.User == body.Owner: // his other devices
 		i.Contact = true
 	case len(body.Pass) > 0:
@@ -239,31 +228,19 @@ func openMailOrder(t overlay.Trust, b []byte, now time.Time) (*MailOrder, error)
 	if len(b) > maxMailOrder {
 		return nil, errOrder
 	}
-	s, err := suite.ParseSigned(b)
+	body, at, cert, err := openDated(t, b, suite.ForMailOrder, func(body *orderBody) (time.Time, []byte, error) {
+		keep := maxSkew
+		if MailAction(body.Action) == MailRemove {
+			keep = MailKeepFor
+		}
+		at, err := mailTime(body.Time, now, keep)
+		if err == nil && (body.Action > uint32(MailRemove) || len(body.IDs) > MaxMailIDs || (len(body.IDs) == 0) != (MailAction(body.Action) == MailList)) {
+			err = errOrder
+		}
+		return at, body.Certificate, err
+	})
 	if err != nil {
 		return nil, err
-	}
-	var body orderBody
-	if err := message.Unmarshal(s.Body, &body); err != nil {
-		return nil, err
-	}
-	keep := maxSkew
-	if MailAction(body.Action) == MailRemove {
-		keep = MailKeepFor
-	}
-	at, err := mailTime(body.Time, now, keep)
-	if err != nil {
-		return nil, err
-	}
-	if body.Action > uint32(MailRemove) || len(body.IDs) > MaxMailIDs || (len(body.IDs) == 0) != (MailAction(body.Action) == MailList) {
-		return nil, errOrder
-	}
-	cert, err := t.Open(b, at, suite.ForMailOrder, &body, func() []byte { return body.Certificate })
-	if err != nil {
-		return nil, err
-	}
-	if cert.User.IsNode() {
-		return nil, errNoUser
 	}
 	return &MailOrder{
 		Certificate: body.Certificate, Action: MailAction(body.Action), IDs: body.IDs, Time: at,

@@ -9,7 +9,6 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/overlay"
-	"github.com/linnet-p2p/linnet/suite"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
@@ -295,13 +294,8 @@ func (s *pages) sweepRates(now time.Time) {
 }
 
 func peekCard(b []byte) (linnet.UserName, bool) {
-	signed, err := suite.ParseSigned(b)
-	if err != nil {
-		return "", false
-	}
-	var body cardBody
-	err = message.Unmarshal(signed.Body, &body)
-	return body.User, err == nil
+	body, ok := peek[cardBody](b)
+	return body.User, ok
 }
 
 // A version of a card: the higher one counts.

@@ -72,24 +72,12 @@ func openPrekey(t overlay.Trust, b []byte, now time.Time) (*Prekey, error) {
 	if len(b) > maxPrekey {
 		return nil, errPrekey
 	}
-	s, err := suite.ParseSigned(b)
+	body, at, cert, err := openDated(t, b, suite.ForPrekey, func(body *prekeyBody) (time.Time, []byte, error) {
+		at, err := mailTime(body.Time, now, PrekeyFor)
+		return at, body.Certificate, err
+	})
 	if err != nil {
 		return nil, err
-	}
-	var body prekeyBody
-	if err := message.Unmarshal(s.Body, &body); err != nil {
-		return nil, err
-	}
-	at, err := mailTime(body.Time, now, PrekeyFor)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := t.Open(b, at, suite.ForPrekey, &body, func() []byte { return body.Certificate })
-	if err != nil {
-		return nil, err
-	}
-	if cert.User.IsNode() {
-		return nil, errNoUser
 	}
 	return &Prekey{
 		Certificate: body.Certificate, Public: body.Public, Time: at, User: cert.User, Node: cert.NodeID(), raw: bytes.Clone(b),

@@ -157,9 +157,7 @@ func peekRecord(t overlay.Trust, b []byte) (node linnet.NodeID, ok bool) {
 		body, _, err := openRecordBody(t, b, time.Time{})
 		return body.Location.Node, err == nil
 	}
-	var body recordBody
-	signed, err := suite.ParseSigned(b)
-	ok = err == nil && message.Unmarshal(signed.Body, &body) == nil
+	body, ok := peek[recordBody](b)
 	return body.Location.Node, ok
 }
 

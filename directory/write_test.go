@@ -1,0 +1,93 @@
+package directory_test
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/directory"
+	"github.com/linnet-p2p/linnet/overlay"
+	"github.com/linnet-p2p/linnet/overlay/overlaytest"
+	"github.com/linnet-p2p/linnet/wire/message"
+)
+
+// An answer is durable before it is given.
+func TestPersistComesBeforeStored(t *testing.T) {
+	w := newNetwork(t, 23)
+	sn := w.supernodes(1)[0]
+	bob := w.online("bob")
+	r := directory.Record{Certificate: bob.Identity.Certificate, Location: bob.Machine.Location(), Sequence: uint64(w.Now.UnixMilli()) + 1, Time: w.Now}
+	b, err := r.Sign(bob.Identity.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := w.shelves[sn]
+	s.Received(w.Now, bob.ID(), 1, &message.StoreRecord{Record: b})
+	persisted := false
+	for _, e := range s.Take() {
+		switch e := e.(type) {
+		case directory.Persist:
+			persisted = bytes.Equal(e.Record, b)
+		case overlay.Respond:
+			if _, ok := e.Message.(*message.Stored); !ok || !persisted {
+				t.Errorf("answer %+v, persisted before: %v", e.Message, persisted)
+			}
+			return
+		}
+	}
+	t.Error("no answer")
+}
+
+// What the disk did not take is not claimed to be stored when it comes again,
+// and what was there before is not lost by it.
+func TestUnkept(t *testing.T) {
+	w := newNetwork(t, 24)
+	sn := w.supernodes(1)[0]
+	bob := w.online("bob")
+	before := sn.Disk["record "+bob.ID().String()]
+	r := directory.Record{Certificate: bob.Identity.Certificate, Location: bob.Machine.Location(), Sequence: uint64(w.Now.UnixMilli()) + 1, Time: w.Now}
+	b, err := r.Sign(bob.Identity.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := w.shelves[sn]
+	for range 2 { // tries, of which the disk takes none
+		s.Received(w.Now, bob.ID(), 1, &message.StoreRecord{Record: b})
+		effects := s.Take()
+		if !slices.ContainsFunc(effects, func(e directory.Effect) bool { p, ok := e.(directory.Persist); return ok && bytes.Equal(p.Record, b) }) {
+			t.Fatalf("not to be stored: %+v", effects)
+		}
+		s.Unkept(w.Now, []linnet.NodeID{bob.ID()}, [][]byte{before})
+		if effects := s.Take(); len(effects) != 0 || s.Records() != 1 {
+			t.Fatalf("%d records, and wants %+v", s.Records(), effects)
+		}
+	}
+	s.Unkept(w.Now, []linnet.NodeID{bob.ID()}, nil)
+	if s.Records() != 0 {
+		t.Error("claims what is not on disk")
+	}
+}
+
+// A member that could not be reached for a moment gets the record all the same.
+func TestWriteIsTriedAgain(t *testing.T) {
+	w := newNetwork(t, 26)
+	nodes := w.supernodes(3)
+	bob := w.user("bob")
+	w.Run(2 * time.Second)
+	away := nodes[slices.IndexFunc(nodes, func(n *overlaytest.Node) bool { return !slices.Contains(bob.Machine.Attachments(), n.ID()) })]
+	w.Cut = func(a, b *overlaytest.Node) bool { return a == away }
+	w.devices[bob].Publish(w.Now, directory.Status{})
+	bob.Pump()
+	w.Run(3 * time.Second)
+	if len(effects[directory.Published](bob)) != 1 {
+		t.Fatal("two of three are a majority")
+	}
+	bob.Kill() // he does not publish any more
+	w.Cut = nil
+	w.Run(15 * time.Second)
+	if away.Disk["record "+bob.ID().String()] == nil {
+		t.Error("the member has no record")
+	}
+}

@@ -3,10 +3,12 @@ package store
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/chat"
+	"github.com/linnet-p2p/linnet/store/sqlite"
 )
 
 func line(n byte, author linnet.UserName, text string) linnet.Message {
@@ -116,6 +118,24 @@ func TestChat(t *testing.T) {
 	conversations := must(s.Conversations(ctx, "alice"))(t)
 	if len(conversations) != 2 || conversations[0].User != "bob" || conversations[0].Unread != 1 || conversations[0].Last.ID[0] != 7 {
 		t.Errorf("conversations %+v", conversations)
+	}
+}
+
+// TestWhatIsToBeToldIsFound: however many messages there are, a node that starts looks at
+// those of its outbox alone.
+func TestWhatIsToBeToldIsFound(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	plan := must(sqlite.All(t.Context(), s.db, func(row sqlite.Row) (step string, err error) {
+		var id, parent, unused int
+		err = row.Scan(&id, &parent, &unused, &step)
+		return step, err
+	}, "EXPLAIN QUERY PLAN "+selectMessage+" WHERE "+toBeTold+" ORDER BY messages.row", "alice"))(t)
+	for _, table := range []string{"messages", "m"} {
+		if !slices.ContainsFunc(plan, func(step string) bool {
+			return strings.HasPrefix(step, "SEARCH "+table+" USING ") && strings.HasSuffix(step, "id=?)") // by its key
+		}) {
+			t.Errorf("%s is searched otherwise than by its key:\n%s", table, strings.Join(plan, "\n"))
+		}
 	}
 }
 

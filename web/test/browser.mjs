@@ -15,8 +15,8 @@ mkdirSync(shots, { recursive: true })
 const browsers = []
 
 /** A browser of its own for each person: cookies and microphone are apart. connections are those of its pages. */
-export async function browser(more, options) {
-  const b = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: [...flags, ...more] })
+export async function browser(more, options, executablePath = '/usr/bin/chromium') {
+  const b = await chromium.launch({ executablePath, headless: true, args: [...flags, ...more] })
   browsers.push(b)
   const context = await b.newContext({ viewport: { width: 1180, height: 800 }, colorScheme: 'light', ...options })
   context.setDefaultTimeout(patience)

@@ -4,25 +4,11 @@
 //
 //   node test/calls.mjs [path of linnet]
 
-import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { browser, button, closeAll, looks, shot } from './browser.mjs'
-import { check, finish, here, home, linnet, start, step, until } from './linnet.mjs'
+import { befriend, check, finish, here, home, on, register, start, step, until } from './linnet.mjs'
 
 const speech = path.join(here, '../../media/sample/speech.ogg')
-
-/** Runs a command on the node of a person, to its end. */
-function on(name, args, input = '') {
-  return new Promise((done, fail) => {
-    const child = spawn(linnet, ['--home', path.join(home, name), ...args])
-    let said = ''
-    for (const out of [child.stdout, child.stderr]) out.on('data', (b) => (said += b))
-    child.on('error', fail)
-    child.on('exit', (code) => (code === 0 ? done(said) : fail(new Error(`${name}: linnet ${args.join(' ')} ended with ${code}:\n${said}`))))
-    child.stdin.on('error', () => {}) // it asked nothing
-    child.stdin.end(input)
-  })
-}
 
 /** Energy of the sound that a page has heard. */
 function heard(page) {
@@ -37,13 +23,8 @@ async function main() {
   const bobAt = `127.0.0.1:${25000 + Math.floor(Math.random() * 7000)}` // where his page finds him again
   const up = (name, ...more) => start(['up', '--home', path.join(home, name), '--listen', '127.0.0.1:0', '--no-browser', '--join', net.matches[0], ...more], /(http:\S+)/)
   let [a, b] = await Promise.all([up('alice'), up('bob', '--web', bobAt), up('carol')])
-  await Promise.all(['alice', 'bob', 'carol'].map((name) => on(name, ['register', name, '--password-file', '-'], 'three birds, one telephone\n')))
-  for (const [one, other] of [['alice', 'bob'], ['alice', 'carol'], ['carol', 'bob']]) {
-    await until(`${one} finds ${other}`, () => on(one, ['lookup', other]).then((said) => said.includes('online') && !said.includes('not online'), () => false))
-    await on(one, ['contacts', 'add', other])
-    await until(`${other} is asked by ${one}`, async () => (await on(other, ['contacts'])).includes(one))
-    await on(other, ['contacts', 'accept', one])
-  }
+  await Promise.all(['alice', 'bob', 'carol'].map(register))
+  for (const [one, other] of [['alice', 'bob'], ['alice', 'carol'], ['carol', 'bob']]) await befriend(one, other)
   const open = async (link) => {
     const page = await (await browser(['--use-fake-ui-for-media-stream'])).newPage()
     page.on('pageerror', (e) => console.error(e.stack))
@@ -89,6 +70,28 @@ async function main() {
   await shot(alice, 'put-through')
   await button(alice, 'Hang up').click()
   step('bob handed alice over to carol, and she went')
+
+  // The same to carol at her telephone, with whom bob does not talk.
+  await alice.evaluate(() => (location.hash = '#/people/bob'))
+  await button(alice, 'Call bob').click()
+  await button(bob, 'Answer').click()
+  await bob.getByRole('timer').waitFor()
+  await button(bob, 'Hand over').click()
+  await bob.locator('.more').getByRole('button', { name: /^carol/ }).click()
+  await button(alice, 'Stay with bob').click()
+  await bob.getByText('alice would rather not talk with carol').waitFor()
+  await bob.getByRole('timer').waitFor() // the call goes on
+  await button(bob, 'Hand over').click()
+  await bob.locator('.more').getByRole('button', { name: /^carol/ }).click()
+  await button(alice, 'Call carol').click()
+  await until('carol’s telephone rings', async () => (await on('carol', ['status'])).includes('alice'))
+  await shot(bob, 'handing-over')
+  on('carol', ['answer', '--play', speech, '--stay']).catch(() => {}) // ends when it is hung up
+  await alice.getByRole('region', { name: 'In a call with carol' }).getByRole('timer').waitFor()
+  await until('bob is out of the call', () => bob.evaluate(() => !document.querySelector('.panel, .bar')))
+  await until('alice hears carol', async () => (await heard(alice)) > 0.001)
+  await button(alice, 'Hang up').click()
+  step('bob handed alice over to carol, who had not been asked, and alice went the second time')
 
   // Bob is away; carol calls, and alice leaves a message.
   const ended = new Promise((done) => b.child.on('exit', done))

@@ -1,12 +1,15 @@
-// One call to echo123 in Debian's Firefox, which treats addresses of the own
-// machine otherwise than Chromium. Playwright cannot drive it; WebDriver BiDi can.
+// Calls in Debian's Firefox, which treats addresses of the own machine otherwise than
+// Chromium: to echo123, and with video to somebody at a Chromium. Playwright cannot
+// drive it; WebDriver BiDi can.
 //
 //   node --experimental-websocket test/firefox.mjs [path of linnet]
 
 import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { finish, home, patience, start, step, until } from './linnet.mjs'
+import { browser, button, closeAll } from './browser.mjs'
+import { check, finish, home, patience, start, step, until } from './linnet.mjs'
+import { note, sum } from './seen.mjs'
 
 const settings = {
   'media.navigator.streams.fake': true, // a microphone that beeps
@@ -61,12 +64,14 @@ async function open(link) {
   await ask('script.addPreloadScript', {
     functionDeclaration: `() => {
       const Original = RTCPeerConnection
+      window.connections = []
       window.RTCPeerConnection = class extends Original {
         constructor(...args) {
           super(...args)
-          window.connection = this
+          window.connections.push(this)
         }
-      }
+      };
+      (${note})()
     }`,
   })
   await ask('browsingContext.navigate', { context, url: link, wait: 'complete' })
@@ -83,7 +88,7 @@ async function open(link) {
 }
 
 async function main() {
-  const demo = await start(['demo', '--no-browser'], /alice's page: (\S+)/)
+  const demo = await start(['demo', '--no-browser'], /alice's page: (\S+)/, /bob's page: (\S+)/)
   const page = await open(demo.matches[0])
   step('Firefox shows the page')
   await until('alice can call', () => page(`return !!document.querySelector('main .button.call')`))
@@ -91,7 +96,7 @@ async function main() {
   await until('alice speaks, and hears echo123', () =>
     page(`
       let said = 0, heard = 0
-      if (window.connection) for (const s of (await connection.getStats()).values()) {
+      for (const s of (await window.connections.at(-1)?.getStats())?.values() ?? []) {
         if (s.type === 'outbound-rtp') said += s.packetsSent
         if (s.type === 'inbound-rtp') heard += s.totalAudioEnergy
       }
@@ -120,6 +125,32 @@ async function main() {
   await page(`document.querySelector('.choice .primary').click()`)
   await until('it is stored', () => page(`return document.body.textContent.includes('Stored; waits for them')`))
   step('Firefox recorded a voice message')
+
+  // Bob calls with video; Firefox answers.
+  const bob = await (await browser(['--use-fake-ui-for-media-stream'])).newPage()
+  await bob.addInitScript(note)
+  await bob.goto(demo.matches[1])
+  await bob.evaluate(() => (location.hash = '#/people/alice'))
+  await page(`window.noted = []`)
+  await button(bob, 'Call alice with video').click()
+  await click('With video')
+  const sees = { alice: () => page(`return window.noted`), bob: () => bob.evaluate(() => window.noted) }
+  for (const [name, notes] of Object.entries(sees)) {
+    await until(`${name} sees and hears`, async () => {
+      const n = (await notes()).at(-1)
+      return n?.decoded > 40 && n.energy > 0.001
+    })
+    step(`${name === 'alice' ? 'Firefox' : 'Chromium'}: ${JSON.stringify((await notes()).at(-1))}`)
+  }
+  await new Promise((done) => setTimeout(done, 4500))
+  for (const [name, notes] of Object.entries(sees)) {
+    const s = sum((await notes()).slice(-17), 2000)
+    check(s.windows.length > 0 && s.windows.every((w) => w.pictures > 0 && w.energy > 0), `${name}'s picture or sound stands still: ${JSON.stringify(s)}`)
+  }
+  step('Firefox and Chromium see and hear each other')
 }
 
-await finish(main, () => firefox?.kill())
+await finish(main, async (failed) => {
+  firefox?.kill()
+  await closeAll(failed, 'firefox')
+})

@@ -34,8 +34,11 @@ export async function until(what, ok) {
 const running = []
 
 /** Runs linnet until it has said all that is wanted. */
-export function start(args, ...wanted) {
-  const child = spawn(linnet, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DISPLAY: '', WAYLAND_DISPLAY: '' } })
+export const start = (args, ...wanted) => startBy([linnet], args, ...wanted)
+
+/** The same, where the command before the arguments is a longer one. */
+export function startBy([command, ...before], args, ...wanted) {
+  const child = spawn(command, [...before, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DISPLAY: '', WAYLAND_DISPLAY: '' } })
   const program = { child, said: '', args }
   running.push(program)
   const found = new Promise((done, fail) => {
@@ -49,6 +52,30 @@ export function start(args, ...wanted) {
     child.on('exit', (code) => fail(new Error(`linnet ${args.join(' ')} ended with ${code}:\n${program.said}`)))
   })
   return found.then((matches) => ({ ...program, matches }))
+}
+
+/** Runs a command on the node of a person, to its end. */
+export function on(name, args, input = '') {
+  return new Promise((done, fail) => {
+    const child = spawn(linnet, ['--home', path.join(home, name), ...args])
+    let said = ''
+    for (const out of [child.stdout, child.stderr]) out.on('data', (b) => (said += b))
+    child.on('error', fail)
+    child.on('exit', (code) => (code === 0 ? done(said) : fail(new Error(`${name}: linnet ${args.join(' ')} ended with ${code}:\n${said}`))))
+    child.stdin.on('error', () => {}) // it asked nothing
+    child.stdin.end(input)
+  })
+}
+
+/** Makes an account. */
+export const register = (name) => on(name, ['register', name, '--password-file', '-'], 'two birds, one telephone\n')
+
+/** Makes two people each other's contacts. */
+export async function befriend(one, other) {
+  await until(`${one} finds ${other}`, () => on(one, ['lookup', other]).then((said) => said.includes('online') && !said.includes('not online'), () => false))
+  await on(one, ['contacts', 'add', other])
+  await until(`${other} is asked by ${one}`, async () => (await on(other, ['contacts'])).includes(one))
+  await on(other, ['contacts', 'accept', one])
 }
 
 /** Runs a test, cleans up, and ends with the right exit code. */

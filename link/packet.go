@@ -90,14 +90,32 @@ func (l *Link) sendPacket(to Origin, tag uint32, body []byte) error {
 	if len(body) > MaxPacket {
 		return ErrTooLong
 	}
-	conn := netx.PacketConn(l.udp())
-	if to.Socket != 0 {
-		if conn = l.spares.get(to.Socket); conn == nil {
-			return ErrSpare
-		}
+	conn, err := l.socket(to.Socket)
+	if err != nil {
+		return err
 	}
+	return l.writeBy(conn, to.Addr, packetFrame(tag, body), 0)
+}
+
+func packetFrame(tag uint32, body []byte) frame.Frame {
 	r := rand.Uint32()
-	return l.writeBy(conn, to.Addr, frame.Frame{ID: uint16(r), Noise: uint8(r >> 16), Type: frame.Session, Tag: tag, Body: body}, 0)
+	return frame.Frame{ID: uint16(r), Noise: uint8(r >> 16), Type: frame.Session, Tag: tag, Body: body}
+}
+
+// SendWhole is SendPacket for a datagram that arrives whole or not at all.
+func (l *Link) SendWhole(to Origin, tag uint32, body []byte) error {
+	conn, err := l.socket(to.Socket)
+	switch {
+	case err != nil:
+		return err
+	case to.Stream != 0 || len(body) > MaxPacket:
+		return ErrTooLong
+	}
+	b := packetFrame(tag, body).Append(nil)
+	if err = netx.WriteWhole(conn, b, to.Addr); err == nil {
+		l.count.udpOut.add(len(b))
+	}
+	return err
 }
 
 // KeepAlive keeps NATs on the way to a UDP address open. It is not answered.

@@ -111,6 +111,17 @@ func (l *Link) SpareAddr(id uint32) (at netip.AddrPort) {
 	return at
 }
 
+// socket is a spare one, or, by 0, the link's own.
+func (l *Link) socket(id uint32) (netx.PacketConn, error) {
+	if id == 0 {
+		return l.udp(), nil
+	}
+	if conn := l.spares.get(id); conn != nil {
+		return conn, nil
+	}
+	return nil, ErrSpare
+}
+
 // CloseSpare closes a spare socket.
 func (l *Link) CloseSpare(id uint32) { l.spares.remove(id) }
 
@@ -140,14 +151,12 @@ func (l *Link) readSpare(id uint32, conn netx.PacketConn) {
 // this node: it opens the NATs before this node for the address, unseen by those
 // before the peer. There, on some routers, a packet that comes too early spoils the port.
 func (l *Link) Open(to Origin, hops int) error {
-	conn := netx.PacketConn(l.udp())
-	if to.Socket != 0 {
-		if conn = l.spares.get(to.Socket); conn == nil {
-			return ErrSpare
-		}
+	conn, err := l.socket(to.Socket)
+	if err != nil {
+		return err
 	}
 	b := Nothing()
-	err := netx.WriteHops(conn, b, to.Addr, hops)
+	err = netx.WriteHops(conn, b, to.Addr, hops)
 	if err == nil {
 		l.count.udpOut.add(len(b))
 	}

@@ -12,6 +12,7 @@ type Link struct {
 	Loss    float64       // share of packets that vanish, 0 to 1
 	Reorder float64       // share of packets that later ones overtake
 	Rate    int           // bytes a second each way; 0 is without limit
+	MTU     int           // longer IP packets with UDP vanish; 0 means 1500. TCP is told the size of its segments
 }
 
 // queueTime is how much of a rate-limited link's traffic waits before it; more is dropped.
@@ -39,7 +40,7 @@ func (in *Internet) hop(p *packet, r *realm, from, to *wire, then func()) {
 			continue
 		}
 		l := &w.link
-		if w.cut || l.Loss > 0 && f.rand.Float64() < l.Loss {
+		if w.cut || l.MTU > 0 && p.proto == udp && p.size() > l.MTU || l.Loss > 0 && f.rand.Float64() < l.Loss {
 			p.drop()
 			return
 		}

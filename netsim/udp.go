@@ -64,6 +64,12 @@ func (u *udpConn) WriteHops(b []byte, to netip.AddrPort, hops int) error {
 	return err
 }
 
+// WriteWhole is WriteTo: nothing is cut here.
+func (u *udpConn) WriteWhole(b []byte, to netip.AddrPort) error {
+	_, err := u.write(b, to, 0)
+	return err
+}
+
 func (u *udpConn) write(b []byte, to netip.AddrPort, hops int) (int, error) {
 	to = netx.Unmap(to)
 	u.host.in.mu.Lock()

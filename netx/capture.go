@@ -112,6 +112,11 @@ func (u *capturedUDP) WriteHops(b []byte, to netip.AddrPort, hops int) error {
 	return WriteHops(u.PacketConn, b, to, hops)
 }
 
+func (u *capturedUDP) WriteWhole(b []byte, to netip.AddrPort) error {
+	u.c.datagram(u.c.facing(u.local, to), to, b)
+	return WriteWhole(u.PacketConn, b, to)
+}
+
 type capturedListener struct {
 	net.Listener
 	c *Capture

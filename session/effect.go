@@ -24,10 +24,11 @@ type SendHello struct {
 
 // SendPacket asks to send a D frame.
 type SendPacket struct {
-	To   linnet.NodeID
-	Via  Path
-	Tag  uint32
-	Body []byte
+	To    linnet.NodeID
+	Via   Path
+	Tag   uint32
+	Body  []byte
+	Whole bool // no router may cut it: it is to find out whether it passes
 }
 
 // Up says that a session stands.
@@ -90,11 +91,13 @@ type Seen struct {
 	You   netip.AddrPort
 }
 
-// Asked says that a where of the peer came, which is answered.
+// Asked says that a where of the peer came, which is answered, or is to be after a time: by See,
+// at once if not then.
 type Asked struct {
 	Peer  linnet.NodeID
 	Path  Path
 	Token uint64
+	After time.Duration
 }
 
 // Silent says that the peer misses media. It says so by every path that it has, and
@@ -108,6 +111,14 @@ type Silent struct {
 type PathDown struct {
 	Peer linnet.NodeID
 	Path Path
+}
+
+// Sized says how large the bodies of D frames are that pass by the path in use, where
+// somebody wanted to know (Widen). Not Sure: larger ones are being tried.
+type Sized struct {
+	Peer linnet.NodeID
+	Size int
+	Sure bool
 }
 
 // Bind says that frames with this tag, and media with Tag|1, come from Peer.
@@ -145,3 +156,4 @@ func (PathDown) effect()   {}
 func (Bind) effect()       {}
 func (Unbind) effect()     {}
 func (Moved) effect()      {}
+func (Sized) effect()      {}

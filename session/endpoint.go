@@ -169,7 +169,7 @@ func (e *Endpoint) SendUnreliable(now time.Time, to linnet.NodeID, id uint16, m 
 		return ErrNoSession
 	}
 	b := encode(m, id)
-	if len(b)+looseOverhead > s.room() {
+	if len(b)+looseOverhead > min(s.room(e.now), maxBody-overhead) { // a path that carries more may be gone when it is sent
 		return ErrSize
 	}
 	f := s.flowing(e.now)

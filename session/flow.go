@@ -222,6 +222,7 @@ func (e *Endpoint) expire(s *session) {
 		}
 	}
 	s.rough = e.now.add(roughFor)
+	e.doubtWidth(s)
 	f.backoff = min(f.backoff+1, 5)
 	f.window = max(f.window/2, 4)
 }
@@ -322,10 +323,12 @@ func (e *Endpoint) flush(s *session) {
 }
 
 // room is how many bytes of records a packet takes.
-func (s *session) room() int {
+func (s *session) room(now instant) int {
 	limit := maxBody
 	if s.main().Kind == forwarded {
 		limit = maxForward
+	} else if !s.stalled && s.rough <= now && len(s.routes()) == 1 { // no copy goes by another path
+		limit = s.size()
 	}
 	if s.state == answered {
 		limit = min(limit, s.half.budget)
@@ -336,7 +339,10 @@ func (s *session) room() int {
 // packet sends one packet of commands and acks, and says whether there was any
 // reason to.
 func (e *Endpoint) packet(s *session) bool {
-	f, room := s.flow, s.room()
+	f, room := s.flow, s.room(e.now)
+	if f.queued >= widenQueue && s.state == up && s.wide < e.now.add(widenFor/2) {
+		e.widen(s, widenFor)
+	}
 	b := e.records[:0]
 	if f.owed > 0 {
 		b = ack{s.want, f.bitmap(s.want)}.append(b)
@@ -355,7 +361,7 @@ func (e *Endpoint) packet(s *session) bool {
 		p := &f.flight[i]
 		room := room
 		if len(b) == empty && s.state != answered {
-			room = maxBody - overhead // it may have been cut for a larger packet
+			room = max(room, maxBody-overhead) // it may have been cut for a larger packet
 		}
 		if p.lost && fits(p.old, partOverhead+len(p.data), room) {
 			b = p.append(b)
@@ -370,7 +376,7 @@ func (e *Endpoint) packet(s *session) bool {
 		if !fits(o.old, partOverhead+min(left, smallPiece), room) {
 			break
 		}
-		n := min(left, room-max(len(b), ackSize)-partOverhead)
+		n := min(left, room-max(len(b), ackSize)-partOverhead, maxBody-overhead-ackSize-partOverhead)
 		if n < 0 { // what may be sent to somebody who proved nothing is used up; an empty piece still asks for an ack
 			break
 		}

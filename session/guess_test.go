@@ -83,6 +83,28 @@ func TestWhere(t *testing.T) {
 	}
 }
 
+// What is to be told later is left to the owner, who may tell at once.
+func TestWhereAfter(t *testing.T) {
+	w := newWorld(t, alice, bob)
+	a, b := w.join()
+	if err := a.WhereAfter(w.now, b.peer.Node, direct(b), 77, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	w.run(time.Second)
+	want := Asked{a.peer.Node, direct(a), 77, time.Minute}
+	if got := find[Asked](b); len(got) != 1 || got[0] != want || len(find[Seen](a)) != 0 {
+		t.Fatalf("asked %v, seen %v", got, find[Seen](a))
+	}
+	w.run(time.Minute)
+	if err := b.See(w.now, a.peer.Node, want.Path, 77); err != nil {
+		t.Fatal(err)
+	}
+	w.run(time.Second)
+	if seen := find[Seen](a); len(seen) != 1 || seen[0] != (Seen{b.peer.Node, direct(b), 77, a.addr}) {
+		t.Errorf("seen %v", seen)
+	}
+}
+
 // Who misses media says so by every path that is up.
 func TestSilence(t *testing.T) {
 	w := newWorld(t, alice, bob)

@@ -114,9 +114,11 @@ func (a ack) has(sequence uint64) bool {
 // whereSize is the body of a where: as long as the longest seen.
 const whereSize = 8 + 2 + 16
 
-func whereBody(token uint64) []byte {
+// whereBody asks for an answer after so many seconds; 0: at once.
+func whereBody(token uint64, after uint16) []byte {
 	b := make([]byte, whereSize)
 	binary.BigEndian.PutUint64(b, token)
+	binary.BigEndian.PutUint16(b[8:], after)
 	return b
 }
 

@@ -44,7 +44,9 @@ func TestRecords(t *testing.T) {
 			unhex(t, "0102030405060708"), appendRecord(nil, recChallenge, unhex(t, "0102030405060708"))},
 		{"silent", "09 00", func(b []byte) (any, bool) { return len(b), true }, 0, appendRecord(nil, recSilent)},
 		{"where", "07 1a 0102030405060708 000000000000000000000000000000000000", func(b []byte) (any, bool) { return len(b), true },
-			whereSize, appendRecord(nil, recWhere, whereBody(0x0102030405060708))},
+			whereSize, appendRecord(nil, recWhere, whereBody(0x0102030405060708, 0))},
+		{"where, after 5 minutes", "07 1a 0102030405060708 012c 00000000000000000000000000000000", func(b []byte) (any, bool) { return len(b), true },
+			whereSize, appendRecord(nil, recWhere, whereBody(0x0102030405060708, 300))},
 		{"seen", "08 0e 0102030405060708 8109 c0000207", func(b []byte) (any, bool) { s, ok := parseSighting(b); return s, ok },
 			seenV4, appendRecord(nil, recSeen, seenV4.body())},
 		{"seen, IPv6", "08 1a 0102030405060708 8109 20010db8000000000000000000000007", func(b []byte) (any, bool) { s, ok := parseSighting(b); return s, ok },
@@ -108,7 +110,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(piece{0, true, encode(tone("x"), 0)}.append(nil))
 	f.Add(ack{3, 5}.append(nil))
 	f.Add(appendRecord(appendRecord(nil, recChallenge, make([]byte, 8)), recResponse, make([]byte, 8)))
-	f.Add(appendRecord(nil, recWhere, whereBody(1)))
+	f.Add(appendRecord(nil, recWhere, whereBody(1, 300)))
 	f.Add(appendRecord(nil, recSeen, seenV6.body()))
 	f.Add(appendRecord(nil, recCommand, encode(tone("x"), 0)))
 	f.Add(piece{0, true, encode(&message.Upgrade2{Body: []byte{1}, Tag: 2}, 0)}.append(nil))

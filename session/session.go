@@ -96,7 +96,7 @@ const (
 	MaxPaths   = 16        // known at a time
 	MaxRoutes  = 2         // used at a time
 	maxTags    = 8         // received through relays
-	maxBody    = 1200      // bytes of a D body
+	maxBody    = 1200      // bytes of a D body, where nothing more is known to pass (wide.go)
 	maxForward = 900       // the same, where a forwarding is wrapped around it
 	maxPending = 256       // requests that wait for their reply
 )
@@ -206,6 +206,7 @@ type session struct {
 	end     instant // of a closing session
 	stall   instant // other paths are not tried again before
 	rough   instant // until then parts go by all paths
+	wide    instant // until then somebody needs to know what the path in use carries
 	wake    instant // when tick has something to do
 	index   int32   // in Endpoint.queue
 

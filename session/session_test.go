@@ -140,7 +140,7 @@ func TestManInTheMiddle(t *testing.T) {
 				body = message.Marshal(x.Message)
 			case SendPacket:
 				body = x.Body
-				sealed = append(sealed, SendPacket{x.To, x.Via, x.Tag, bytes.Clone(x.Body)})
+				sealed = append(sealed, SendPacket{x.To, x.Via, x.Tag, bytes.Clone(x.Body), false})
 			}
 			for _, clear := range []string{secret, "alice", "laptop"} {
 				if bytes.Contains(body, []byte(clear)) {

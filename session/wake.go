@@ -99,6 +99,9 @@ func (s *session) due(idle time.Duration) (at instant) {
 		for i := range s.paths {
 			at = sooner(at, s.paths[i].retry)
 		}
+		if w := s.main().width; w != nil {
+			at = sooner(at, min(w.next, s.wide))
+		}
 	}
 	if s.keys.warm() || s.old != nil && s.old.warm() {
 		at = sooner(at, s.coolAt())
@@ -172,6 +175,7 @@ func (e *Endpoint) tick(s *session) {
 			e.tryPaths(s)
 		}
 		e.retries(s)
+		e.tryWidths(s)
 		if s.keepAlive != 0 && s.main().retry == 0 && past(s.keepAliveAt()) {
 			e.challenge(s, s.main())
 		}

@@ -86,6 +86,7 @@ type world struct {
 	loss   float64
 	dup    float64
 	delay  time.Duration
+	narrow int // larger packets are lost; 0: none is
 	jitter time.Duration
 	cut    func(from, to *node, via Path) bool // true: the packet is gone
 	tap    func(from *node, x Effect)          // sees all that is sent
@@ -198,8 +199,11 @@ func (w *world) take(n *node) {
 			}
 		case SendPacket:
 			n.sent += len(x.Body)
-			if len(x.Body) > maxBody {
+			if size, _ := n.Size(x.To); len(x.Body) > size && !x.Whole || x.Whole && len(x.Body) > widths[0] {
 				w.t.Fatalf("a packet of %d bytes", len(x.Body))
+			}
+			if w.narrow != 0 && len(x.Body) > w.narrow {
+				continue
 			}
 			if r, ok := w.relay[x.Tag]; ok && x.Via.Kind == linnet.RelayUDP {
 				w.carry(n, r.to, x.Via, func() { r.to.Packet(w.clock(r.to), r.back, r.tag, x.Body); w.take(r.to) })

@@ -12,7 +12,8 @@
 //
 // # Wire form
 //
-// A packet is one of QUIC version 1 (RFC 9000) of at most 1200 bytes. Its first byte
+// A packet is one of QUIC version 1 (RFC 9000) of at most 1200 bytes, or up to 1280 where the
+// session knows that they pass when the connection begins. Its first byte
 // tells it from RTP and RTCP, as RFC 9443 has it: those have the two highest bits 10,
 // and QUIC has not. TLS 1.3 with the ALPN "linnet-bulk/1", without server name.
 package bulk
@@ -40,8 +41,12 @@ const (
 	alpn = "linnet-bulk/1"
 
 	// packetSize is the least that QUIC allows: with the seven bytes of a D frame it fits
-	// what passes everywhere (1232).
+	// what passes everywhere (1232). QUIC's own search for more needs a socket that paths
+	// do not change below; so the session searches, and says it by Resize.
 	packetSize = 1200
+	// mostSize is what the pacer of quic-go 0.65 reckons with, whatever the size is: with
+	// larger packets it says that one may be sent, and then that it may not, without end.
+	mostSize = 1280
 
 	handshakeFor = 15 * time.Second // a path may have to be found first
 	idleFor      = 15 * time.Second
@@ -93,6 +98,7 @@ type peer struct {
 	expected Hash // of its certificate, where it dials; zero: it may not
 	coming   int  // accepted, or about to be
 	dialled  int  // by us, still open
+	size     int  // of packets that pass; 0: packetSize
 	conns    map[*Conn]struct{}
 }
 
@@ -110,15 +116,20 @@ func New(o Options) (*Endpoint, error) {
 		},
 	}
 	e.transport = &quic.Transport{Conn: e.port, ConnContext: e.admit}
-	if e.listener, err = e.transport.Listen(e.tls, config()); err != nil {
+	listening := config(packetSize)
+	listening.GetConfigForClient = func(info *quic.ClientInfo) (*quic.Config, error) {
+		from, _ := info.RemoteAddr.(addr)
+		return config(e.sizeFor(linnet.NodeID(from))), nil
+	}
+	if e.listener, err = e.transport.Listen(e.tls, listening); err != nil {
 		return nil, fmt.Errorf("bulk: %w", err)
 	}
 	return e, nil
 }
 
-func config() *quic.Config {
+func config(size int) *quic.Config {
 	return &quic.Config{
-		Versions: []quic.Version{quic.Version1}, InitialPacketSize: packetSize, DisablePathMTUDiscovery: true,
+		Versions: []quic.Version{quic.Version1}, InitialPacketSize: uint16(size), DisablePathMTUDiscovery: true,
 		HandshakeIdleTimeout: handshakeFor, MaxIdleTimeout: idleFor, KeepAlivePeriod: keepAlive,
 		MaxStreamReceiveWindow: streamWindow, MaxConnectionReceiveWindow: connectionWindow,
 		MaxIncomingStreams: maxStreams, MaxIncomingUniStreams: -1,
@@ -196,12 +207,45 @@ func (e *Endpoint) admit(ctx context.Context, info *quic.ClientInfo) (context.Co
 		return nil, errors.New("bulk: nobody expects this")
 	}
 	p.coming++
+	ctx = context.WithValue(ctx, sizeKey{}, p.size)
 	context.AfterFunc(ctx, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		p.coming--
 	})
 	return ctx, nil
+}
+
+// sizeKey is what a connection that comes has the size of its packets under.
+type sizeKey struct{}
+
+func (e *Endpoint) sizeFor(id linnet.NodeID) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if p := e.peers[id]; p != nil {
+		return max(p.size, packetSize)
+	}
+	return packetSize
+}
+
+// Resize says how large packets for a peer may be. Connections with larger ones end: theirs
+// would be lost.
+func (e *Endpoint) Resize(id linnet.NodeID, size int) {
+	var tooLarge []*Conn
+	e.mu.Lock()
+	if p, err := e.peer(id); err == nil {
+		size = min(size, mostSize)
+		p.size = size
+		for c := range p.conns {
+			if c.size > max(size, packetSize) {
+				tooLarge = append(tooLarge, c)
+			}
+		}
+	}
+	e.mu.Unlock()
+	for _, c := range tooLarge {
+		c.Close()
+	}
 }
 
 // Accept waits for a connection of somebody who is expected.
@@ -213,8 +257,12 @@ func (e *Endpoint) Accept(ctx context.Context) (*Conn, error) {
 		}
 		from, _ := q.RemoteAddr().(addr)
 		c := &Conn{Conn: q, Peer: linnet.NodeID(from)}
+		began, _ := q.Context().Value(sizeKey{}).(int)
 		e.mu.Lock()
 		p := e.peers[c.Peer]
+		if p != nil {
+			c.size = max(began, p.size) // it may have changed in between
+		}
 		ok := p != nil && p.expected == hashOf(q.ConnectionState().TLS)
 		if ok {
 			e.add(p, c)
@@ -268,11 +316,12 @@ func (e *Endpoint) Dial(ctx context.Context, to linnet.NodeID, hash Hash) (*Conn
 		}
 		return nil
 	}
-	q, err := e.transport.Dial(ctx, addr(to), t, config())
+	size := e.sizeFor(to)
+	q, err := e.transport.Dial(ctx, addr(to), t, config(size))
 	if err != nil {
 		return nil, fmt.Errorf("bulk: connect: %w", err)
 	}
-	c := &Conn{Conn: q, Peer: to}
+	c := &Conn{Conn: q, Peer: to, size: size}
 	e.mu.Lock()
 	e.add(p, c)
 	e.mu.Unlock()
@@ -318,6 +367,7 @@ func (e *Endpoint) Close() error {
 type Conn struct {
 	*quic.Conn
 	Peer linnet.NodeID
+	size int // of packets, at the most
 }
 
 // Close ends the connection.

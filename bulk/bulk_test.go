@@ -107,6 +107,77 @@ func TestBytesArrive(t *testing.T) {
 	})
 }
 
+// Packets are as large as the session says when a connection begins. If that is too much
+// later, the connection ends.
+func TestResize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, nil)
+		var most [2]atomic.Int32
+		for i, x := range []struct {
+			from *Endpoint
+			id   linnet.NodeID
+			to   *Endpoint
+		}{{p.a, p.idA, p.b}, {p.b, p.idB, p.a}} {
+			x.from.port.send = func(_ linnet.NodeID, b []byte) {
+				most[i].Store(max(most[i].Load(), int32(len(b))))
+				x.to.Packet(x.id, b)
+			}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go p.serve(ctx)
+		if err := p.b.Expect(p.idA, p.a.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		p.b.Resize(p.idA, 1265)
+		connect := func() *Conn {
+			c, err := p.a.Dial(ctx, p.idB, p.b.Hash())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		exchange := func(c *Conn) error {
+			s, err := c.OpenStreamSync(ctx)
+			if err != nil {
+				return err
+			}
+			go func() {
+				s.Write(make([]byte, 100_000))
+				s.Close()
+			}()
+			_, err = io.ReadAll(s)
+			return err
+		}
+		if err := exchange(connect()); err != nil || most[0].Load() != packetSize || most[1].Load() != 1265 {
+			t.Errorf("%v; packets of %d and %d bytes", err, most[0].Load(), most[1].Load())
+		}
+		p.a.Resize(p.idB, 1445)
+		c := connect()
+		if err := exchange(c); err != nil || most[0].Load() != mostSize {
+			t.Errorf("%v; packets of %d bytes", err, most[0].Load())
+		}
+		p.a.Resize(p.idB, 1445)
+		if err := exchange(c); err != nil {
+			t.Error(err)
+		}
+		p.a.Resize(p.idB, 1265)
+		if err := exchange(c); err == nil {
+			t.Error("a connection goes on whose packets do not pass")
+		}
+		if err := exchange(connect()); err != nil {
+			t.Error(err)
+		}
+		p.b.Resize(p.idA, 0)
+		time.Sleep(time.Second)
+		p.b.mu.Lock()
+		defer p.b.mu.Unlock()
+		if n := len(p.b.peers[p.idA].conns); n != 0 {
+			t.Errorf("%d connections of the other side go on", n)
+		}
+	})
+}
+
 func TestWhoIsLetIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, nil)

@@ -40,6 +40,7 @@ type NATOptions struct {
 	Timeout   time.Duration // of a mapping without outbound packets; 0 means 2 minutes
 	Hairpin   bool          // its own hosts may use its outer address
 	Scatter   bool          // outer ports are drawn at random, and not kept
+	Step      uint16        // not 0: outer ports are handed out in order, so far apart, and not kept
 	// Spoils is what routers do that answer unasked packets themselves: such a packet takes
 	// its pair of endpoints, and a host inside is given another port towards that sender.
 	Spoils bool
@@ -63,6 +64,11 @@ func PortRestrictedCone() NATOptions {
 // Symmetric is the NAT of many carriers and companies.
 func Symmetric() NATOptions {
 	return NATOptions{Mapping: AddressAndPortDependent, Filtering: AddressAndPortDependent, Scatter: true}
+}
+
+// Sequential is one that hands out its ports in order.
+func Sequential(step uint16) NATOptions {
+	return NATOptions{Mapping: AddressAndPortDependent, Filtering: AddressAndPortDependent, Step: step}
 }
 
 const (
@@ -224,8 +230,11 @@ func (n *NAT) mapping(p *packet, toward netip.AddrPort) *mapping {
 		n.remove(m)
 	}
 	port := natPort{p.proto, p.src.Port()} // kept where possible
-	if n.o.Scatter {
+	switch {
+	case n.o.Scatter:
 		port.port = n.draw()
+	case n.o.Step != 0:
+		port.port = n.next()
 	}
 	for range 1<<16 - firstNATPort {
 		m := n.byPort[port]
@@ -238,13 +247,16 @@ func (n *NAT) mapping(p *packet, toward netip.AddrPort) *mapping {
 			n.byInner[key], n.byPort[port] = m, m
 			return m
 		}
-		n.lastPort = max(n.lastPort+1, firstNATPort)
-		port.port = n.lastPort
-		if n.o.Scatter {
+		if port.port = n.next(); n.o.Scatter {
 			port.port = n.draw()
 		}
 	}
 	return nil
+}
+
+func (n *NAT) next() uint16 {
+	n.lastPort = max(n.lastPort+max(n.o.Step, 1), firstNATPort)
+	return n.lastPort
 }
 
 func (n *NAT) draw() uint16 { return uint16(firstNATPort + n.rand.IntN(1<<16-firstNATPort)) }

@@ -20,6 +20,8 @@ const (
 	// the two has no UDP.
 	ObservedTCP CandidateType = 4
 	MappedTCP   CandidateType = 5
+
+	Predicted CandidateType = 6 // that its NAT has just given a spare socket, by the order in which it hands them out (predict.go)
 )
 
 // TCP says that the address is of a TCP listener.
@@ -27,7 +29,8 @@ func (t CandidateType) TCP() bool { return t == ObservedTCP || t == MappedTCP }
 
 // NAT is what stands between a node and the rest, in the terms of RFC 4787; it
 // is on the wire as SessionRequest.NAT. The low two bits are the Behavior of
-// the mapping, the next two that of the filter. If bits 8 to 15 or 16 to 23 are not 0,
+// the mapping, the next two that of the filter. Bits 4 to 7 are the step of a dependent
+// mapping that hands ports out in order. If bits 8 to 15 or 16 to 23 are not 0,
 // they are the first and the last port, by 256, of those that a dependent mapping draws from.
 type NAT uint32
 
@@ -62,6 +65,13 @@ func (n NAT) Block() (low, high uint32) {
 	}
 	return low, high
 }
+
+// Step is how far apart the ports are that a dependent mapping hands out one after the
+// other; 0: not in order, or not known.
+func (n NAT) Step() uint16 { return uint16(n >> 4 & 0xf) }
+
+// WithStep adds it; it is at most 15.
+func (n NAT) WithStep(step uint16) NAT { return n&^0xf0 | NAT(step&0xf)<<4 }
 
 // WithBlock adds the block that these ports are in.
 func (n NAT) WithBlock(low, high uint16) NAT { return n&0xff | NAT(low>>8)<<8 | NAT(high>>8)<<16 }

@@ -33,6 +33,7 @@ type Detector struct {
 	witnesses []witness
 	filtering Behavior
 	low, high uint16 // ports that the NAT gave spare sockets
+	step      uint16 // between them, if it hands them out in order
 }
 
 type witness struct{ at, you netip.AddrPort }
@@ -83,10 +84,15 @@ func (d *Detector) Tested(t FilterTest) {
 	}
 }
 
-// Spread takes the outer ports of some spare sockets. If they are near one another,
-// the NAT draws from a block.
+// Spread takes the outer ports of some spare sockets, in the order in which they were
+// used first. If they are near one another, the NAT draws from a block, or hands its ports
+// out in order: then a block says nothing of later ones.
 func (d *Detector) Spread(ports []uint16) {
 	if len(ports) < minSpread {
+		return
+	}
+	if d.step = stepOf(ports); d.step != 0 {
+		d.low, d.high = 0, 0
 		return
 	}
 	low, high := slices.Min(ports), slices.Max(ports)
@@ -100,7 +106,24 @@ func (d *Detector) Spread(ports []uint16) {
 const (
 	minSpread = 6       // ports of which a block can be guessed
 	maxBlock  = 1 << 13 // a wider one helps nobody
+	maxStep   = 8
+	maxGap    = 64 // other hosts behind the NAT get ports meanwhile
 )
+
+// stepOf is how far apart the ports are that a NAT hands out one after the other, if these
+// are such; 0: they are not.
+func stepOf(ports []uint16) uint16 {
+	step := uint16(maxStep + 1)
+	for i, p := range ports[1:] {
+		step = min(step, p-ports[i])
+	}
+	for i, p := range ports[1:] {
+		if gap := p - ports[i]; step == 0 || step > maxStep || gap > maxGap || gap%step != 0 {
+			return 0
+		}
+	}
+	return step
+}
 
 // Reset forgets all: the node is on another network.
 func (d *Detector) Reset() { *d = Detector{} }
@@ -158,8 +181,8 @@ func (d *Detector) Finding(own []netip.AddrPort) (f Finding) {
 		mapping, f.Dependent = EndpointIndependent, false // a host with several addresses shows several
 	}
 	f.NAT = NewNAT(mapping, d.filtering)
-	if f.Dependent && d.high != 0 {
-		f.NAT = f.NAT.WithBlock(d.low, d.high)
+	if f.Dependent {
+		f.NAT = f.NAT.WithBlock(d.low, d.high).WithStep(d.step)
 	}
 	return f
 }
@@ -175,16 +198,23 @@ func (f Finding) Told() NAT {
 
 // Name is the kind of NAT in the words that people know.
 func (f Finding) Name() string {
-	filtering := f.NAT.Filtering()
-	switch {
-	case f.None && filtering > EndpointIndependent:
-		return "firewall"
-	case f.None:
-		return "none"
-	case f.Dependent:
+	if f.Dependent {
 		return "symmetric"
-	case f.NAT.Mapping() == EndpointIndependent:
-		return coneNames[filtering]
+	}
+	return f.NAT.Name(f.None)
+}
+
+// Name is the same of a NAT that somebody told of, who may have none.
+func (n NAT) Name(none bool) string {
+	switch {
+	case none && n.Filtering() > EndpointIndependent:
+		return "firewall"
+	case none:
+		return "none"
+	case n.hard():
+		return "symmetric"
+	case n.easy():
+		return coneNames[n.Filtering()]
 	}
 	return "unknown"
 }

@@ -66,6 +66,7 @@ type hunt struct {
 	began   time.Time
 	next    time.Time // batch of guesses, or the end of the spread; zero: nothing is under way
 	spread  bool      // sockets are open
+	foresee bool      // those of a Foresee alone
 	guesses int
 	port    uint32 // the last one guessed, from firstPort
 	stride  uint32 // to the next: all ports come once
@@ -114,6 +115,9 @@ func (p *Pair) huntAt() time.Time {
 		return time.Time{}
 	}
 	at := p.attempt.Add(guessGrace)
+	if p.peer.Step() != 0 {
+		at = at.Add(foreseeFor) // it may tell where it is
+	}
 	again := h.began.Add(guessAgain)
 	if q != h.target {
 		again = h.began.Add(againAfter)
@@ -133,24 +137,23 @@ func (p *Pair) search(now time.Time) {
 	h := &p.hunt
 	if h.next.IsZero() {
 		*h = hunt{vouched: h.vouched, target: p.quarry(), began: now, spread: p.nat.hard()}
+		if h.foresee = h.spread && p.nat.Step() != 0; h.foresee {
+			p.emit(Foresee{foreseen, h.target, p.opening()})
+			h.next = now.Add(foreseeFor)
+			return
+		}
 		if h.spread {
-			sockets := spread
-			if low, high := p.nat.Block(); high != 0 && high-low < ports/4 {
-				sockets = spreadBlock
-			}
-			hops := farther
-			if p.hops != 0 {
-				hops = []int{p.hops}
-			}
-			p.emit(Spread{sockets, h.target, hops})
-			h.next = now.Add(spreadFor)
+			p.spread(now)
 			return
 		}
 		h.port, h.stride = uint32(p.random.IntN(ports)), strides[p.random.IntN(len(strides))]
 	}
 	switch {
+	case h.foresee && !p.settled():
+		h.foresee = false
+		p.spread(now)
 	case h.spread:
-		h.spread, h.next = false, time.Time{}
+		h.spread, h.foresee, h.next = false, false, time.Time{}
 		var keep []uint32
 		for _, s := range p.up {
 			if s.path.Socket != 0 {
@@ -171,6 +174,24 @@ func (p *Pair) search(now time.Time) {
 			h.next = now.Add(guessSlow)
 		}
 	}
+}
+
+// spread opens the sockets of the hard side.
+func (p *Pair) spread(now time.Time) {
+	sockets := spread
+	if low, high := p.nat.Block(); high != 0 && high-low < ports/4 {
+		sockets = spreadBlock
+	}
+	p.emit(Spread{sockets, p.hunt.target, p.opening()})
+	p.hunt.next = now.Add(spreadFor)
+}
+
+// opening is the number of hops that opens our NATs, or those that open most.
+func (p *Pair) opening() []int {
+	if p.hops != 0 {
+		return []int{p.hops}
+	}
+	return farther
 }
 
 // strides have no factor in common with a number of ports that is a power of two

@@ -22,12 +22,14 @@ var (
 // A hunter runs a Pair and writes down what its searches want, and when.
 type hunter struct {
 	*Pair
-	now     time.Time
-	vouches []netip.Addr
-	spreads []Spread
-	gathers []Gather
-	guesses []netip.AddrPort
-	at      []time.Duration // of each guess
+	now      time.Time
+	vouches  []netip.Addr
+	spreads  []Spread
+	gathers  []Gather
+	foresees []Foresee
+	tells    int
+	guesses  []netip.AddrPort
+	at       []time.Duration // of each guess
 }
 
 func newHunter(own, peer NAT) *hunter {
@@ -45,6 +47,10 @@ func (h *hunter) run(d time.Duration) {
 				h.vouches = append(h.vouches, x.Addr)
 			case Spread:
 				h.spreads = append(h.spreads, x)
+			case Foresee:
+				h.foresees = append(h.foresees, x)
+			case Tell:
+				h.tells++
 			case Gather:
 				h.gathers = append(h.gathers, x)
 			case Guess:

@@ -157,10 +157,11 @@ type Pair struct {
 	owed     bool      // one that had to wait for that
 	warm     time.Time // next probe of relays that stand by
 
-	hunt    hunt
-	trial   trial
-	random  *rand.Rand
-	effects []Effect
+	hunt      hunt
+	predicted []message.Candidate
+	trial     trial
+	random    *rand.Rand
+	effects   []Effect
 }
 
 type standing struct {

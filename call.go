@@ -222,6 +222,16 @@ type Receipt struct {
 	MOS             float64    `json:"mos"`          // 1 to 4.5, E-model (G.107); 0 when nothing was heard
 	Suffered        Side       `json:"suffered"`
 	Paths           []PathSpan `json:"paths,omitempty"`
+	DirectMS        *int64     `json:"direct_ms,omitempty"` // from the first ring until media could go directly; null: it never could
+	MediaMS         *int64     `json:"media_ms,omitempty"`  // from the answer, as this side knows it, to the other side's first packet
+	NAT             *CallNAT   `json:"nat,omitempty"`
+}
+
+// CallNAT is what stood before the two sides of a call, in the words of NAT.Name. A
+// side tells that only to its contacts.
+type CallNAT struct {
+	Local  string `json:"local"`
+	Remote string `json:"remote"`
 }
 
 // A PathSpan says that from T on media took this path.

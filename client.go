@@ -248,9 +248,17 @@ type NAT struct {
 	IPv6        *bool            `json:"ipv6"`
 	PortMapping []string         `json:"port_mapping"` // protocols by which it gives a port away
 	TCP         TCPReach         `json:"tcp"`
-	Public      []netip.AddrPort `json:"public"`          // as supernodes see the UDP socket
-	Ports       []uint16         `json:"ports,omitempty"` // first and last of the block that a dependent mapping draws from
-	Name        string           `json:"nat_name"`        // none, firewall, full cone, restricted cone, port-restricted cone, cone, symmetric or unknown
+	Public      []netip.AddrPort `json:"public"`              // as supernodes see the UDP socket
+	Ports       []uint16         `json:"ports,omitempty"`     // first and last of the block that a dependent mapping draws from
+	PortStep    int              `json:"port_step,omitempty"` // between the ports of a dependent mapping that hands them out in order
+	Lifetime    *MappingLifetime `json:"mapping_lifetime"`    // of a UDP socket that nothing is sent by; takes 3 minutes to know
+	Name        string           `json:"nat_name"`            // none, firewall, full cone, restricted cone, port-restricted cone, cone, symmetric or unknown
+}
+
+// MappingLifetime is between two pauses that were tried.
+type MappingLifetime struct {
+	AtLeastS int `json:"at_least_s"`
+	BelowS   int `json:"below_s,omitempty"` // 0: it outlasted all of them
 }
 
 // TCPReach says by which ports of supernodes streams get through.

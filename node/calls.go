@@ -85,7 +85,7 @@ func (s *station) callEffect(now time.Time, e call.Effect) {
 		}
 	case call.StopRing:
 	case call.Changed:
-		s.changed(e.Call)
+		s.changed(now, e.Call)
 	case call.StartMedia:
 		s.startMedia(now, e)
 	case call.PeerKeys:
@@ -143,6 +143,7 @@ func (s *station) ring(now time.Time, c linnet.CallInfo, stored error) {
 		s.refuse(now, c.ID)
 		return
 	}
+	s.rang(now, c)
 	s.node.hub.tell(linnet.Event{Kind: linnet.EventCallRings, Call: &c})
 	if auto := s.node.opts.AutoAnswer; auto != nil || s.node.opts.Echo {
 		if auto != nil {
@@ -160,7 +161,10 @@ func (s *station) refuse(now time.Time, id linnet.CallID) {
 	}
 }
 
-func (s *station) changed(c linnet.CallInfo) {
+func (s *station) changed(now time.Time, c linnet.CallInfo) {
+	if c.State == linnet.CallRinging && !c.Incoming {
+		s.rang(now, c)
+	}
 	if c.State != linnet.CallEnded && !c.Incoming || !c.Answered.IsZero() && c.State == linnet.CallActive {
 		s.node.noteCall(c.CallRecord, s.node.logHistory)
 	}
@@ -179,6 +183,7 @@ func (s *station) complete(c *linnet.CallInfo) {
 	c.Page = s.media[c.ID].Page
 	if p := s.phones[c.ID]; p != nil {
 		c.Receipt = p.receipt()
+		s.prelude(p.peer, c.ID, &c.Receipt)
 		c.VideoAble, c.VideoHere, c.VideoThere = p.able, p.showing(), p.watching()
 		return
 	}
@@ -200,6 +205,7 @@ func (s *station) ended(r linnet.CallRecord) {
 	if receipt, measured := s.receipts[r.ID]; measured {
 		r.Receipt = receipt
 	}
+	delete(s.preludes, r.ID)
 	delete(s.receipts, r.ID)
 	delete(s.media, r.ID)
 	s.node.noteCall(r, func(now time.Time, err error) {

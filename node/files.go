@@ -87,6 +87,7 @@ func (s *station) fileReceived(now time.Time, e session.Received, user linnet.Us
 		return true
 	}
 	f.trunk.move(e.From, s.sessions.Routes(e.From))
+	s.widen(now, e.From)
 	s.respond(now, e.From, e.ID, &message.BulkConnected{Certificate: f.trunk.Hash()})
 	return true
 }

@@ -87,6 +87,10 @@ func (s *station) networkChanged(now time.Time) {
 func (s *station) elsewhere() {
 	s.nat.Reset()
 	s.observed, s.hops, s.test, s.doorway, s.outlets = netip.AddrPort{}, 0, natTest{}, doorway{}, nil
+	s.forgetLifetime()
+	for _, p := range s.pairs {
+		p.way.Elsewhere()
+	}
 	select {
 	case s.node.moved <- struct{}{}:
 	default:

@@ -100,6 +100,7 @@ func (s *station) endTest(now time.Time, nonce uint64) {
 		s.testBlock()
 	}
 	if f.NAT.Filtering() != traverse.BehaviorUnknown || t.round == natRounds {
+		s.measureLifetime(t.by, t.at)
 		return
 	}
 	s.later(natAgain, func(now time.Time) { // there may have been no stranger yet
@@ -160,8 +161,8 @@ func (s *station) testBlock() {
 					return
 				}
 				var ports []uint16
-				for _, port := range s.test.spares {
-					if port != 0 {
+				for _, id := range ids { // in the order in which they asked
+					if port := s.test.spares[id]; port != 0 {
 						ports = append(ports, port)
 					}
 				}

@@ -82,7 +82,19 @@ func (s *station) seen(now time.Time, e session.Seen) {
 		s.test.spares[e.Path.Socket] = e.You.Port()
 		return
 	}
-	if !witness || e.Path.Kind != linnet.DirectUDP || e.Path.Socket != 0 || e.Path.Addr != at && e.Path.Addr != s.test.side {
+	if socket := e.Path.Socket; socket != 0 {
+		if m := s.holding.measure; m != nil && m.Seen(now, socket, e.Token) {
+			return
+		}
+		for _, p := range s.pairs {
+			if p.asking == socket {
+				p.asking = 0
+				p.way.Foreseen(now, e.You)
+			}
+		}
+		return
+	}
+	if !witness || e.Path.Kind != linnet.DirectUDP || e.Path.Addr != at && e.Path.Addr != s.test.side {
 		return
 	}
 	s.observe(now, e.Peer, e.Path.Addr, e.You)
@@ -130,6 +142,7 @@ const (
 )
 
 func (s *station) unwitness(node linnet.NodeID) {
+	s.abandonLifetime(node)
 	s.nat.Forget(s.witnesses[node])
 	delete(s.witnesses, node)
 }
@@ -169,6 +182,10 @@ func (s *station) netcheck() *linnet.NAT {
 	}
 	if low, high := f.NAT.Block(); high != 0 {
 		out.Ports = []uint16{uint16(low), uint16(high)}
+	}
+	out.PortStep = int(f.NAT.Step())
+	if h := &s.holding; h.known {
+		out.Lifetime = &linnet.MappingLifetime{AtLeastS: int(h.kept.AtLeast / time.Second), BelowS: int(h.kept.Below / time.Second)}
 	}
 	is6 := func(a netip.AddrPort) bool { return a.Addr().Unmap().Is6() && a.Addr().IsGlobalUnicast() }
 	switch {

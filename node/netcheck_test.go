@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
 	"github.com/linnet-p2p/linnet/portmap"
 	"github.com/linnet-p2p/linnet/traverse"
@@ -58,6 +59,43 @@ func TestNetcheck(t *testing.T) {
 			if got.PortMapping != nil || got.TCP.HTTP != nil || got.TCP.HTTPS != nil { // no supernode listens there
 				t.Errorf("%s: claims what it did not measure: %+v", tt.name, got)
 			}
+		}
+	})
+}
+
+// How long a NAT keeps a mapping is found out within three minutes, and holds it from then
+// on; who has no NAT does not ask.
+func TestMappingLifetime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{supernodes: 6})
+		for _, tt := range []struct {
+			name    string
+			timeout time.Duration
+			want    linnet.MappingLifetime
+		}{
+			{"short", 25 * time.Second, linnet.MappingLifetime{AtLeastS: 20, BelowS: 30}},
+			{"usual", 70 * time.Second, linnet.MappingLifetime{AtLeastS: 60, BelowS: 80}},
+			{"long", time.Hour, linnet.MappingLifetime{AtLeastS: 160}},
+		} {
+			o := netsim.PortRestrictedCone()
+			o.Timeout = tt.timeout
+			m := w.user(tt.name, netsim.HostOptions{Behind: w.in.NAT(o)})
+			m.online()
+			if got := m.status().NAT.Lifetime; got != nil {
+				t.Errorf("%s: knows at once: %+v", tt.name, *got)
+			}
+			time.Sleep(4 * time.Minute)
+			if got := m.status().NAT.Lifetime; got == nil || *got != tt.want {
+				t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+			}
+			if n := m.host.Sockets(); n != 1 {
+				t.Errorf("%s: %d sockets", tt.name, n)
+			}
+		}
+		public := w.user("public", netsim.HostOptions{})
+		time.Sleep(4 * time.Minute)
+		if got := public.status().NAT.Lifetime; got != nil {
+			t.Errorf("without a NAT: %+v", *got)
 		}
 	})
 }

@@ -29,6 +29,7 @@ type pair struct {
 	asks    bool                           // this side asks for relays
 	asked   bool                           // users' machines, too
 	spares  []uint32                       // sockets of the link
+	asking  uint32                         // of these: the one that asks where it is seen
 	hosts   map[linnet.NodeID]overlay.Host // of relays that the other side offered
 	offers  []message.RelayOffer           // theirs, until the session is up
 	theirs  []message.Candidate            // as they told last
@@ -78,7 +79,11 @@ func (s *station) candidates(p *pair) []message.Candidate {
 	if found := s.node.mapped; found != nil && found.Addr.IsValid() {
 		list = append(list, message.Candidate{Addr: found.Addr, Type: uint32(traverse.Mapped)})
 	}
-	return append(list, s.tcpCandidates(p)...)
+	list = append(list, s.tcpCandidates(p)...)
+	if p.way != nil {
+		list = append(list, p.way.Predicted()...)
+	}
+	return list
 }
 
 // open says something to a device of somebody who is called, as early as may
@@ -288,11 +293,18 @@ func (s *station) unpair(now time.Time, p *pair) {
 // spread opens spare sockets for a pair, and NATs from each of them for an address
 // of the other side.
 func (s *station) spread(p *pair, e traverse.Spread) {
+	s.openSpares(p, e.Sockets, 0, e.To, e.Hops, nil)
+}
+
+// openSpares opens spare sockets for a pair, and NATs from each of them but the last so many
+// for an address of the other side; done has the latter.
+func (s *station) openSpares(p *pair, sockets, more int, to netip.AddrPort, opening []int, done func(now time.Time, more []uint32)) {
 	s.node.beside(func(context.Context) {
-		ids, err := s.node.link.OpenSpares(e.Sockets)
-		for _, hops := range e.Hops {
-			for _, id := range ids {
-				err = errors.Join(err, s.node.link.Open(link.Origin{Addr: e.To, Socket: id}, hops))
+		ids, err := s.node.link.OpenSpares(sockets + more)
+		first := min(sockets, len(ids))
+		for _, hops := range opening {
+			for _, id := range ids[:first] {
+				err = errors.Join(err, s.node.link.Open(link.Origin{Addr: to, Socket: id}, hops))
 			}
 		}
 		s.node.must(func(now time.Time) {
@@ -302,9 +314,42 @@ func (s *station) spread(p *pair, e traverse.Spread) {
 			p.spares = append(p.spares, ids...)
 			if s.pairs[p.peer] != p || s.node.station != s {
 				s.gather(now, p, nil)
+				return
+			}
+			if done != nil {
+				done(now, ids[first:])
 			}
 		})
 	})
+}
+
+// foresee opens spare sockets, and asks a supernode where the last of them is seen.
+func (s *station) foresee(p *pair, e traverse.Foresee) {
+	s.openSpares(p, e.Sockets, 1, e.To, e.Hops, func(now time.Time, more []uint32) {
+		for _, id := range more {
+			p.asking = id
+			s.askForeseen(now, p, id, foreseeTries)
+		}
+	})
+}
+
+const (
+	foreseeTries = 3
+	foreseePause = 250 * time.Millisecond
+)
+
+// askForeseen asks until there is an answer: the port stays the same.
+func (s *station) askForeseen(now time.Time, p *pair, socket uint32, tries int) {
+	if p.asking != socket || s.pairs[p.peer] != p || tries == 0 {
+		return
+	}
+	for id, at := range s.witnesses {
+		if at.Addr().Unmap().Is4() {
+			s.where(now, id, session.Path{Kind: linnet.DirectUDP, Addr: at, Socket: socket})
+			break
+		}
+	}
+	s.later(foreseePause, func(now time.Time) { s.askForeseen(now, p, socket, tries-1) })
 }
 
 // gather closes a pair's spare sockets but some.
@@ -409,6 +454,9 @@ func (s *station) moved(now time.Time, e session.Moved) {
 	}
 	if p := s.pairs[e.Peer]; p != nil && len(e.Routes) > 0 {
 		p.way.Moved(now, e.Routes[0].Path)
+		if e.Routes[0].Path.Kind.Direct() {
+			s.wentDirect(now, p.user)
+		}
 	}
 	if len(e.Routes) > 0 && e.Routes[0].Path.Kind.Direct() {
 		s.overlay.Up(now, e.Peer, e.Routes[0].Path.Addr)
@@ -454,6 +502,10 @@ func (s *station) settlePair(now time.Time, p *pair) bool {
 			s.vouch(now, p, e.Addr)
 		case traverse.Spread:
 			s.spread(p, e)
+		case traverse.Foresee:
+			s.foresee(p, e)
+		case traverse.Tell:
+			s.tellWhere(now, p)
 		case traverse.Guess:
 			err = s.sessions.Guess(now, p.peer, e.To...)
 		case traverse.Gather:

@@ -26,6 +26,8 @@ func TestPathsThroughNATs(t *testing.T) {
 		{"symmetric calls cone", symmetric(), cone(), linnet.DirectUDP, true},
 		{"cone calls symmetric", cone(), symmetric(), linnet.DirectUDP, true},
 		{"symmetric calls a full cone", symmetric(), netsim.NATOptions{}, linnet.DirectUDP, false},
+		{"ports in order call cone", netsim.Sequential(1), cone(), linnet.DirectUDP, false},
+		{"cone calls ports in order", cone(), netsim.Sequential(4), linnet.DirectUDP, false},
 		{"symmetric calls symmetric", symmetric(), symmetric(), linnet.RelayUDP, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -34,6 +36,12 @@ func TestPathsThroughNATs(t *testing.T) {
 				alice := w.user("alice", netsim.HostOptions{Behind: w.in.NAT(tt.a)})
 				bob := w.user("bob", netsim.HostOptions{Behind: w.in.NAT(tt.b)})
 				befriend(alice, bob)
+				for _, x := range []struct {
+					*computer
+					step uint16
+				}{{alice, tt.a.Step}, {bob, tt.b.Step}} {
+					x.eventually("knows how its NAT hands ports out", func() bool { return x.step == 0 || x.status().NAT.PortStep == int(x.step) })
+				}
 				for try := 1; ; try++ {
 					m := linnet.CallMedia{Play: w.speech(), Seconds: 3}
 					if tt.guesses {
@@ -45,6 +53,7 @@ func TestPathsThroughNATs(t *testing.T) {
 					bob.answer(id, linnet.CallMedia{Play: w.speech(), Stay: true})
 					here, there := alice.ended(id), bob.ended(id)
 					time.Sleep(pairLinger + 2*sweepEvery)
+					time.Sleep(3 * time.Minute)                 // those that find out how long mappings last, too
 					for _, m := range []*computer{alice, bob} { // spare ones are closed when the call is forgotten
 						if n := m.host.Sockets(); n != 1 {
 							t.Errorf("%s has %d sockets", m.name, n)
@@ -56,6 +65,15 @@ func TestPathsThroughNATs(t *testing.T) {
 					for _, r := range []linnet.CallRecord{here, there} {
 						if r.Path != tt.want || r.Loss > 0 || !tt.guesses && len(r.Paths) != 1 {
 							t.Errorf("by %v with loss %v; want %v", r.Paths, r.Loss, tt.want)
+						}
+						if direct := r.DirectMS != nil; direct != tt.want.Direct() || direct && !tt.guesses && *r.DirectMS > 1000 {
+							t.Errorf("direct %v ms after the first ring", value(r.DirectMS))
+						}
+						if relayed := 2 * hostRTT; r.MediaMS == nil || *r.MediaMS > (relayed+50*time.Millisecond).Milliseconds() {
+							t.Errorf("first media %v ms after the answer", value(r.MediaMS))
+						}
+						if r.NAT == nil || r.NAT.Local == "unknown" || r.NAT.Remote == "unknown" {
+							t.Errorf("NATs %+v", r.NAT)
 						}
 					}
 					return
@@ -114,4 +132,12 @@ func TestTroubleInCall(t *testing.T) {
 			})
 		})
 	}
+}
+
+// value is what there is to print.
+func value[T any](v *T) any {
+	if v == nil {
+		return "never"
+	}
+	return *v
 }

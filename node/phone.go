@@ -40,7 +40,8 @@ type phone struct {
 	held    bool
 	started time.Time
 	spans   []linnet.PathSpan
-	able    bool // the other end's program knows video
+	first   time.Time // the first packet of the other end
+	able    bool      // the other end's program knows video
 	shown   linnet.Video
 	view    viewer // nil: nothing is shown, and nobody looks
 
@@ -83,6 +84,9 @@ func (p *phone) packet(b []byte) {
 	err := p.line.Packet(now, b)
 	if err == nil {
 		p.came = now
+		if p.first.IsZero() {
+			p.first = now
+		}
 	}
 	p.mu.Unlock()
 	if err != nil {
@@ -170,6 +174,9 @@ func (p *phone) receipt() linnet.Receipt {
 	r.Paths = append([]linnet.PathSpan(nil), p.spans...)
 	if n := len(r.Paths); n > 0 {
 		r.Path = r.Paths[n-1].Path
+	}
+	if !p.first.IsZero() {
+		r.MediaMS = new(p.first.Sub(p.started).Milliseconds())
 	}
 	return r
 }

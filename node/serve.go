@@ -23,6 +23,7 @@ func (s *station) acceptBulk(ctx context.Context, t *trunk) {
 		if err != nil {
 			return
 		}
+		s.keepWide(conn)
 		s.node.beside(func(context.Context) {
 			defer conn.Close()
 			for {

@@ -105,8 +105,16 @@ func (s *station) sessionEffect(now time.Time, e session.Effect) {
 		s.pathUp(now, e)
 	case session.Met:
 		s.pathMet(now, e)
+	case session.Sized:
+		if s.files.machine != nil {
+			s.files.trunk.sized(e)
+		}
 	case session.Asked:
-		s.natAsked(e)
+		if e.After != 0 {
+			s.promise(now, e)
+		} else {
+			s.natAsked(e)
+		}
 	case session.Silent:
 		s.silent(now, e)
 	case session.Seen:
@@ -166,7 +174,11 @@ func (s *station) sendPacket(now time.Time, e session.SendPacket) {
 		s.forward(now, e.To, message.InnerPacket, append(body, e.Body...))
 		return
 	}
-	if err := s.node.link.SendPacket(origin(e.Via), e.Tag, e.Body); err != nil {
+	send := s.node.link.SendPacket
+	if e.Whole {
+		send = s.node.link.SendWhole
+	}
+	if err := send(origin(e.Via), e.Tag, e.Body); err != nil {
 		s.log.Debug("send packet", "via", e.Via, "err", err)
 	}
 }

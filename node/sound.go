@@ -151,6 +151,7 @@ func (s *station) stopMedia(now time.Time, id linnet.CallID) {
 	s.board.unplug(p.peer)
 	p.stop()
 	r := p.receipt()
+	s.prelude(p.peer, id, &r)
 	s.receipts[id] = r
 	figures := p.figures().Message(id)
 	if err := s.sessions.Send(now, p.peer, &figures); err != nil {

@@ -45,6 +45,8 @@ type station struct {
 	test      natTest          // of the NAT
 	side      uint32           // spare socket, by which a supernode tries its clients' filters
 	nat       traverse.Detector
+	holding   holding
+	promises  traverse.Promises                // to clients, of answers for their holding
 	witnesses map[linnet.NodeID]netip.AddrPort // of nat: supernodes over UDP, and where they are
 	carried   time.Time                        // when a supernode last told of another network
 	doorway   doorway
@@ -89,6 +91,7 @@ type station struct {
 	afterRing []call.Effect // what is to be done then
 	board     *switchboard
 	phones    map[linnet.CallID]*phone
+	preludes  map[linnet.CallID]*prelude
 	media     map[linnet.CallID]linnet.CallMedia // what to play and record
 	receipts  map[linnet.CallID]linnet.Receipt   // of calls whose media is over, until they have ended
 
@@ -127,6 +130,7 @@ func (n *Node) newStation(ctx context.Context, now time.Time, id *store.Identity
 		relays:       relay.NewClient(relay.ClientOptions{}),
 		relayed:      make(map[uint32]session.Path),
 		phones:       make(map[linnet.CallID]*phone),
+		preludes:     make(map[linnet.CallID]*prelude),
 		media:        make(map[linnet.CallID]linnet.CallMedia),
 		receipts:     make(map[linnet.CallID]linnet.Receipt),
 	}
@@ -267,7 +271,7 @@ type machine interface {
 
 // machines are all of them (an iter.Seq).
 func (s *station) machines(yield func(machine) bool) {
-	for _, m := range []machine{s.sessions, s.overlay, s.directory, s.mail.client, s.cards.client, s.calls, s.relays, &s.relaying, &s.streams} {
+	for _, m := range []machine{s.sessions, s.overlay, s.directory, s.mail.client, s.cards.client, s.calls, s.relays, &s.relaying, &s.streams, &s.promises} {
 		if !yield(m) {
 			return
 		}
@@ -282,6 +286,9 @@ func (s *station) machines(yield func(machine) bool) {
 		return
 	}
 	if s.files.machine != nil && !yield(s.files.machine) {
+		return
+	}
+	if s.holding.measure != nil && !yield(s.holding.measure) {
 		return
 	}
 	for _, p := range s.pairs {
@@ -331,6 +338,7 @@ func (s *station) settleOnce(now time.Time) (busy bool) {
 	if s.files.machine != nil {
 		busy = all(now, s.files.machine.Take(), s.fileEffects) || busy
 	}
+	busy = s.settleLifetime(now) || busy
 	for _, p := range s.pairs {
 		busy = s.settlePair(now, p) || busy
 	}

@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -34,6 +35,10 @@ func (m *Machine) keepAlive(now time.Time) {
 	}
 	m.after(now, m.keepAlivePause(), m.keepAlive)
 }
+
+// SetKeepAlive sets how long the NATs before this node may be left without a packet to a
+// supernode; 0: the usual time.
+func (m *Machine) SetKeepAlive(d time.Duration) { m.o.KeepAlive = cmp.Or(d, defaultKeepAlive) }
 
 // keepAlivePause is a little less than KeepAlive, and never the same, lest the clients that one
 // supernode took after the death of another one all speak at the same time.

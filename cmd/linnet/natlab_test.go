@@ -262,7 +262,7 @@ func (r *resident) waitOnline(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s is attached to %d supernodes, and not online", r.host, supernodes)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond) // look-ups are rationed, and the call needs one
 	}
 }
 

@@ -65,11 +65,17 @@ func (*netcheckCmd) Run(p *program) error {
 		row("mapping", orUnknown(n.Mapping))
 		row("filtering", orUnknown(n.Filtering))
 		row("hairpin", yesNo(n.Hairpin))
+		if l := n.Lifetime; l != nil {
+			row("keeps mappings", keeps(l))
+		}
 		if n.PortMapping != nil {
 			row("port mapping", cmp.Or(strings.Join(n.PortMapping, ", "), "none"))
 		}
 		if len(n.Ports) == 2 {
 			row("ports", fmt.Sprintf("%d to %d", n.Ports[0], n.Ports[1]))
+		}
+		if n.PortStep != 0 {
+			row("ports", fmt.Sprintf("in order, %d apart", n.PortStep))
 		}
 		for _, a := range n.Public {
 			row("seen as", a.String())
@@ -83,6 +89,16 @@ func (*netcheckCmd) Run(p *program) error {
 		}
 		row("calls", n.Calls)
 	})
+}
+
+func keeps(l *linnet.MappingLifetime) string {
+	switch {
+	case l.BelowS == 0:
+		return fmt.Sprintf("at least %d s", l.AtLeastS)
+	case l.AtLeastS == 0:
+		return fmt.Sprintf("less than %d s", l.BelowS)
+	}
+	return fmt.Sprintf("%d to %d s", l.AtLeastS, l.BelowS)
 }
 
 const notKnown = "not known"

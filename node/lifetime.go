@@ -1,0 +1,113 @@
+package node
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/session"
+	"github.com/linnet-p2p/linnet/traverse"
+)
+
+// A holding is what is known of how long the NAT keeps a mapping.
+type holding struct {
+	measure *traverse.Lifetime // under way; nil: it is not
+	by      linnet.NodeID
+	at      netip.AddrPort // of the supernode
+	spares  []uint32
+	kept    traverse.Kept
+	known   bool
+	begun   bool // on this network
+}
+
+// measureLifetime finds out how long a mapping is kept, once on a network.
+func (s *station) measureLifetime(by linnet.NodeID, at netip.AddrPort) {
+	f := s.nat.Finding(s.addrs)
+	if s.holding.begun || f.None && f.NAT.Filtering() == traverse.EndpointIndependent {
+		return
+	}
+	s.holding.begun = true
+	s.node.beside(func(context.Context) {
+		ids, err := s.node.link.OpenSpares(traverse.LifetimeSockets)
+		s.node.must(func(now time.Time) {
+			if err != nil || len(ids) < traverse.LifetimeSockets || s.node.station != s || s.witnesses[by] != at {
+				s.log.Debug("lifetime of mappings", "open", len(ids), "err", err)
+				s.closeSpares(ids)
+				s.holding.begun = false
+				return
+			}
+			s.holding = holding{measure: traverse.NewLifetime(now, ids, rand.Uint64()), by: by, at: at, spares: ids, begun: true}
+		})
+	})
+}
+
+func (s *station) closeSpares(ids []uint32) {
+	for _, id := range ids {
+		s.node.link.CloseSpare(id)
+	}
+}
+
+// endLifetime takes the result.
+func (s *station) endLifetime(kept traverse.Kept, known bool) {
+	s.closeSpares(s.holding.spares)
+	s.holding = holding{kept: kept, known: known, begun: true}
+	if known {
+		s.overlay.SetKeepAlive(kept.KeepAlive())
+	}
+	s.log.Debug("lifetime of mappings", "known", known, "at least", kept.AtLeast, "below", kept.Below, "pause", kept.KeepAlive())
+}
+
+// forgetLifetime is for another network.
+func (s *station) forgetLifetime() {
+	s.closeSpares(s.holding.spares)
+	s.holding = holding{}
+	s.overlay.SetKeepAlive(0)
+}
+
+// abandonLifetime is for the loss of the supernode that answers: the next one will.
+func (s *station) abandonLifetime(by linnet.NodeID) {
+	if s.holding.measure != nil && s.holding.by == by {
+		s.closeSpares(s.holding.spares)
+		s.holding = holding{}
+	}
+}
+
+// settleLifetime does what the measurement wants, and pays what this node owes to those of
+// others.
+func (s *station) settleLifetime(now time.Time) (busy bool) {
+	for _, x := range s.promises.Take(now) {
+		busy = true
+		s.see(now, x.Peer, x.Path, x.Token)
+	}
+	h := &s.holding
+	if h.measure == nil {
+		return busy
+	}
+	for _, e := range h.measure.Take() {
+		busy = true
+		ask := e.(traverse.AskLater)
+		path := session.Path{Kind: linnet.DirectUDP, Addr: h.at, Socket: ask.Socket}
+		if err := s.sessions.WhereAfter(now, h.by, path, ask.Token, ask.After); err != nil {
+			s.log.Debug("lifetime of mappings", "asked", h.by.Short(), "err", err)
+		}
+	}
+	if kept, known, over := h.measure.Result(); over {
+		s.endLifetime(kept, known)
+	}
+	return busy
+}
+
+// promise answers a client later, or at once whom it cannot promise that.
+func (s *station) promise(now time.Time, e session.Asked) {
+	if e.Path.Kind != linnet.DirectUDP || !s.overlay.IsClient(e.Peer) || !s.promises.Add(now, e.Peer, e.Path, e.Token, e.After) {
+		s.see(now, e.Peer, e.Path, e.Token)
+	}
+}
+
+func (s *station) see(now time.Time, peer linnet.NodeID, by session.Path, token uint64) {
+	if err := s.sessions.See(now, peer, by, token); err != nil {
+		s.log.Debug("late answer", "to", peer.Short(), "err", err)
+	}
+}

@@ -7,9 +7,11 @@ import "time"
 // to what gets through when it is much, before the queues overflow: voice, which
 // nobody slows down, has to pass through the same ones. Loss slows it down only
 // when there is more of it than this path has anyway, as a radio link loses a tenth
-// of everything at any rate.
+// of everything at any rate. Where reports do not come any more nothing goes, but for a
+// try now and then: a path that falls to a tenth loses them as well.
 type congestion struct {
 	rate    float64 // bits a second on the wire
+	stalled float64 // ... before reports did not come any more; 0: they come
 	began   bool    // something is known of the path
 	limited bool    // the limit was met once
 
@@ -24,6 +26,7 @@ type congestion struct {
 	usual   float64         // share lost that has nothing to do with the rate
 	reports time.Time       // the last one came
 	lowered time.Time
+	resumed time.Time // the end of the pause after that
 	raised  time.Time
 }
 
@@ -32,6 +35,11 @@ type span struct {
 	from, to       time.Time // departures
 	arrived, lost  int
 	bytes, through int // sent, and got through
+}
+
+// rate is so many of a span's bytes in bits a second.
+func (s span) rate(bytes int) float64 {
+	return float64(bytes*8) / max(s.to.Sub(s.from), time.Millisecond).Seconds()
 }
 
 const (
@@ -49,7 +57,8 @@ const (
 	mostUsual  = .12
 	usualAfter = 5 * time.Second
 
-	reportsGone = time.Second // without reports the path is taken for a bad one
+	unreported = 4 * feedbackEvery
+	mostPause  = 300 * time.Millisecond
 )
 
 func newCongestion() congestion { return congestion{rate: firstRate} }
@@ -57,7 +66,7 @@ func newCongestion() congestion { return congestion{rate: firstRate} }
 // report takes what the listener said of packets: how long each took, by two
 // clocks that do not agree.
 func (c *congestion) report(now time.Time, rtt time.Duration, took []time.Duration, s span) {
-	c.reports = now
+	c.reports, c.stalled = now, 0
 	copy(c.spans[1:], c.spans[:])
 	c.spans[0] = s
 	if len(took) > 0 {
@@ -72,8 +81,13 @@ func (c *congestion) report(now time.Time, rtt time.Duration, took []time.Durati
 	through, offered := c.through()
 	patience := max(200*time.Millisecond, rtt+rtt/2)
 	switch {
-	case c.queue > longQueue && now.Sub(c.lowered) > patience:
-		c.lower(now, min(c.rate, max(.85*through, .2*c.rate)))
+	case c.queue > longQueue && s.from.After(c.resumed): // what went before tells nothing of the rate in use
+		if last := c.spans[0]; last.arrived+last.lost >= minLossOf {
+			through = min(through, last.rate(last.through))
+		}
+		c.lower(now, min(c.rate, max(.85*through, .1*c.rate)))
+		c.resumed = now.Add(min(c.queue, mostPause)) // until the queue is empty
+		c.spans = [lossSpans]span{}
 	case of >= minLossOf && loss > c.usual+extraLoss && now.Sub(c.lowered) > patience:
 		c.lower(now, c.rate*(1-loss/2))
 	case c.queue < shortQueue && now.Sub(c.lowered) > 2*patience && offered > c.rate/2:
@@ -93,6 +107,12 @@ func (c *congestion) report(now time.Time, rtt time.Duration, took []time.Durati
 
 func (c *congestion) lower(now time.Time, to float64) {
 	c.rate, c.lowered, c.limited = max(leastRate, to), now, true
+}
+
+// window is how many bytes may be on their way: where reports do not come any more,
+// less gets through than was thought.
+func (c *congestion) window(rtt time.Duration) int {
+	return int(c.rate / 8 * (rtt + unreported).Seconds())
 }
 
 // delays follows the queues. The fastest packet of a report tells of them; the
@@ -115,6 +135,7 @@ func (c *congestion) delays(now time.Time, took []time.Duration) {
 // moved says that packets take another path from now on.
 func (c *congestion) moved() {
 	c.period, c.queue, c.limited, c.usual = time.Time{}, 0, false, 0
+	c.rate, c.stalled = max(c.rate, c.stalled), 0
 	c.spans = [lossSpans]span{}
 }
 
@@ -145,9 +166,14 @@ func (c *congestion) through() (through, sent float64) {
 	return through / passed.Seconds(), sent / passed.Seconds()
 }
 
-// silent is when nothing was heard of packets for too long.
-func (c *congestion) silent(now time.Time) {
-	if c.began && now.Sub(c.reports) > reportsGone && now.Sub(c.lowered) > reportsGone {
-		c.lower(now, c.rate*.7)
+// stall is when more is on its way than reports would leave there: they do not come
+// any more, since much less gets through, or nothing.
+func (c *congestion) stall(now time.Time, rtt time.Duration) {
+	if now.Sub(c.reports) < rtt+unreported || now.Sub(c.lowered) < rtt+unreported {
+		return
 	}
+	if c.stalled == 0 {
+		c.stalled = c.rate
+	}
+	c.lower(now, c.rate*.3)
 }

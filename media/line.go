@@ -311,6 +311,14 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+// later is the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // Figures are what was measured so far.
 func (l *Line) Figures() Figures {
 	var f Figures

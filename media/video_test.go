@@ -3,6 +3,7 @@ package media
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -56,6 +57,7 @@ type narrow struct {
 	network
 	rate  float64 // bits a second; 0 is without limit
 	queue time.Duration
+	both  bool // both ends show something
 	busy  map[*end]time.Time
 }
 
@@ -83,7 +85,8 @@ func (n *narrow) send(now time.Time, to *end, b []byte) {
 type showing struct {
 	pictures []Picture
 	at       []time.Time
-	voice    int           // frames that b heard after 3 s, by when the path is known
+	heard    []time.Time   // frames that b heard, by when they were said
+	voice    int           // ... of them after 3 s, by when the path is known
 	said     int           // ... of those that a said
 	waits    time.Duration // the longest time that voice took
 	figures  VideoFigures  // of a
@@ -95,17 +98,25 @@ func show(t *testing.T, seed uint64, n *narrow, length time.Duration, each func(
 	a, b := newEnds(t, seed)
 	b.line.opts.Pictures = true
 	n.busy = make(map[*end]time.Time)
-	video, err := NewStream(VP8(), GCM, chacha(seed+100))
-	if err != nil {
-		t.Fatal(err)
+	lenses := map[*end]*camera{a: newCamera(seed)}
+	if n.both {
+		lenses[b] = newCamera(seed + 1)
 	}
-	if err := a.line.ShowVideo(video); err != nil {
-		t.Fatal(err)
+	for _, x := range []struct{ from, to *end }{{a, b}, {b, a}} {
+		if lenses[x.from] == nil {
+			continue
+		}
+		video, err := NewStream(VP8(), GCM, chacha(seed+100+uint64(len(lenses))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.from.line.ShowVideo(video); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.to.line.Expect(epoch, x.from.stream, video); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := b.line.Expect(epoch, a.stream, a.line.Showing().Stream()); err != nil {
-		t.Fatal(err)
-	}
-	lens := newCamera(seed)
 	said := make(map[uint32]time.Time)
 	for now := epoch; now.Before(epoch.Add(length)); now = now.Add(time.Millisecond) {
 		n.deliver(now)
@@ -126,9 +137,11 @@ func show(t *testing.T, seed uint64, n *narrow, length time.Duration, each func(
 				s.said++
 			}
 		}
-		if lens.key = lens.key || a.line.Showing().KeyPicture(now); true {
-			for _, p := range lens.shoot(now, a.line.Showing().Rate()) {
-				if err := a.line.Showing().Show(p, false); err != nil {
+		for x, lens := range lenses {
+			show := x.line.Showing()
+			lens.key = lens.key || show.KeyPicture(now)
+			for _, p := range lens.shoot(now, show.Rate()) {
+				if err := show.Show(p, false); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -149,7 +162,9 @@ func show(t *testing.T, seed uint64, n *narrow, length time.Duration, each func(
 		}
 		for _, f := range b.line.Frames(now) {
 			if f.Data != nil {
-				if at := said[f.Timestamp]; at.Sub(epoch) > settled {
+				at := said[f.Timestamp]
+				s.heard = append(s.heard, at)
+				if at.Sub(epoch) > settled {
 					s.voice++
 					s.waits = max(s.waits, now.Sub(at))
 				}
@@ -255,6 +270,42 @@ func TestVideoMoves(t *testing.T) {
 	}
 	if gap := s.longestGap(0); gap > 4*time.Second {
 		t.Errorf("the picture stood still for %v", gap)
+	}
+}
+
+// TestVideoDrops: a path that carries all there is falls to 200 kbit/s at once, and loses a
+// tenth. The voice is back soon, and then the picture.
+func TestVideoDrops(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			const drop = 10 * time.Second
+			random := rand.New(chacha(seed))
+			n := narrow{network: network{delay: 15 * time.Millisecond}, queue: 200 * time.Millisecond, both: true}
+			s := show(t, 200+10*seed, &n, 30*time.Second, func(now time.Time, a, _ *end) {
+				if now.Sub(epoch) == drop {
+					n.rate, n.lose = 200e3, func(time.Time) bool { return random.Float64() < .1 }
+				}
+			})
+			decodable(t, s.pictures)
+			missing := func(from, to time.Duration) int {
+				n := int((to - from) / (20 * time.Millisecond))
+				for _, at := range s.heard {
+					if d := at.Sub(epoch); d >= from && d < to {
+						n--
+					}
+				}
+				return n
+			}
+			first, later := missing(drop, drop+4*time.Second), missing(drop+4*time.Second, drop+19*time.Second)
+			gap := s.longestGap(drop)
+			t.Logf("of the voice %d of 200 packets are missing, later %d of 750; still for %v; %+v", first, later, gap, s.figures)
+			if first > 40 || later > 15 {
+				t.Errorf("of the voice %d of 200 packets are missing, and later %d of 750", first, later)
+			}
+			if gap > 2500*time.Millisecond {
+				t.Errorf("the picture stood still for %v", gap)
+			}
+		})
 	}
 }
 

@@ -155,7 +155,7 @@ func (l *Line) videoControl(now time.Time, p rtcp.Packet) {
 		}
 	case *rtcp.PictureLossIndication:
 		if p.MediaSSRC == s.stream.SSRC {
-			s.lost()
+			s.lost(now)
 		}
 	case *rtcp.CCFeedbackReport:
 		for i := range p.ReportBlocks {

@@ -18,6 +18,7 @@ const (
 	videoQueued = 2048        // pieces that wait for their turn
 	queuedFor   = time.Second // by the rate: more than this may wait only of one key picture
 	keyAgain    = 500 * time.Millisecond
+	tryEvery    = 100 * time.Millisecond
 )
 
 // A VideoSender makes the packets of one stream of pictures. They wait until the
@@ -40,7 +41,13 @@ type VideoSender struct {
 	resent  uint64
 	skipped uint64 // pieces
 
-	moved uint64 // the first packet that took the path in use
+	moved   uint64    // the first packet that took the path in use
+	begins  uint64    // the first packet that is of use to the listener
+	keyWent time.Time // a key picture began to go
+	sent    int       // bytes, those sent again not among them
+	told    int       // ... up to the newest packet that was reported
+	tried   time.Time // whether the path lets anything through
+	rtt     time.Duration
 
 	heard  bool   // a report came
 	origin uint32 // the first difference of the two clocks
@@ -50,6 +57,7 @@ type VideoSender struct {
 type sentPiece struct {
 	index    uint64
 	data     []byte // as it was sent
+	total    int    // VideoSender.sent with it
 	first    time.Time
 	at       time.Time // of the last time
 	sends    int
@@ -66,7 +74,7 @@ func NewVideoSender(s Stream) (*VideoSender, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &VideoSender{stream: s, ctx: ctx, next: s.index(), path: newCongestion()}, nil
+	return &VideoSender{stream: s, ctx: ctx, next: s.index(), path: newCongestion(), rtt: firstRTT}, nil
 }
 
 // Stream is what a listener who joins now has to know.
@@ -115,9 +123,11 @@ func (s *VideoSender) damaged() { s.skip, s.key = true, true }
 
 // Packets gives the SRTP packets that are to go now.
 func (s *VideoSender) Packets(now time.Time) ([][]byte, error) {
-	s.path.silent(now)
+	if !s.fits() {
+		s.path.stall(now, s.rtt)
+	}
 	var packets [][]byte
-	for (len(s.resend) > 0 || len(s.queue) > 0) && s.pace.ready(now) {
+	for (len(s.resend) > 0 || len(s.queue) > 0) && s.pace.ready(now) && s.open(now) {
 		var b []byte
 		if len(s.resend) > 0 {
 			b = s.again(now)
@@ -140,6 +150,23 @@ func (s *VideoSender) Packets(now time.Time) ([][]byte, error) {
 	return packets, nil
 }
 
+// open says whether the path has room for more, or is to be tried.
+func (s *VideoSender) open(now time.Time) bool {
+	switch {
+	case now.Before(s.path.resumed):
+		return false
+	case s.fits():
+		return true
+	case now.Sub(s.tried) < tryEvery:
+		return false
+	}
+	s.tried = now
+	return true
+}
+
+// fits says that what is on its way is no more than the path is thought to carry.
+func (s *VideoSender) fits() bool { return !s.path.began || s.sent-s.told < s.path.window(s.rtt) }
+
 // datagram is what frame, UDP and IP add to a packet.
 const datagram = 7 + 28
 
@@ -155,7 +182,11 @@ func (s *VideoSender) fresh(now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("media: %v: %w", s.stream, err)
 	}
-	s.ring[s.next%videoRing] = sentPiece{index: s.next, data: b, first: now, at: now, sends: 1}
+	if begins, key, _ := p.start(); begins && key {
+		s.keyWent = now
+	}
+	s.sent += len(b) + datagram
+	s.ring[s.next%videoRing] = sentPiece{index: s.next, data: b, total: s.sent, first: now, at: now, sends: 1}
 	s.next++
 	s.packets++
 	return b, nil
@@ -181,7 +212,11 @@ func (s *VideoSender) Deadline() time.Time {
 	if len(s.queue) == 0 && len(s.resend) == 0 {
 		return time.Time{}
 	}
-	return s.pace.at()
+	at := s.pace.at()
+	if !s.fits() {
+		at = later(at, s.tried.Add(tryEvery))
+	}
+	return later(at, s.path.resumed)
 }
 
 // Rate is how many bits a second the encoder may make: what the path carries, less
@@ -205,21 +240,30 @@ func (s *VideoSender) KeyPicture(now time.Time) bool {
 
 // lost says that the listener can show nothing before the next key picture: what
 // waits is of no use to it, unless one is among it.
-func (s *VideoSender) lost() {
+func (s *VideoSender) lost(now time.Time) {
+	if now.Sub(s.keyWent) < s.rtt+keyAgain {
+		return // on its way
+	}
 	for i := range s.queue {
 		if _, key, _ := s.queue[i].start(); key {
 			return
 		}
 	}
+	s.anew()
+}
+
+// anew leaves out all that waits, up to a key picture.
+func (s *VideoSender) anew() {
 	s.skipped += uint64(len(s.queue))
 	s.queue, s.queued = nil, 0
+	s.resend, s.begins = nil, s.next
 	s.damaged()
 }
 
 // Moved says that packets take another path from now on. What was lost on the way
 // before tells nothing of this one.
 func (s *VideoSender) Moved() {
-	s.moved = s.next
+	s.moved, s.told = s.next, s.sent
 	s.path.moved()
 }
 
@@ -232,7 +276,7 @@ func (s *VideoSender) nack(now time.Time, n *rtcp.TransportLayerNack, rtt time.D
 				continue
 			}
 			x := &s.ring[index%videoRing]
-			if x.data == nil || x.index != index || x.wanted || x.sends >= maxSends || now.Sub(x.at) < rtt/2 {
+			if x.data == nil || x.index != index || index < s.begins || x.wanted || x.sends >= maxSends || now.Sub(x.at) < rtt/2 {
 				continue
 			}
 			x.wanted = true
@@ -243,6 +287,7 @@ func (s *VideoSender) nack(now time.Time, n *rtcp.TransportLayerNack, rtt time.D
 
 // report takes what the listener says of arrivals.
 func (s *VideoSender) report(now time.Time, at uint32, block *rtcp.CCFeedbackReportBlock, rtt time.Duration) {
+	s.rtt = rtt
 	sp := span{from: s.upTo, to: s.upTo}
 	var took []time.Duration
 	for i, m := range block.MetricBlocks {
@@ -255,6 +300,7 @@ func (s *VideoSender) report(now time.Time, at uint32, block *rtcp.CCFeedbackRep
 			continue
 		}
 		x.reported = true
+		s.told = max(s.told, x.total)
 		if index < s.moved {
 			continue
 		}
@@ -279,7 +325,11 @@ func (s *VideoSender) report(now time.Time, at uint32, block *rtcp.CCFeedbackRep
 		return
 	}
 	s.upTo = sp.to
+	before := s.path.rate
 	s.path.report(now, rtt, took, sp)
+	if s.path.rate < before/2 {
+		s.anew() // all that is missing would take so long that a new picture is there before
+	}
 }
 
 // took is how long a packet was on its way, by clocks whose difference is the same each time.

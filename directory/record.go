@@ -38,6 +38,7 @@ type Record struct {
 	Expires   time.Time
 
 	raw []byte
+	sum [8]byte // sumOf(raw)
 }
 
 type recordBody struct {
@@ -136,7 +137,7 @@ func openRecord(t overlay.Trust, b []byte, now time.Time) (*Record, error) {
 	return &Record{
 		Certificate: body.Certificate, Location: body.Location, NAT: body.NAT, Capabilities: body.Capabilities,
 		Online: body.Online, Sequence: body.Sequence, Time: time.UnixMilli(int64(body.Time)),
-		User: cert.User, Device: cert.Device, Agreement: cert.Agreement, Expires: cert.Expires, raw: bytes.Clone(b),
+		User: cert.User, Device: cert.Device, Agreement: cert.Agreement, Expires: cert.Expires, raw: bytes.Clone(b), sum: sumOf(b),
 	}, nil
 }
 
@@ -157,7 +158,9 @@ func peekRecord(t overlay.Trust, b []byte) (node linnet.NodeID, ok bool) {
 		body, _, err := openRecordBody(t, b, time.Time{})
 		return body.Location.Node, err == nil
 	}
-	body, ok := peek[recordBody](b)
+	body, ok := peek[struct {
+		Location message.Location `obj:"4/1"`
+	}](b)
 	return body.Location.Node, ok
 }
 

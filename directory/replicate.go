@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -21,12 +22,11 @@ const (
 
 // MembersChanged is told after overlay.MembersChanged.
 func (s *Supernode) MembersChanged(now time.Time) {
-	if changes := s.changesOf(now, s.seatings); len(changes) > 0 {
-		for h := range s.store.all {
-			c, ok := changes[h.slot]
+	changes := s.changesOf(now, s.seatings)
+	for _, slot := range slices.Sorted(maps.Keys(changes)) {
+		c := changes[slot]
+		for _, h := range s.store.slots[slot] {
 			switch {
-			case !ok:
-				continue
 			case c.serves:
 				h.strayed = 0
 			case h.strayed == 0:

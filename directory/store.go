@@ -25,8 +25,8 @@ type store struct {
 	keep  time.Duration             // that a record is kept which nobody refreshes
 	users map[linnet.UserName]*held // the first of each one's devices, see held.next
 	nodes map[linnet.NodeID]*held
-	order held                 // a ring: after it the longest unchanged, before it the latest
-	slots map[overlay.Slot]int // records of each
+	order held // a ring: after it the longest unchanged, before it the latest
+	slots map[overlay.Slot][]*held
 }
 
 // held is a record on the shelf. There may be five for each client of a
@@ -39,6 +39,7 @@ type held struct {
 	time          int64  // of the record, milliseconds since 1970
 	expires       uint32 // of the certificate, minutes since 1970
 	strayed       uint32 // since when this node is no member of the slot, seconds since 1970; 0: it is
+	at            uint32 // its place in its slot
 	slot          overlay.Slot
 	online        bool
 	writes        overlay.Bucket
@@ -53,7 +54,7 @@ func sumOf(record []byte) [8]byte {
 }
 
 func (h *held) take(r *Record) {
-	h.sum, h.sequence, h.time = sumOf(r.raw), r.Sequence, r.Time.UnixMilli()
+	h.sum, h.sequence, h.time = r.sum, r.Sequence, r.Time.UnixMilli()
 	h.expires = uint32(r.Expires.Unix() / 60)
 	h.online = r.Online && len(r.Location.Supernodes) > 0
 }
@@ -82,7 +83,7 @@ const (
 func newStore(room int, keep time.Duration) *store {
 	s := &store{
 		room: room, keep: keep, users: make(map[linnet.UserName]*held), nodes: make(map[linnet.NodeID]*held),
-		slots: make(map[overlay.Slot]int),
+		slots: make(map[overlay.Slot][]*held),
 	}
 	s.order.before, s.order.after = &s.order, &s.order
 	return s
@@ -152,7 +153,8 @@ func (s *store) put(now time.Time, r *Record, slot overlay.Slot) (v verdict, gon
 	} else {
 		s.users[h.user] = h
 	}
-	s.slots[slot]++
+	h.at = uint32(len(s.slots[slot]))
+	s.slots[slot] = append(s.slots[slot], h)
 	return stored, gone
 }
 
@@ -180,7 +182,11 @@ func (s *store) remove(h *held) {
 	default:
 		delete(s.users, h.user)
 	}
-	if s.slots[h.slot]--; s.slots[h.slot] == 0 {
+	list := s.slots[h.slot]
+	last := len(list) - 1
+	list[h.at], list[last].at = list[last], h.at
+	list[last] = nil
+	if s.slots[h.slot] = list[:last]; last == 0 {
 		delete(s.slots, h.slot)
 	}
 }

@@ -78,7 +78,7 @@ func TestRoom(t *testing.T) {
 	}
 	later := t0.Add(FreshFor + time.Minute)
 	v, gone := s.put(later, shelfRecord("late", 100, 1, later), 3)
-	if v != stored || len(gone) != 1 || len(s.nodes) != 10 || len(slices.Collect(s.all)) != 10 || s.slots[3] != 10 {
+	if v != stored || len(gone) != 1 || len(s.nodes) != 10 || len(slices.Collect(s.all)) != 10 || len(s.slots[3]) != 10 {
 		t.Errorf("verdict %d, gone %d, %d records", v, len(gone), len(s.nodes))
 	}
 }
@@ -93,7 +93,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("%d gone at once", len(gone))
 	}
 	s.sweep(t0.Add(time.Second))
-	if s.users["old"] != nil || s.slots[1] != 0 {
+	if s.users["old"] != nil || s.slots[1] != nil {
 		t.Error("older than three days and still there")
 	}
 	s.sweep(t0.Add(strayFor + time.Second))

@@ -141,9 +141,7 @@ func (m *Machine) answerProbe(now time.Time) message.Message {
 	refused := new(message.ProbeRefused)
 	for _, x := range m.table.random(m.o.Rand, namedToProber, m.roomy) {
 		refused.Entries = append(refused.Entries, x.entry())
-		if addrs := x.addrs(); addrs != nil {
-			refused.Others = append(refused.Others, addrs[0])
-		}
+		refused.Others = append(refused.Others, x.addr())
 	}
 	return refused
 }
@@ -163,9 +161,7 @@ func (m *Machine) answerSupernodes(ask *message.AskSupernodes) *message.SlotInfo
 	named := message.SlotMembers{Slot: uint32(slot), Total: uint32(len(members))}
 	for _, node := range members[:min(len(members), int(min(ask.Max, SlotSize)))] {
 		x := m.table.get(node)
-		if addrs := x.addrs(); addrs != nil {
-			named.Addrs = append(named.Addrs, addrs[0])
-		}
+		named.Addrs = append(named.Addrs, x.addr())
 		info.Entries = append(info.Entries, x.entry())
 	}
 	info.Slots = []message.SlotMembers{named}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/suite"
-	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 // Bounds of an Entry.
@@ -154,7 +153,7 @@ func (t Trust) openEntry(b []byte, now time.Time) (*Entry, error) {
 			Node: node, Agreement: cert.Agreement, Addrs: body.Addrs,
 			Rungs: linnet.RungsOf(linnet.RungUDP, linnet.RungTCP) | webRungs(body.Web), Name: body.WebName,
 		},
-		seat: newSeat(b, node, body.Incarnation, networkOf(body.Addrs[0].Addr()), accountOf(cert.User), uint32(cert.Expires.Unix()/60)),
+		seat: newSeat(b, node, body.Incarnation, body.Addrs[0], accountOf(cert.User), uint32(cert.Expires.Unix()/60)),
 	}, nil
 }
 
@@ -165,16 +164,6 @@ func (t Trust) reopen(x *seat) *Entry {
 		return nil // the rules of the network have changed since
 	}
 	return e
-}
-
-// addrs are the addresses of the entry of a seat.
-func (x *seat) addrs() []netip.AddrPort {
-	var body entryBody
-	s, err := suite.ParseSigned(x.entry())
-	if err != nil || message.Unmarshal(s.Body, &body) != nil {
-		return nil
-	}
-	return body.Addrs
 }
 
 // Verify checks that the supernode of the entry signed msg.

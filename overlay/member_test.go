@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 )
 
@@ -37,7 +38,7 @@ func TestHashesOfBlocks(t *testing.T) {
 	var x table
 	for i := range 5000 {
 		node := testNode(r.IntN(1000))
-		x.put(newSeat(nil, node, uint64(r.IntN(3)), 1, 0, 0), State(r.IntN(4)), uint32(i))
+		x.put(newSeat(nil, node, uint64(r.IntN(3)), netip.AddrPort{}, 0, 0), State(r.IntN(4)), uint32(i))
 		if r.IntN(20) == 0 {
 			x.drop(func(m *member) bool { return m.node == node })
 		}

@@ -97,14 +97,16 @@ type seat struct {
 	node        linnet.NodeID
 	weight      uint64
 	incarnation uint64
-	packed      string // entry, signed; network 8, account 4, expires 4
+	packed      string // entry, signed; IP address 16, port 2, account 4, expires 4
 }
 
-const packedTail = 8 + 4 + 4
+const packedTail = 16 + 2 + 4 + 4
 
-func newSeat(entry []byte, node linnet.NodeID, incarnation, network uint64, account, expires uint32) *seat {
+func newSeat(entry []byte, node linnet.NodeID, incarnation uint64, addr netip.AddrPort, account, expires uint32) *seat {
 	b := append(make([]byte, 0, len(entry)+packedTail), entry...)
-	b = binary.BigEndian.AppendUint64(b, network)
+	ip := addr.Addr().As16()
+	b = append(b, ip[:]...)
+	b = binary.BigEndian.AppendUint16(b, addr.Port())
 	b = binary.BigEndian.AppendUint32(b, account)
 	b = binary.BigEndian.AppendUint32(b, expires)
 	return &seat{node, weight(node), incarnation, string(b)}
@@ -114,14 +116,20 @@ func (x *seat) entry() []byte { return []byte(x.packed[:len(x.packed)-packedTail
 
 func (x *seat) tail() []byte { return []byte(x.packed[len(x.packed)-packedTail:]) }
 
+// addr is the first of its addresses.
+func (x *seat) addr() netip.AddrPort {
+	t := x.tail()
+	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(t)).Unmap(), binary.BigEndian.Uint16(t[16:]))
+}
+
 // network is its /24 or /48.
-func (x *seat) network() uint64 { return binary.BigEndian.Uint64(x.tail()) }
+func (x *seat) network() uint64 { return networkOf(netip.AddrFrom16([16]byte(x.tail()))) }
 
 // account is a hash of its user; 0: an operator's.
-func (x *seat) account() uint32 { return binary.BigEndian.Uint32(x.tail()[8:]) }
+func (x *seat) account() uint32 { return binary.BigEndian.Uint32(x.tail()[18:]) }
 
 // expires is when its certificate does, in minutes since 1970.
-func (x *seat) expires() uint32 { return binary.BigEndian.Uint32(x.tail()[12:]) }
+func (x *seat) expires() uint32 { return binary.BigEndian.Uint32(x.tail()[22:]) }
 
 // networkOf packs the /24 or /48 of an address into a number.
 func networkOf(addr netip.Addr) uint64 {
@@ -149,7 +157,7 @@ type Slots struct{ table }
 
 // Add takes a supernode in, or notes its new address, and says whether that was news.
 func (s *Slots) Add(node linnet.NodeID, addr netip.Addr) bool {
-	return s.put(newSeat(nil, node, 0, networkOf(addr), 0, 0), Alive, 0)
+	return s.put(newSeat(nil, node, 0, netip.AddrPortFrom(addr, 0), 0, 0), Alive, 0)
 }
 
 // Remove takes a supernode out, and says whether it was there.
@@ -197,20 +205,27 @@ func (t *table) Members(slot Slot) []linnet.NodeID {
 func (t *table) fill(c *cachedSlot, slot Slot, n int) bool {
 	list := t.highest(slot, n)
 	var crowded []linnet.NodeID
-	taken := make(map[uint64]int, SlotSize)
+	var seated [SlotSize]*seat
 	for _, x := range list {
 		if len(c.members) == SlotSize {
 			return true
 		}
-		network, account := x.network(), 1<<62|uint64(x.account())
-		if taken[network] >= t.seats.PerNetwork || x.account() != 0 && taken[account] >= t.seats.PerAccount {
+		network, account, neighbours, own := x.network(), x.account(), 0, 0
+		for _, y := range seated[:len(c.members)] {
+			if y.network() == network {
+				neighbours++
+			}
+			if account != 0 && y.account() == account {
+				own++
+			}
+		}
+		if neighbours >= t.seats.PerNetwork || own >= t.seats.PerAccount {
 			crowded = append(crowded, x.node)
 			continue
 		}
-		taken[network]++
-		taken[account]++
+		seated[len(c.members)] = x.seat
 		c.members = append(c.members, x.node)
-		c.floor = score(slot, x.weight)
+		c.floor = x.score
 	}
 	if len(c.members) == SlotSize {
 		return true
@@ -223,12 +238,14 @@ func (t *table) fill(c *cachedSlot, slot Slot, n int) bool {
 	return true
 }
 
+// scored is a seat and its score in some slot.
+type scored struct {
+	*seat
+	score uint64
+}
+
 // highest are the n seats of the highest score; equal scores go by node.
-func (t *table) highest(slot Slot, n int) []*seat {
-	type scored struct {
-		*seat
-		score uint64
-	}
+func (t *table) highest(slot Slot, n int) []scored {
 	top := make([]scored, 0, min(n, t.serving))
 	for i := range t.members {
 		x := &t.members[i]
@@ -250,11 +267,7 @@ func (t *table) highest(slot Slot, n int) []*seat {
 		})
 		top = slices.Insert(top, at, c)
 	}
-	seats := make([]*seat, len(top))
-	for i := range top {
-		seats[i] = top[i].seat
-	}
-	return seats
+	return top
 }
 
 // Block are the supernodes that hold a slot of the block, in the order of their ids.

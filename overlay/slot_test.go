@@ -167,14 +167,14 @@ func TestSeatsOfThePolicy(t *testing.T) {
 	for _, limit := range []int{1, 3} {
 		s := Slots{table{seats: Seats{PerNetwork: limit, PerAccount: limit}}}
 		for i := range 40 {
-			network, account := networkOf(spreadAddr(i)), uint32(0)
+			addr, account := spreadAddr(i), uint32(0)
 			switch {
 			case i < 10:
-				network = 1
+				addr = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
 			case i < 20:
 				account = 1
 			}
-			s.put(newSeat(nil, testNode(i), 0, network, account, 0), Alive, 0)
+			s.put(newSeat(nil, testNode(i), 0, netip.AddrPortFrom(addr, 1), account, 0), Alive, 0)
 		}
 		most := [2]int{}
 		for slot := range Slot(200) {

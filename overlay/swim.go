@@ -315,7 +315,12 @@ func (m *Machine) receivedPong(now time.Time, from linnet.NodeID, msg *message.P
 // mention lets a node travel with the next pings, anew if something newer is
 // known of it.
 func (m *Machine) mention(node linnet.NodeID) {
-	m.swim.news = slices.DeleteFunc(m.swim.news, func(n news) bool { return n.node == node })
+	for i := range m.swim.news { // thousands a second in an outage: no call for each
+		if m.swim.news[i].node == node {
+			m.swim.news = slices.Delete(m.swim.news, i, i+1)
+			break
+		}
+	}
 	if len(m.swim.news) < maxNews {
 		m.swim.news = append(m.swim.news, news{node: node})
 	}

@@ -150,7 +150,7 @@ func (w *world) start(n *node) {
 
 // serve gives a node that is a supernode now its shelf.
 func (w *world) serve(n *node) {
-	n.member = directory.NewSupernode(directory.SupernodeOptions{Self: w.identity(n), Trust: w.trust, Seats: n.machine, Open: w.library.open})
+	n.member = directory.NewSupernode(directory.SupernodeOptions{Self: w.identity(n), Trust: w.trust, Seats: n.machine, Open: w.library.open, Opened: w.library.opened})
 	n.member.Start(w.time(), n.shelf.records(), nil)
 	n.processor = w.handshake
 	w.supernodes++

@@ -25,6 +25,14 @@ func (l *library) find(b []byte) **directory.Record {
 	return &l.shelf[maphash.Bytes(l.seed, b)%uint64(len(l.shelf))]
 }
 
+// opened is a record that was read a moment ago; nil: it was not.
+func (l *library) opened(b []byte) *directory.Record {
+	if r := *l.find(b); r != nil && bytes.Equal(r.Raw(), b) {
+		return r
+	}
+	return nil
+}
+
 func (l *library) open(b []byte, now time.Time) (*directory.Record, error) {
 	at := l.find(b)
 	if r := *at; r != nil && bytes.Equal(r.Raw(), b) && now.Before(r.Expires) && now.Sub(r.Time) < l.trust.Keep() {

@@ -100,6 +100,7 @@ type peer struct {
 	dialled  int  // by us, still open
 	size     int  // of packets that pass; 0: packetSize
 	conns    map[*Conn]struct{}
+	narrower chan struct{} // closed when size falls
 }
 
 // New makes an Endpoint with a new certificate.
@@ -181,7 +182,7 @@ func (e *Endpoint) peer(id linnet.NodeID) (*peer, error) {
 		if len(e.peers) >= maxPeers {
 			return nil, ErrTooMany
 		}
-		p = &peer{conns: make(map[*Conn]struct{})}
+		p = &peer{conns: make(map[*Conn]struct{}), narrower: make(chan struct{})}
 		e.peers[id] = p
 	}
 	return p, nil
@@ -234,7 +235,10 @@ func (e *Endpoint) Resize(id linnet.NodeID, size int) {
 	var tooLarge []*Conn
 	e.mu.Lock()
 	if p, err := e.peer(id); err == nil {
-		size = min(size, mostSize)
+		if size = min(size, mostSize); size < p.size {
+			close(p.narrower)
+			p.narrower = make(chan struct{})
+		}
 		p.size = size
 		for c := range p.conns {
 			if c.size > max(size, packetSize) {
@@ -316,16 +320,44 @@ func (e *Endpoint) Dial(ctx context.Context, to linnet.NodeID, hash Hash) (*Conn
 		}
 		return nil
 	}
-	size := e.sizeFor(to)
-	q, err := e.transport.Dial(ctx, addr(to), t, config(size))
+	c, err := e.dial(ctx, to, p, t)
 	if err != nil {
 		return nil, fmt.Errorf("bulk: connect: %w", err)
 	}
-	c := &Conn{Conn: q, Peer: to, size: size}
 	e.mu.Lock()
 	e.add(p, c)
+	tooLarge := c.size > max(p.size, packetSize) // since a moment ago
 	e.mu.Unlock()
+	if tooLarge {
+		c.Close()
+	}
 	return c, nil
+}
+
+// dial begins anew with smaller packets where they turn out to be too large.
+func (e *Endpoint) dial(ctx context.Context, to linnet.NodeID, p *peer, t *tls.Config) (*Conn, error) {
+	for {
+		e.mu.Lock()
+		size, narrower := max(p.size, packetSize), p.narrower
+		e.mu.Unlock()
+		try, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			select {
+			case <-narrower:
+				stop()
+			case <-try.Done():
+			}
+		}()
+		q, err := e.transport.Dial(try, addr(to), t, config(size))
+		tooLarge := err != nil && try.Err() != nil && ctx.Err() == nil
+		stop()
+		<-done
+		if !tooLarge {
+			return &Conn{Conn: q, Peer: to, size: size}, err
+		}
+	}
 }
 
 // Forget closes the connections with a peer, and takes none of its packets any more:

@@ -178,6 +178,35 @@ func TestResize(t *testing.T) {
 	})
 }
 
+// Where packets turn out to be too large while a connection begins, it begins with smaller ones.
+func TestDialIntoBlackHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, nil)
+		p.a.port.send = func(_ linnet.NodeID, b []byte) {
+			if len(b) <= packetSize {
+				p.b.Packet(p.idA, b)
+			}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go p.serve(ctx)
+		if err := p.b.Expect(p.idA, p.a.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		p.a.Resize(p.idB, mostSize)
+		time.AfterFunc(2*time.Second, func() { p.a.Resize(p.idB, packetSize) })
+		began := time.Now()
+		c, err := p.a.Dial(ctx, p.idB, p.b.Hash())
+		if took := time.Since(began); err != nil || took > 3*time.Second {
+			t.Fatalf("%v after %v", err, took)
+		}
+		time.Sleep(time.Second)
+		if _, err := c.OpenStream(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestWhoIsLetIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, nil)

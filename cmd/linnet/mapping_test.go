@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,7 +13,12 @@ import (
 // TestPortsInOrder calls through a NAT that gives every destination the next port.
 func TestPortsInOrder(t *testing.T) {
 	l := newLab(t, "order", "a=symmetric", "b=port-restricted")
-	l.do("router", "a", "--", "nft", "flush chain ip nat leave; add rule ip nat leave meta l4proto { tcp, udp } snat ip to "+l.do("wan", "a")+" : numgen inc mod 20000 offset 30000")
+	var next []string // a map, because bare numbers would have their bytes in the order of this machine
+	for i := range 1000 {
+		next = append(next, fmt.Sprintf("%d : %d", i, 30000+i))
+	}
+	l.do("router", "a", "--", "nft", fmt.Sprintf("flush chain ip nat leave; add rule ip nat leave meta l4proto { tcp, udp } snat ip to %s : numgen inc mod %d map { %s }",
+		l.do("wan", "a"), len(next), strings.Join(next, ", ")))
 	l.network()
 	m := newMatrix(l, 2)
 	m.moveIn([]string{"a=", "b="})

@@ -293,9 +293,7 @@ func (m *matrix) call(r *natResult, a, b *resident) error {
 	}
 	heard := time.Duration(*there.Record.MediaMS) * time.Millisecond
 	r.heard = append(r.heard, heard)
-	if relayed > 0 {
-		r.beyond = append(r.beyond, heard-relayed)
-	}
+	r.beyond = append(r.beyond, heard-relayed)
 	paths := here.Record.Paths
 	r.atAnswer[paths[0].Path]++
 	r.atEnd[paths[len(paths)-1].Path]++
@@ -312,7 +310,7 @@ func (m *matrix) call(r *natResult, a, b *resident) error {
 }
 
 // relayedRTT is the round trip between two nodes over the supernode that is nearest to both, by
-// what each measured to it; 0: they have none in common.
+// what each measured to it; 0: that is not known.
 func relayedRTT(a, b linnet.Status) (least time.Duration) {
 	for _, x := range a.Supernodes {
 		for _, y := range b.Supernodes {

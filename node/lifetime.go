@@ -22,6 +22,10 @@ type holding struct {
 	begun   bool // on this network
 }
 
+// lifetimeAgain is for a network whose supernodes had too much to do to answer late, or are
+// of an earlier version.
+const lifetimeAgain = 6 * time.Hour
+
 // measureLifetime finds out how long a mapping is kept, once on a network.
 func (s *station) measureLifetime(by linnet.NodeID, at netip.AddrPort) {
 	f := s.nat.Finding(s.addrs)
@@ -55,6 +59,17 @@ func (s *station) endLifetime(kept traverse.Kept, known bool) {
 	s.holding = holding{kept: kept, known: known, begun: true}
 	if known {
 		s.overlay.SetKeepAlive(kept.KeepAlive())
+	} else {
+		s.later(lifetimeAgain, func(time.Time) {
+			if s.holding.known || s.holding.measure != nil {
+				return
+			}
+			s.holding.begun = false
+			for by, at := range s.witnesses {
+				s.measureLifetime(by, at)
+				return
+			}
+		})
 	}
 	s.log.Debug("lifetime of mappings", "known", known, "at least", kept.AtLeast, "below", kept.Below, "pause", kept.KeepAlive())
 }

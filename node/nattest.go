@@ -38,6 +38,7 @@ type natTest struct {
 	hairpin *bool
 
 	concluded bool // of the filter
+	over      bool // nothing more is tried
 }
 
 // testNAT begins, unless a test is under way.
@@ -100,6 +101,7 @@ func (s *station) endTest(now time.Time, nonce uint64) {
 		s.testBlock()
 	}
 	if f.NAT.Filtering() != traverse.BehaviorUnknown || t.round == natRounds {
+		t.over = true
 		s.measureLifetime(t.by, t.at)
 		return
 	}

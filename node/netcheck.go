@@ -46,6 +46,9 @@ func (s *station) observe(now time.Time, by linnet.NodeID, at, you netip.AddrPor
 		s.observed = you
 		s.measureHops(at)
 		s.testNAT(now, by, at, you) // unless that was done on this network
+		if s.test.over {
+			s.measureLifetime(by, at) // the same
+		}
 	}
 	if after := s.nat.Finding(s.addrs); after.NAT == before.NAT && slices.Equal(after.Public, before.Public) {
 		return

@@ -191,7 +191,7 @@ type Promises struct {
 
 const (
 	maxPromises       = 1 << 13
-	maxPromisesToPeer = 2 * LifetimeSockets
+	maxPromisesToPeer = 4 * LifetimeSockets // of one that was restarted meanwhile
 )
 
 // A Promise is one of them.

@@ -128,8 +128,7 @@ func TestWidthOfPaths(t *testing.T) {
 	if size, sure := a.Size(b.peer.Node); size != 1265 || !sure {
 		t.Errorf("later: %d, %v", size, sure)
 	}
-	var streams Path
-	streams = Path{Kind: linnet.DirectTCP, Addr: b.addr, Stream: 1}
+	streams := Path{Kind: linnet.DirectTCP, Addr: b.addr, Stream: 1}
 	a.peers[b.peer.Node].paths = append(a.peers[b.peer.Node].paths, path{Path: streams, up: true})
 	if err := a.Use(w.now, b.peer.Node, streams); err != nil {
 		t.Fatal(err)

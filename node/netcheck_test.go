@@ -53,6 +53,11 @@ func TestNetcheck(t *testing.T) {
 			if hairpin := got.Hairpin != nil && *got.Hairpin; hairpin != (m.nat == nil) {
 				t.Errorf("%s: hairpin %v", tt.name, hairpin)
 			}
+			for _, a := range m.status().Supernodes {
+				if a.RTTMS < linnet.Milliseconds(hostRTT/2) || a.RTTMS > 2*linnet.Milliseconds(hostRTT) {
+					t.Errorf("%s: a supernode is %v ms away", tt.name, a.RTTMS)
+				}
+			}
 			if m.nat == nil && (len(got.Public) != 1 || got.Public[0].Addr() != m.host.Addr()) {
 				t.Errorf("%s: public %v, want %v", tt.name, got.Public, m.host.Addr())
 			}

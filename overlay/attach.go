@@ -233,7 +233,7 @@ func (m *Machine) served(now time.Time, l *link, you netip.AddrPort) {
 	m.hosts.add(now, l.host.Host)
 	m.hosts.succeeded(now, l.host.Node)
 	if h := m.hosts.get(l.host.Node); h != nil {
-		l.host = h
+		h.rtt, l.host = l.host.rtt, h // the descriptor's hosts are new to the cache
 	}
 	m.hostsChanged(now)
 	m.emit(Attached{l.host.Node, you})

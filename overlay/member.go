@@ -415,10 +415,14 @@ func (m *Machine) IsSupernode(node linnet.NodeID) bool {
 	return x != nil && x.serves()
 }
 
-// RTT is the round trip to a supernode; zero if it was never measured.
+// RTT is the round trip to a supernode; zero if it was never measured. Who is none knows
+// those that it is attached to.
 func (m *Machine) RTT(node linnet.NodeID) time.Duration {
 	if x := m.table.get(node); x != nil {
 		return time.Duration(x.rtt) * rttUnit
+	}
+	if l := m.attach.find(node); l != nil {
+		return time.Duration(l.host.rtt) * time.Microsecond
 	}
 	return 0
 }

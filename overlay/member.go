@@ -251,8 +251,8 @@ func (m *Machine) announce(now time.Time, incarnation uint64) error {
 // will be found out like any other death.
 func (m *Machine) remember(now time.Time) {
 	seats := make([]*seat, 0, len(m.o.Members))
-	for _, b := range m.o.Members[:min(len(m.o.Members), m.o.Limits.Members)] {
-		if e, err := m.o.Trust.OpenEntry(b, now); err == nil && e.Serves() {
+	for _, e := range m.o.Members[:min(len(m.o.Members), m.o.Limits.Members)] {
+		if e.Serves() && now.Before(e.Expires) {
 			seats = append(seats, e.seat)
 		}
 	}

@@ -58,7 +58,7 @@ type Options struct {
 	Bootstrap []Host   // the descriptor's first supernodes
 	HostCache []byte   // what Machine.HostCache gave before
 	Hosts     *Hosts   // or Machine.KeepHosts, in the same process
-	Members   [][]byte // entries of supernodes, for one that starts again and knew the network before
+	Members   []*Entry // of supernodes, opened, for one that starts again and knew the network before
 
 	Web     linnet.Rungs // of a supernode: whether it listens on port 80, on 443
 	WebName string       // the name of its certificate there; may be empty

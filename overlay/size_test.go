@@ -81,8 +81,16 @@ func knowing(tb testing.TB, supernodes int) func() *overlay.Machine {
 		entries[i] = signed
 	}
 	return func() *overlay.Machine {
+		members := make([]*overlay.Entry, len(entries)) // none is shared with another machine
+		for i, b := range entries {
+			e, err := trust.OpenEntry(b, w.Now)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			members[i] = e
+		}
 		m := overlay.New(overlay.Options{Self: self, Trust: trust, Rand: rand.New(rand.NewPCG(1, 1)), Role: linnet.Supernode,
-			Addrs: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:33033")}, Members: entries})
+			Addrs: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:33033")}, Members: members})
 		if err := m.Start(w.Now); err != nil {
 			tb.Fatal(err)
 		}

@@ -59,9 +59,9 @@ type world struct {
 	trust   overlay.Trust
 	library *library
 	roster
-	first []overlay.Host // the descriptor's supernodes
-	hosts []overlay.Host // of all operators' supernodes
-	known [][]byte       // their entries, known to one another from before
+	first []overlay.Host   // the descriptor's supernodes
+	hosts []overlay.Host   // of all operators' supernodes
+	known []*overlay.Entry // their entries, known to one another from before
 
 	legs      uint8 // of the event that happens now
 	cut       func(a, b *node) bool
@@ -219,15 +219,17 @@ func (w *world) build() {
 			b, err := entry.Sign(keys(n.index))
 			if err != nil {
 				w.fail("entry: %v", err)
+				return
 			}
-			w.known = append(w.known, b)
+			opened, err := w.trust.OpenEntry(b, epoch)
+			if err != nil {
+				w.fail("entry: %v", err)
+				return
+			}
+			w.known = append(w.known, opened)
 		}
 	}
-	slices.SortFunc(w.known, func(a, b []byte) int { // as in the tables: it is quicker
-		x, _ := w.trust.OpenEntry(a, epoch)
-		y, _ := w.trust.OpenEntry(b, epoch)
-		return bytes.Compare(x.Node[:], y.Node[:])
-	})
+	slices.SortFunc(w.known, func(a, b *overlay.Entry) int { return bytes.Compare(a.Node[:], b.Node[:]) }) // as in the tables: it is quicker
 	for _, n := range w.nodes[:started] {
 		w.start(n)
 	}

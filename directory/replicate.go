@@ -15,13 +15,32 @@ import (
 // more than one, because one of them may lie, or not have them all.
 const (
 	givers    = 3
-	moveBatch = 10 // records, and as many cards
+	lookPause = 500 * time.Millisecond // between two looks at who the members are
+	moveBatch = 10                     // records, and as many cards
 	movePause = 50 * time.Millisecond
 	moveTries = 3
 )
 
-// MembersChanged is told after overlay.MembersChanged.
+// MembersChanged is told after overlay.MembersChanged. In an outage that is dozens
+// of times a second, and each may be for all slots: after the first one they
+// are looked at together.
 func (s *Supernode) MembersChanged(now time.Time) {
+	if s.looked {
+		s.changed = true
+		return
+	}
+	s.lookAtMembers(now)
+	s.looked = true
+	s.after(now, lookPause, func(now time.Time) {
+		s.looked = false
+		if s.changed {
+			s.changed = false
+			s.MembersChanged(now)
+		}
+	})
+}
+
+func (s *Supernode) lookAtMembers(now time.Time) {
 	changes := s.changesOf(now, s.seatings)
 	for _, slot := range slices.Sorted(maps.Keys(changes)) {
 		c := changes[slot]

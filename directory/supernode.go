@@ -44,6 +44,8 @@ type Supernode struct {
 	o        SupernodeOptions
 	store    *store
 	seatings map[overlay.Slot]*seating // of the slots with records
+	looked   bool                      // at the members of slots, just now
+	changed  bool                      // they have, since then
 	moves    mover[linnet.NodeID]      // records on their way to new members
 	writes   int                       // under way
 	lookups  map[linnet.UserName]*lookup

@@ -247,6 +247,14 @@ func (m *Machine) served(now time.Time, l *link, you netip.AddrPort) {
 		m.attach.keeping = true
 		m.after(now, m.keepAlivePause(), m.keepAlive)
 	}
+	if l.rung != linnet.RungUDP {
+		l.better = &better{next: now.Add(betterSoon)}
+		m.after(now, betterSoon, func(now time.Time) {
+			if slices.Contains(m.attach.links, l) {
+				m.seekBetter(now, l)
+			}
+		})
+	}
 	m.refresh(now, l)
 	m.trim(now)
 	m.step(now)
@@ -272,6 +280,7 @@ func (m *Machine) askHosts(now time.Time, l *link) {
 // How often UDP is tried for a supernode that was reached by a stream: a firewall
 // is seldom gone, but a phone that left the office is not to stay on TCP.
 const (
+	betterSoon  = 3 * time.Second // on a bad line UDP may only have been late
 	betterFirst = time.Minute
 	betterMost  = 30 * time.Minute
 )

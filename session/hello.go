@@ -56,7 +56,7 @@ func (e *Endpoint) Dial(now time.Time, peer Peer, via Path, first ...message.Mes
 		return ErrUnreachable
 	}
 	if s == nil || s.state == up && (e.now.since(s.heard) >= redialAfter+s.keepAlive ||
-		s.silence != 0 && e.now.since(s.silence) >= stalledAfter) {
+		s.silence != 0 && e.now.since(s.silence) >= max(stalledAfter, trustedRTOs*s.rto())) {
 		return e.hello(peer, via, first)
 	}
 	if s.state == dialing && len(s.dial.via) < MaxPaths && !slices.Contains(s.dial.via, via) {

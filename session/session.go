@@ -163,6 +163,7 @@ const (
 	oldKeysFor     = 10 * time.Second
 	rekeyAfter     = time.Hour
 	rekeyPackets   = 1 << 32
+	trustedRTOs    = 4                // without an answer: on a long, bad line a second is little, and a new session loses what is on its way in the old one
 	stalledAfter   = time.Second      // other paths are tried
 	lostAfter      = 10 * time.Second // nothing heard though it was asked for
 	stuckAfter     = 30 * time.Second // heard, but nothing is acknowledged

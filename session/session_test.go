@@ -612,3 +612,33 @@ func TestKeepAlive(t *testing.T) {
 		t.Errorf("alice did not notice: %v", d)
 	}
 }
+
+// On a long line a peer that owes an answer for a second is not dialled again yet.
+func TestDialTrustsLongLines(t *testing.T) {
+	for _, tt := range []struct {
+		delay, trusted, doubted time.Duration
+	}{
+		{10 * time.Millisecond, 900 * time.Millisecond, 1100 * time.Millisecond},
+		{200 * time.Millisecond, 1600 * time.Millisecond, 9 * time.Second},
+	} {
+		w := newWorld(t, alice, bob)
+		w.delay = tt.delay
+		a, b := w.nodes[0], w.nodes[1]
+		if err := a.Dial(w.now, b.peer, direct(b)); err != nil {
+			t.Fatal(err)
+		}
+		w.run(5 * time.Second)
+		w.cut = func(_, _ *node, _ Path) bool { return true }
+		a.Send(w.now, b.peer.Node, tone("hello?"))
+		w.run(tt.trusted)
+		a.Dial(w.now, b.peer, direct(b))
+		if a.peers[b.peer.Node].state == dialing {
+			t.Errorf("delay %v: dials after %v", tt.delay, tt.trusted)
+		}
+		w.run(tt.doubted - tt.trusted)
+		a.Dial(w.now, b.peer, direct(b))
+		if s := a.peers[b.peer.Node]; s == nil || s.state != dialing {
+			t.Errorf("delay %v: does not dial after %v", tt.delay, tt.doubted)
+		}
+	}
+}

@@ -46,7 +46,7 @@ func TestLifetimeOfRealNAT(t *testing.T) {
 	}
 	l := newLab(t, "lifetime", "a=port-restricted,udp-timeout=35", "b=symmetric", "c=firewall,udp-timeout=70")
 	l.network()
-	want := map[string]linnet.MappingLifetime{"a": {AtLeastS: 30, BelowS: 40}, "b": {AtLeastS: 80, BelowS: 120}, "c": {AtLeastS: 60, BelowS: 80}}
+	want := map[string]linnet.MappingLifetime{"a": {AtLeastS: 30, BelowS: 40}, "b": {AtLeastS: 120, BelowS: 160}, "c": {AtLeastS: 60, BelowS: 80}}
 	people := make(map[string]*resident)
 	for host := range want {
 		people[host] = l.resident(host)

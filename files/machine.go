@@ -289,7 +289,9 @@ func (m *Machine) Deadline() (at time.Time) {
 		}
 	}
 	for _, u := range m.users {
-		sooner(u.at)
+		if !u.looking { // else what comes of it counts
+			sooner(u.at)
+		}
 	}
 	if m.fetches < maxFetches {
 		for _, f := range m.open {

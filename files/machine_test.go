@@ -509,3 +509,22 @@ func FuzzMachine(f *testing.F) {
 		}
 	})
 }
+
+// What wants somebody looked up while that is under way waits for the answer, and keeps
+// nobody awake until then.
+func TestOfferDuringALookUp(t *testing.T) {
+	c := newCouple(t)
+	for range 2 {
+		k := Kept{File: linnet.File{ID: linnet.NewFileID(), Peer: "bob", Name: "a.txt", Size: 1, Place: "/a.txt"}}
+		if err := c.alice.Offer(c.now, k, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if at := c.alice.Deadline(); !at.IsZero() {
+		t.Errorf("it wants to be called at %v, to do nothing", at)
+	}
+	c.alice.Found(c.now, "bob", nil)
+	if at := c.alice.Deadline(); !at.Equal(c.now) {
+		t.Errorf("after the answer it wants to be called at %v", at)
+	}
+}

@@ -20,6 +20,7 @@ import (
 
 // TestCall is what Linnet is for: what one plays is what the other hears.
 func TestCall(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())
@@ -41,6 +42,7 @@ func TestCall(t *testing.T) {
 // TestStrangers shows that people who are not each other's contacts talk through
 // a relay, and that a name never gives an address away.
 func TestStrangers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", netsim.HostOptions{})
@@ -105,8 +107,10 @@ func mentions(state string, a netip.Addr) bool {
 
 // TestLoss shows that redundancy makes up for a tenth of the packets.
 func TestLoss(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(5) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{seed: seed})
 				alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())

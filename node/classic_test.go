@@ -16,6 +16,7 @@ import (
 // TestClassicCall is TestCall on a classic network: accounts, look-ups, a direct
 // call between friends and a relayed one between strangers.
 func TestClassicCall(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{suite: suite.ClassicName})
 		logins := new(logins)
@@ -69,6 +70,7 @@ func (l *logins) count() int {
 // A node that knew nothing of the network gets along with the invite alone, signs
 // in a second time, and is told of wrong passwords.
 func TestClassicAccount(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{suite: suite.ClassicName})
 		alice := w.user("alice", w.atHome())

@@ -12,6 +12,7 @@ import (
 // Who has IPv6 alone joins, is attached by it, and talks to who has IPv4 alone
 // over a relay that has both.
 func TestBothFamilies(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{dual: true})
 		six := netsim.HostOptions{Addrs: []netip.Addr{netip.MustParseAddr("2001:db8:100::2")}}

@@ -16,6 +16,7 @@ import (
 // A sender who says that the file is ready and gives nothing does not keep others from
 // being fetched for ever.
 func TestSilentSender(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var ends [2]*bulk.Endpoint
 		ids := [2]linnet.NodeID{{1}, {2}}
@@ -55,6 +56,7 @@ func TestSilentSender(t *testing.T) {
 // Who asks for a file many times over gets it once: of the room for files the others
 // have their share.
 func TestOneStreamOfAFile(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.friends()

@@ -78,6 +78,7 @@ func (m *computer) got(id linnet.FileID, want []byte) {
 }
 
 func TestFile(t *testing.T) {
+	t.Parallel()
 	inBothSuites(t, func(t *testing.T, suiteName string) {
 		w := newWorld(t, worldOptions{suite: suiteName})
 		alice, bob := w.friends()
@@ -99,6 +100,7 @@ func TestFile(t *testing.T) {
 
 // Both are killed in the middle, one after the other, and it goes on where it was.
 func TestFileGoesOnAfterKills(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.friends()
@@ -138,6 +140,7 @@ func TestFileGoesOnAfterKills(t *testing.T) {
 
 // A lossy line, and another network in the middle of it.
 func TestFileOnABadLine(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.friends()
@@ -154,6 +157,7 @@ func TestFileOnABadLine(t *testing.T) {
 
 // Where there is no direct path a relay carries it, within what a relay carries.
 func TestFileOverARelay(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		symmetric := func() netsim.HostOptions { return netsim.HostOptions{Behind: w.in.NAT(netsim.Symmetric())} }
@@ -179,6 +183,7 @@ func TestFileOverARelay(t *testing.T) {
 
 // A transfer beside a call on a narrow line leaves the call as it was.
 func TestFileGivesWayToACall(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.friends()
@@ -205,6 +210,7 @@ func TestFileGivesWayToACall(t *testing.T) {
 
 // Nobody who is no contact is offered a file, or fetches one.
 func TestFilesAreForContacts(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())

@@ -13,8 +13,10 @@ import (
 // Who walks out of one network into another one in a call goes on talking, and
 // stays attached: the sessions survive.
 func TestNetworkChangesInACall(t *testing.T) {
+	t.Parallel()
 	for _, to := range []string{"another NAT", "a public address"} {
 		t.Run(to, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{})
 				alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())

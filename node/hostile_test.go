@@ -38,6 +38,7 @@ func (m *computer) tell(to linnet.NodeID, messages ...message.Message) {
 // Somebody with an account offers a supernode itself as the relay to reach him
 // by, and calls it. It has no use for either.
 func TestOperatorsMachineIsNotCalled(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 1})
 		mallory, supernode := w.user("mallory", netsim.HostOptions{}), w.supernodes[0]
@@ -63,6 +64,7 @@ func TestOperatorsMachineIsNotCalled(t *testing.T) {
 
 // Who calls says where he is, and nothing of where others are.
 func TestCallerSpeaksForItself(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 1})
 		mallory, bob := w.user("mallory", netsim.HostOptions{}), w.user("bob", netsim.HostOptions{})
@@ -96,6 +98,7 @@ func TestCallerSpeaksForItself(t *testing.T) {
 
 // An address tells nobody whose it is, even if he knows whom to ask for.
 func TestOrdinaryNodeTakesNoDirectHello(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 1})
 		mallory, bob := w.user("mallory", netsim.HostOptions{}), w.user("bob", netsim.HostOptions{})
@@ -120,6 +123,7 @@ func TestOrdinaryNodeTakesNoDirectHello(t *testing.T) {
 
 // Strangers keep pairs by pings for as long as they like, and keep nobody out.
 func TestStrangersFillPairs(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 1})
 		carol, bob := w.user("carol", netsim.HostOptions{}), w.user("bob", netsim.HostOptions{})
@@ -148,6 +152,7 @@ func TestStrangersFillPairs(t *testing.T) {
 
 // Who offers all relays that there are has nobody open sessions with all of them.
 func TestOffersOfAllRelays(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const relays = joinBurst + 4
 		w := newWorld(t, worldOptions{supernodes: relays})

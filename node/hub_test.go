@@ -11,6 +11,7 @@ import (
 // Three letters of somebody who has read everything, one after the other, drive nobody
 // away who listens and is about to read.
 func TestHubTakesABurst(t *testing.T) {
+	t.Parallel()
 	var h hub
 	events, err := h.listen(t.Context())
 	if err != nil {

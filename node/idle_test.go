@@ -14,6 +14,10 @@ import (
 // who are there sends and receives in six hours, with -v to read it, behind a NAT
 // that forgets after 40 s.
 func TestIdleTraffic(t *testing.T) {
+	if testing.Short() {
+		t.Skip("eight hours of a network")
+	}
+	t.Parallel()
 	const ipAndUDP = 20 + 8
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})

@@ -12,6 +12,7 @@ import (
 // While a disk is slow nothing rings that is not on it, but the session with the
 // caller stands at once, and the call is taken the moment it rings.
 func TestSlowDisk(t *testing.T) {
+	t.Parallel()
 	const slow = 3 * time.Second
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
@@ -37,6 +38,7 @@ func TestSlowDisk(t *testing.T) {
 
 // A node that stops writes down what it noted.
 func TestNotedIsWritten(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 1})
 		alice := w.user("alice", w.atHome())

@@ -14,6 +14,7 @@ import (
 // TestKillLoginServer shows that nobody needs the authority to call, and that
 // it loses nothing of what it promised.
 func TestKillLoginServer(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())
@@ -42,6 +43,7 @@ func TestKillLoginServer(t *testing.T) {
 
 // TestKillSupernode kills one of three supernodes during a call.
 func TestKillSupernode(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		friends bool
@@ -53,6 +55,7 @@ func TestKillSupernode(t *testing.T) {
 		{"call by this relay", false, true, .95}, // one second of twenty at the most, until the other relay takes over
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{})
 				alice, bob, carol := w.user("alice", w.atHome()), w.user("bob", w.atHome()), w.user("carol", w.atHome())
@@ -107,6 +110,7 @@ func TestKillSupernode(t *testing.T) {
 // TestKillUser kills a device in the middle of a call: it has all that it had
 // before, and both histories say of the call that it was lost.
 func TestKillUser(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", netsim.HostOptions{})

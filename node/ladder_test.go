@@ -42,6 +42,7 @@ func (m *computer) by() (rungs linnet.Rungs) {
 // Whatever little a firewall leaves, one gets on the network within two seconds, and a
 // call connects and carries every word.
 func TestBehindFirewalls(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		pass func(bool, netip.AddrPort) bool
@@ -53,6 +54,7 @@ func TestBehindFirewalls(t *testing.T) {
 		{"only 443", netsim.OnlyTCP(443), linnet.RungPort443, linnet.RelayUDP},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{web: true})
 				alice, bob := w.user("alice", w.behind(tt.pass)), w.user("bob", w.atHome())
@@ -85,6 +87,7 @@ func TestBehindFirewalls(t *testing.T) {
 
 // Both ends have nothing but port 443: the relay has two streams to join.
 func TestCallBetweenStreams(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{web: true})
 		alice, bob := w.user("alice", w.behind(netsim.OnlyTCP(443))), w.user("bob", w.behind(netsim.OnlyTCP(443)))
@@ -102,6 +105,7 @@ func TestCallBetweenStreams(t *testing.T) {
 
 // A classic network's streams on 443 are in disguise, its logins stand beside them.
 func TestClassicNetworkBehind443(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{web: true, suite: suite.ClassicName})
 		alice, bob := w.user("alice", w.behind(netsim.OnlyTCP(443))), w.user("bob", w.atHome())
@@ -117,6 +121,7 @@ func TestClassicNetworkBehind443(t *testing.T) {
 
 // A relay that one side reaches by a stream dies in a call: the other one goes on.
 func TestStreamToARelayDies(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{web: true})
 		alice, bob := w.user("alice", w.behind(netsim.OnlyTCP(443))), w.user("bob", w.atHome())
@@ -148,6 +153,7 @@ func TestStreamToARelayDies(t *testing.T) {
 
 // The only way out is a proxy, which lets nothing but port 443 pass.
 func TestBehindProxies(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, url string
 		proxy     *proxytest.Proxy
@@ -156,6 +162,7 @@ func TestBehindProxies(t *testing.T) {
 		{"SOCKS", "socks5://ann:secret@%s", &proxytest.Proxy{User: "ann", Password: "secret"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{web: true})
 				at := w.proxy(t, tt.proxy)
@@ -202,6 +209,7 @@ func (w *world) proxy(t *testing.T, p *proxytest.Proxy) netip.AddrPort {
 
 // What a proxy says against it is what people are told.
 func TestProxyRefuses(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{web: true})
 		at := w.proxy(t, &proxytest.Proxy{User: "ann", Password: "secret"})
@@ -222,6 +230,7 @@ func TestProxyRefuses(t *testing.T) {
 
 // The ladder of 2006 with whole nodes: by port 443 after fifteen seconds.
 func TestClassicLadderOfANode(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{web: true})
 		alice := w.user("alice", w.behind(netsim.OnlyTCP(443)))
@@ -239,6 +248,7 @@ func TestClassicLadderOfANode(t *testing.T) {
 // A phone that leaves the office for a network without a firewall is soon on UDP
 // again, with the same sessions, and finds out what NAT it is behind.
 func TestBackToUDP(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{web: true})
 		var open atomic.Bool
@@ -262,6 +272,7 @@ func TestBackToUDP(t *testing.T) {
 
 // Streams that are of no use any more are closed, those of the attached stay.
 func TestStreamsAreClosed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{web: true})
 		alice := w.user("alice", w.behind(netsim.OnlyTCP(443)))

@@ -38,6 +38,7 @@ func (m *computer) mail() (boxes []string, ids []message.MailID) {
 // TestKillMailbox leaves mail for somebody who is away while supernodes are
 // killed and come back with nothing but their disks.
 func TestKillMailbox(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())

@@ -12,6 +12,7 @@ import (
 // Friends of whom one has no UDP talk by TCP, directly, if the NAT of neither gives every
 // destination a port of its own; strangers do not.
 func TestMeetByTCP(t *testing.T) {
+	t.Parallel()
 	cone, symmetric := netsim.PortRestrictedCone, netsim.Symmetric
 	scattered := cone()
 	scattered.Scatter = true
@@ -34,6 +35,7 @@ func TestMeetByTCP(t *testing.T) {
 		{"strangers", &blocked, new(cone()), false, linnet.RelayTCP},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{web: true})
 				place := func(o *netsim.NATOptions) (h netsim.HostOptions) {

@@ -17,6 +17,7 @@ import (
 // Each kind of NAT is recognised as soon as the node has its two supernodes, and
 // nothing is said of what was not measured.
 func TestNetcheck(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, nat, mapping, filtering string
 		behind                        func(w *world) netsim.HostOptions
@@ -111,6 +112,7 @@ func behind(o netsim.NATOptions) func(*world) netsim.HostOptions {
 
 // A port that the router gave away is a candidate, for contacts alone.
 func TestMappedCandidate(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice := w.user("alice", w.atHome())
@@ -132,6 +134,7 @@ func TestMappedCandidate(t *testing.T) {
 
 // Which ports of supernodes streams reach is tried when somebody asks.
 func TestNetcheckReach(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{web: true})
 		for _, tt := range []struct {

@@ -13,6 +13,7 @@ import (
 // final outcome, or nothing if that side never heard of the call. What takes no
 // minutes is tested through the program.
 func TestOutcomes(t *testing.T) {
+	t.Parallel()
 	// Of a caller who rang in vain a callee hears when it comes back within seconds.
 	late := []linnet.Outcome{linnet.OutcomeNone, linnet.OutcomeMissed, linnet.OutcomeLost}
 	for _, tt := range []struct {
@@ -71,6 +72,7 @@ func TestOutcomes(t *testing.T) {
 		}, linnet.OutcomeCancelled, []linnet.Outcome{linnet.OutcomeLost}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			for _, friends := range []bool{true, false} {
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t, worldOptions{})

@@ -71,6 +71,7 @@ func (m *computer) sitDown(ssrc, timestamp uint32) *person {
 // TestCallAtPage: what is said at a browser is heard, and the other way round;
 // the call goes on when the page is loaded again, and ends when nobody comes back.
 func TestCallAtPage(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())
@@ -135,6 +136,7 @@ func TestCallAtPage(t *testing.T) {
 }
 
 func TestJoin(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		m := w.computer("alice", netsim.HostOptions{})

@@ -115,6 +115,7 @@ func testWhitePages(t *testing.T, suiteName string) {
 
 // What is said while there is no network is done when there is one.
 func TestCardOffline(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 1})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())
@@ -147,6 +148,7 @@ func TestCardOffline(t *testing.T) {
 
 // The second page costs one search, as the first one did.
 func TestSearchPages(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 1})
 		bob := w.user("bob", w.atHome())

@@ -12,6 +12,7 @@ import (
 // Friends behind NATs of all kinds talk directly if there is any way, and do so when
 // the callee answers after two seconds. Where it takes guessing, it may take longer.
 func TestPathsThroughNATs(t *testing.T) {
+	t.Parallel()
 	cone, symmetric := netsim.PortRestrictedCone, netsim.Symmetric
 	spoiling := cone()
 	spoiling.Spoils = true
@@ -31,6 +32,7 @@ func TestPathsThroughNATs(t *testing.T) {
 		{"symmetric calls symmetric", symmetric(), symmetric(), linnet.RelayUDP, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{})
 				alice := w.user("alice", netsim.HostOptions{Behind: w.in.NAT(tt.a)})
@@ -86,6 +88,7 @@ func TestPathsThroughNATs(t *testing.T) {
 // What happens to networks in the middle of a call costs little of it: the second path
 // is warm, and whoever hears nothing says so.
 func TestTroubleInCall(t *testing.T) {
+	t.Parallel()
 	symmetric := netsim.Symmetric
 	for _, tt := range []struct {
 		name  string
@@ -111,6 +114,7 @@ func TestTroubleInCall(t *testing.T) {
 			func(_ *world, alice *computer, _ string) { alice.nat.Reboot() }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{})
 				a, b := tt.nats(w)

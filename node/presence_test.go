@@ -169,6 +169,7 @@ func testContactRequest(t *testing.T, suiteName string) {
 // TestPresenceIsForContacts looks for what a user says of himself in all that
 // passes on cables, that supernodes can read, and that others keep.
 func TestPresenceIsForContacts(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		var read, passed recording

@@ -9,6 +9,7 @@ import (
 )
 
 func TestInsist(t *testing.T) {
+	t.Parallel()
 	refused := errors.New("refused")
 	for _, tt := range []struct {
 		name    string
@@ -29,6 +30,7 @@ func TestInsist(t *testing.T) {
 		{"all are lost", func(ctx context.Context, n int) (int, error) { <-ctx.Done(); return 0, ctx.Err() }, 0, context.DeadlineExceeded, 5 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()

@@ -11,6 +11,7 @@ import (
 // TestRelayGivenBack shows that a relay which one side gives back is no way any
 // more for the other side either.
 func TestRelayGivenBack(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome()) // strangers: nothing else joins them
@@ -53,6 +54,7 @@ func TestRelayGivenBack(t *testing.T) {
 // TestRelayComesBack kills a relay in the middle of a call. The other one carries on,
 // and when the first is back it has the call's reservation again, by itself.
 func TestRelayComesBack(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 2})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())

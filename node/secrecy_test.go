@@ -123,6 +123,7 @@ func (w *world) wiretap(read *recording) {
 // TestSupernodesReadNothing looks for secrets in all that supernodes and relay can
 // read, in all that passes on any cable, and on the disks of others.
 func TestSupernodesReadNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		var read, passed recording
@@ -262,6 +263,7 @@ func (m *computer) peer(of *computer) (p session.Peer) {
 
 // TestForgedCertificate has mallory call alice in the name of bob, her friend.
 func TestForgedCertificate(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 1})
 		alice, bob, mallory := w.user("alice", w.atHome()), w.user("bob", w.atHome()), w.user("mallory", w.atHome())
@@ -352,6 +354,7 @@ func (c *traffic) since() (sent, received int) {
 // TestReplayedInvite repeats the first message of a friend's call, which rings at
 // once, by another node and at other times.
 func TestReplayedInvite(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob, mallory := w.user("alice", w.atHome()), w.user("bob", w.atHome()), w.user("mallory", w.atHome())
@@ -418,6 +421,7 @@ func TestReplayedInvite(t *testing.T) {
 // TestReplayedDatagrams sends all that a supernode got once more, from an address
 // that has proved nothing.
 func TestReplayedDatagrams(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		supernode := w.supernodes[0]
@@ -482,6 +486,7 @@ func (a alone) Members(overlay.Slot) []linnet.NodeID { return []linnet.NodeID{a.
 
 // TestLyingSupernode gives alice a supernode that tells its own version of bob's record.
 func TestLyingSupernode(t *testing.T) {
+	t.Parallel()
 	for name, lie := range map[string]func(old, now []byte) [][]byte{
 		"has none":       func(_, _ []byte) [][]byte { return nil },
 		"has an old one": func(old, _ []byte) [][]byte { return [][]byte{old} },
@@ -492,6 +497,7 @@ func TestLyingSupernode(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{})
 				alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())

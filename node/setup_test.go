@@ -11,6 +11,7 @@ import (
 // TestCallSetUp counts round trips, with -v to read them. Time is the simulated
 // internet's, so they are the same on every machine.
 func TestCallSetUp(t *testing.T) {
+	t.Parallel()
 	const viaSupernode, viaRelay, direct = 2 * hostRTT, 2 * hostRTT, hostRTT
 	for _, tt := range []struct {
 		name    string
@@ -28,6 +29,7 @@ func TestCallSetUp(t *testing.T) {
 		{"strangers again", false, true, viaRelay, viaRelay, 1, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{})
 				alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())

@@ -32,6 +32,7 @@ func (m *computer) transfer(id linnet.CallID, state linnet.TransferState) {
 // TestTransfers hands bob over to carol: blindly, and then after asking her. He
 // hears what she plays, and she sees who put him through, whom she does not know.
 func TestTransfers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob, carol := w.user("alice", netsim.HostOptions{}), w.user("bob", w.atHome()), w.user("carol", w.atHome())
@@ -79,6 +80,7 @@ func TestTransfers(t *testing.T) {
 // Whoever is put through sees nothing that was shown to the one who did it, and takes no
 // recording's place.
 func TestMediaOfAReplacedCall(t *testing.T) {
+	t.Parallel()
 	was := linnet.CallMedia{Page: true, Video: linnet.Screen, Record: "a.ogg", RecordVideo: "a.ivf"}
 	if is := instead(was); is != (linnet.CallMedia{Page: true}) {
 		t.Errorf("%+v", is)
@@ -87,6 +89,7 @@ func TestMediaOfAReplacedCall(t *testing.T) {
 
 // TestCallWaiting has a second call ring, which the setting ends.
 func TestCallWaiting(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob, carol := w.user("alice", netsim.HostOptions{}), w.user("bob", netsim.HostOptions{}), w.user("carol", netsim.HostOptions{})

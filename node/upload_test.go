@@ -12,6 +12,7 @@ import (
 
 // What a page uploads is kept until it is sent, and no longer.
 func TestUploadedFile(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.friends()

@@ -151,6 +151,7 @@ func (m *computer) film(ssrc uint32) *filmer {
 // TestVideoOfFiles: what one shows is what the other sees, directly and over a
 // relay, and while the path changes.
 func TestVideoOfFiles(t *testing.T) {
+	t.Parallel()
 	for name, path := range map[string]func(w *world, a, b *computer){
 		"direct": func(_ *world, a, b *computer) { befriend(a, b) },
 		"relay":  func(*world, *computer, *computer) {},
@@ -160,6 +161,7 @@ func TestVideoOfFiles(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{})
 				alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())
@@ -193,6 +195,7 @@ func TestVideoOfFiles(t *testing.T) {
 // TestVideoOnAThinPath: 200 kbit/s and a loss of 10 % each way leave the voice
 // whole and the picture moving.
 func TestVideoOnAThinPath(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.user("alice", netsim.HostOptions{}), w.user("bob", netsim.HostOptions{})
@@ -245,6 +248,7 @@ func TestVideoOnAThinPath(t *testing.T) {
 // TestVideoComesAndGoes: it begins and ends during a call, on either side, under
 // a new key each time, and stops while the call is held.
 func TestVideoComesAndGoes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())

@@ -15,6 +15,7 @@ import (
 // TestVoicemail leaves what takes several pieces. Its receiver is killed when some of
 // them are on its disk, and has the whole when it comes again.
 func TestVoicemail(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob, eve := w.user("alice", w.atHome()), w.user("bob", w.atHome()), w.user("eve", w.atHome())

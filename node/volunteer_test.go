@@ -55,6 +55,10 @@ func (m *computer) serves() bool {
 // A user's machine becomes a supernode when its owner agreed and it is fit, does
 // the work of one and its owner's calls besides, and goes back.
 func TestVolunteer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of a network")
+	}
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 4, promotion: suite.PromotionOpen})
 		var state atomic.Pointer[spare.State]
@@ -110,6 +114,10 @@ func TestVolunteer(t *testing.T) {
 
 // Who cannot be reached from outside is not asked.
 func TestVolunteerBehindNAT(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of a network")
+	}
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 4, promotion: suite.PromotionOpen})
 		var state atomic.Pointer[spare.State]
@@ -125,6 +133,7 @@ func TestVolunteerBehindNAT(t *testing.T) {
 
 // An operator's supernode that its machine can hardly carry takes no more clients.
 func TestStrainOfTheMachine(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		sn := w.supernodes[0]

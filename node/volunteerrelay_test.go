@@ -33,6 +33,7 @@ func (m *computer) relays(c linnet.RelayConsent) {
 // A user's machine relays if its owner agreed to that, too, when the operators' relays
 // are full, and for contacts alone.
 func TestVolunteerRelays(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{supernodes: 4, promotion: suite.PromotionOpen})
 		var state atomic.Pointer[spare.State]
@@ -108,6 +109,7 @@ func TestVolunteerRelays(t *testing.T) {
 
 // Networks of operators' machines alone take no relays.
 func TestVolunteerRelayHosted(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice := w.user("alice", netsim.HostOptions{})

@@ -12,6 +12,7 @@ import (
 // history of each has the call once, as missed at its time; of a call that rang
 // nothing comes a second time.
 func TestMissedCalls(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		alice, bob := w.user("alice", w.atHome()), w.user("bob", w.atHome())

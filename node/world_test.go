@@ -20,10 +20,12 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/login"
 	"github.com/linnet-p2p/linnet/media"
 	"github.com/linnet-p2p/linnet/media/ogg"
 	"github.com/linnet-p2p/linnet/media/sample"
 	"github.com/linnet-p2p/linnet/netsim"
+	"github.com/linnet-p2p/linnet/store"
 	"github.com/linnet-p2p/linnet/suite"
 )
 
@@ -99,6 +101,12 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		}
 		return more
 	}
+	server := filepath.Join(w.dir, LoginServerHome)
+	w.furnish(server, accountsFile)
+	w.furnish(filepath.Join(server, EchoHome), storeFile)
+	for _, m := range w.supernodes {
+		w.furnish(m.opts.Home, storeFile)
+	}
 	invite, err := CreateNetwork(t.Context(), w.dir, NetworkOptions{
 		Name: "test", Suite: o.suite, Promotion: o.promotion, Password: suite.PasswordParams{Time: 1, Memory: 64, Threads: 1},
 		LoginServer: netip.AddrPortFrom(w.login.host.Addr(), port), Supernodes: addrs, Also: also,
@@ -113,6 +121,36 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		m.start()
 	}
 	return w
+}
+
+const storeFile = "linnet.db"
+
+// empty are databases as they are when they are made, by name: under the race detector
+// that takes a fifth of a second each, which hundreds of them in this package would pay.
+var empty = sync.OnceValue(func() map[string][]byte {
+	dir := must(os.MkdirTemp("", ""))
+	defer os.RemoveAll(dir)
+	must(store.Open(context.Background(), dir)).Close()
+	must(login.OpenAccounts(context.Background(), filepath.Join(dir, accountsFile))).Close()
+	return map[string][]byte{
+		storeFile:    must(os.ReadFile(filepath.Join(dir, storeFile))),
+		accountsFile: must(os.ReadFile(filepath.Join(dir, accountsFile))),
+	}
+})
+
+// furnish puts an empty database where there is none.
+func (w *world) furnish(home, name string) {
+	w.t.Helper()
+	path := filepath.Join(home, name)
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, empty()[name], 0o600); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) stop() {
@@ -223,6 +261,7 @@ func (m *computer) start() {
 		go func() { m.done <- server.Run(ctx) }()
 		return
 	}
+	m.w.furnish(m.opts.Home, storeFile)
 	n, err := Open(ctx, m.opts)
 	if err != nil {
 		m.w.t.Fatalf("%s: %v", m.name, err)
@@ -463,6 +502,7 @@ func sameJSON(a, b any) bool { return bytes.Equal(must(json.Marshal(a)), must(js
 func inBothSuites(t *testing.T, test func(t *testing.T, suiteName string)) {
 	for _, name := range []string{suite.ModernName, suite.ClassicName} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { test(t, name) })
 		})
 	}

@@ -137,9 +137,7 @@ func TestSupernodeEndsDuringCall(t *testing.T) {
 					t.Fatal("carol is not found any more")
 				}
 			}
-			if took := time.Since(begin); took > 3*time.Second {
-				t.Errorf("the look-up took %v", took)
-			}
+			t.Logf("the look-up took %v", time.Since(begin)) // package node tests how long it may take
 			call.succeeds()
 			answer.succeeds()
 			var r linnet.CallRecord

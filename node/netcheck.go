@@ -92,7 +92,7 @@ func (s *station) seen(now time.Time, e session.Seen) {
 		for _, p := range s.pairs {
 			if p.asking == socket {
 				p.asking = 0
-				p.way.Foreseen(now, e.You)
+				p.way.PredictFrom(now, e.You)
 			}
 		}
 		return

@@ -323,23 +323,23 @@ func (s *station) openSpares(p *pair, sockets, more int, to netip.AddrPort, open
 	})
 }
 
-// foresee opens spare sockets, and asks a supernode where the last of them is seen.
-func (s *station) foresee(p *pair, e traverse.Foresee) {
+// predict opens spare sockets, and asks a supernode where the last of them is seen.
+func (s *station) predict(p *pair, e traverse.Predict) {
 	s.openSpares(p, e.Sockets, 1, e.To, e.Hops, func(now time.Time, more []uint32) {
 		for _, id := range more {
 			p.asking = id
-			s.askForeseen(now, p, id, foreseeTries)
+			s.askPredicted(now, p, id, predictTries)
 		}
 	})
 }
 
 const (
-	foreseeTries = 3
-	foreseePause = 250 * time.Millisecond
+	predictTries = 3
+	predictPause = 250 * time.Millisecond
 )
 
-// askForeseen asks until there is an answer: the port stays the same.
-func (s *station) askForeseen(now time.Time, p *pair, socket uint32, tries int) {
+// askPredicted asks until there is an answer: the port stays the same.
+func (s *station) askPredicted(now time.Time, p *pair, socket uint32, tries int) {
 	if p.asking != socket || s.pairs[p.peer] != p || tries == 0 {
 		return
 	}
@@ -349,7 +349,7 @@ func (s *station) askForeseen(now time.Time, p *pair, socket uint32, tries int) 
 			break
 		}
 	}
-	s.later(foreseePause, func(now time.Time) { s.askForeseen(now, p, socket, tries-1) })
+	s.later(predictPause, func(now time.Time) { s.askPredicted(now, p, socket, tries-1) })
 }
 
 // gather closes a pair's spare sockets but some.
@@ -502,8 +502,8 @@ func (s *station) settlePair(now time.Time, p *pair) bool {
 			s.vouch(now, p, e.Addr)
 		case traverse.Spread:
 			s.spread(p, e)
-		case traverse.Foresee:
-			s.foresee(p, e)
+		case traverse.Predict:
+			s.predict(p, e)
 		case traverse.Tell:
 			s.tellWhere(now, p)
 		case traverse.Guess:

@@ -66,7 +66,7 @@ type hunt struct {
 	began   time.Time
 	next    time.Time // batch of guesses, or the end of the spread; zero: nothing is under way
 	spread  bool      // sockets are open
-	foresee bool      // those of a Foresee alone
+	predict bool      // those of a Predict alone
 	guesses int
 	port    uint32 // the last one guessed, from firstPort
 	stride  uint32 // to the next: all ports come once
@@ -116,7 +116,7 @@ func (p *Pair) huntAt() time.Time {
 	}
 	at := p.attempt.Add(guessGrace)
 	if p.peer.Step() != 0 {
-		at = at.Add(foreseeFor) // it may tell where it is
+		at = at.Add(predictFor) // it may tell where it is
 	}
 	again := h.began.Add(guessAgain)
 	if q != h.target {
@@ -137,9 +137,9 @@ func (p *Pair) search(now time.Time) {
 	h := &p.hunt
 	if h.next.IsZero() {
 		*h = hunt{vouched: h.vouched, target: p.quarry(), began: now, spread: p.nat.hard()}
-		if h.foresee = h.spread && p.nat.Step() != 0; h.foresee {
-			p.emit(Foresee{foreseen, h.target, p.opening()})
-			h.next = now.Add(foreseeFor)
+		if h.predict = h.spread && p.nat.Step() != 0; h.predict {
+			p.emit(Predict{predictSockets, h.target, p.opening()})
+			h.next = now.Add(predictFor)
 			return
 		}
 		if h.spread {
@@ -149,11 +149,11 @@ func (p *Pair) search(now time.Time) {
 		h.port, h.stride = uint32(p.random.IntN(ports)), strides[p.random.IntN(len(strides))]
 	}
 	switch {
-	case h.foresee && !p.settled():
-		h.foresee = false
+	case h.predict && !p.settled():
+		h.predict = false
 		p.spread(now)
 	case h.spread:
-		h.spread, h.foresee, h.next = false, false, time.Time{}
+		h.spread, h.predict, h.next = false, false, time.Time{}
 		var keep []uint32
 		for _, s := range p.up {
 			if s.path.Socket != 0 {

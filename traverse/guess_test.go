@@ -26,7 +26,7 @@ type hunter struct {
 	vouches  []netip.Addr
 	spreads  []Spread
 	gathers  []Gather
-	foresees []Foresee
+	predicts []Predict
 	tells    int
 	guesses  []netip.AddrPort
 	at       []time.Duration // of each guess
@@ -47,8 +47,8 @@ func (h *hunter) run(d time.Duration) {
 				h.vouches = append(h.vouches, x.Addr)
 			case Spread:
 				h.spreads = append(h.spreads, x)
-			case Foresee:
-				h.foresees = append(h.foresees, x)
+			case Predict:
+				h.predicts = append(h.predicts, x)
 			case Tell:
 				h.tells++
 			case Gather:

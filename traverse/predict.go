@@ -12,14 +12,14 @@ import (
 // that one are those of the others. The peer hears of them as candidates, and probes them.
 // Only if that does not work are ports drawn at random.
 const (
-	foreseen   = 8           // sockets
-	foretold   = 10          // ports that are told: others behind the NAT may have got some in between
-	foreseeFor = time.Second // before ports are drawn at random
+	predictSockets = 8
+	predictPorts   = 10          // more than sockets: others behind the NAT may have got some in between
+	predictFor     = time.Second // before ports are drawn at random
 )
 
-// Foresee asks to open spare sockets, to open the NAT from each of them in turn for an
-// address of the peer, and then to ask from one more where it is seen: Foreseen takes the answer.
-type Foresee struct {
+// Predict asks to open spare sockets, to open the NAT from each of them in turn for an
+// address of the peer, and then to ask from one more where it is seen: PredictFrom takes the answer.
+type Predict struct {
 	Sockets int
 	To      netip.AddrPort
 	Hops    []int
@@ -28,17 +28,17 @@ type Foresee struct {
 // Tell asks to tell the peer our addresses again, with those that are Predicted now.
 type Tell struct{}
 
-func (Foresee) effect() {}
+func (Predict) effect() {}
 func (Tell) effect()    {}
 
-// Foreseen says where the last socket of a Foresee is seen.
-func (p *Pair) Foreseen(_ time.Time, at netip.AddrPort) {
+// PredictFrom says where the last socket of a Predict is seen.
+func (p *Pair) PredictFrom(_ time.Time, at netip.AddrPort) {
 	at, step := clean(at), int(p.nat.Step())
-	if !p.hunt.foresee || p.settled() || step == 0 || !at.IsValid() {
+	if !p.hunt.predict || p.settled() || step == 0 || !at.IsValid() {
 		return
 	}
 	p.predicted = p.predicted[:0]
-	for port := int(at.Port()) - step; port >= firstPort && len(p.predicted) < foretold; port -= step {
+	for port := int(at.Port()) - step; port >= firstPort && len(p.predicted) < predictPorts; port -= step {
 		p.predicted = append(p.predicted, message.Candidate{Addr: netip.AddrPortFrom(at.Addr(), uint16(port)), Type: uint32(Predicted)})
 	}
 	if len(p.predicted) > 0 {

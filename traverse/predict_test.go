@@ -45,26 +45,26 @@ func TestSteps(t *testing.T) {
 
 // Who is behind a NAT that hands ports out in order opens few sockets, and tells where they
 // are. Ports are drawn at random only if that does not work.
-func TestForesee(t *testing.T) {
+func TestPredict(t *testing.T) {
 	begin := func() *hunter {
 		h := newHunter(symmetric.WithStep(2), cone)
 		h.Vouched(h.now, peerIP)
 		h.run(300 * time.Millisecond)
-		if want := (Foresee{foreseen, addr("198.51.100.1:5000"), farther}); len(h.foresees) != 1 || !reflect.DeepEqual(h.foresees[0], want) {
-			t.Fatalf("foresees %v", h.foresees)
+		if want := (Predict{predictSockets, addr("198.51.100.1:5000"), farther}); len(h.predicts) != 1 || !reflect.DeepEqual(h.predicts[0], want) {
+			t.Fatalf("predicts %v", h.predicts)
 		}
-		h.Foreseen(h.now, addr("203.0.113.5:40020"))
+		h.PredictFrom(h.now, addr("203.0.113.5:40020"))
 		h.run(100 * time.Millisecond)
 		first, last := message.Candidate{Addr: addr("203.0.113.5:40018"), Type: uint32(Predicted)}, addr("203.0.113.5:40000")
-		if told := h.Predicted(); h.tells != 1 || len(told) != foretold || told[0] != first || told[foretold-1].Addr != last || len(h.spreads) != 0 {
+		if told := h.Predicted(); h.tells != 1 || len(told) != predictPorts || told[0] != first || told[predictPorts-1].Addr != last || len(h.spreads) != 0 {
 			t.Fatalf("told %d times of %v, %v", h.tells, told, h.spreads)
 		}
 		return h
 	}
 	h := begin()
 	h.run(time.Minute)
-	if len(h.spreads) != 1 || h.spreads[0].Sockets != spread || len(h.gathers) != 1 || len(h.foresees) != 1 {
-		t.Errorf("in vain: foresees %v, then %v, gathered %v", h.foresees, h.spreads, h.gathers)
+	if len(h.spreads) != 1 || h.spreads[0].Sockets != spread || len(h.gathers) != 1 || len(h.predicts) != 1 {
+		t.Errorf("in vain: predicts %v, then %v, gathered %v", h.predicts, h.spreads, h.gathers)
 	}
 	h = begin()
 	h.PathUp(h.now, session.Path{Kind: linnet.DirectUDP, Addr: addr("198.51.100.1:5000"), Socket: 7}, 30*time.Millisecond)
@@ -72,7 +72,7 @@ func TestForesee(t *testing.T) {
 	if len(h.spreads) != 0 || len(h.gathers) != 1 || !slices.Equal(h.gathers[0].Keep, []uint32{7}) || len(h.Predicted()) == 0 {
 		t.Errorf("with a path: %v, gathered %v, tells %v", h.spreads, h.gathers, h.Predicted())
 	}
-	h.Foreseen(h.now, addr("203.0.113.5:40020"))
+	h.PredictFrom(h.now, addr("203.0.113.5:40020"))
 	if h.run(time.Second); h.tells != 1 {
 		t.Error("tells what nobody asked for")
 	}
@@ -83,18 +83,18 @@ func TestForesee(t *testing.T) {
 	h = newHunter(symmetric.WithStep(2), cone)
 	h.Vouched(h.now, peerIP)
 	h.run(300 * time.Millisecond)
-	h.Foreseen(h.now, addr("203.0.113.5:1030"))
+	h.PredictFrom(h.now, addr("203.0.113.5:1030"))
 	if told := h.Predicted(); len(told) != 3 {
 		t.Errorf("told %v", told)
 	}
 }
 
 // The other side waits for that before it guesses.
-func TestGuessesAfterForeseeing(t *testing.T) {
+func TestGuessesAfterPrediction(t *testing.T) {
 	h := newHunter(cone, symmetric.WithStep(1))
 	h.Vouched(h.now, peerIP)
 	h.run(time.Minute)
-	if len(h.guesses) != maxGuesses || h.at[0] < foreseeFor {
+	if len(h.guesses) != maxGuesses || h.at[0] < predictFor {
 		t.Errorf("%d guesses from %v on", len(h.guesses), h.at[0])
 	}
 }

@@ -35,20 +35,15 @@ func (n *Node) UploadVoicemail(ctx context.Context, to linnet.UserName, about li
 	if err != nil {
 		return v, &linnet.Error{Code: linnet.CodeBadFile, Text: err.Error(), Hint: "give an Ogg file with Opus sound of two minutes at the most"}
 	}
+	v = linnet.Voicemail{ID: linnet.NewVoicemailID(), Call: about, Peer: to, Own: true, Sent: time.Now(), Length: length.Truncate(time.Millisecond).Seconds()}
+	words := call.CutSound(call.Word{Call: about, Began: uint64(v.Sent.UnixMilli()), Voicemail: v.ID}, sound)
 	var owner linnet.UserName
-	if err := n.inStation(ctx, func(_ time.Time, s *station) error {
+	done := make(chan error, 1)
+	if err := n.inStation(ctx, func(now time.Time, s *station) error {
 		owner = s.self.User
 		if owner.IsNode() || s.contactState(to) != linnet.Approved {
 			return &linnet.Error{Code: linnet.CodeUsage, Text: string(to) + " is not your contact, and only contacts can leave voice mail", Hint: "ask them with `linnet contacts add`"}
 		}
-		return nil
-	}); err != nil {
-		return v, err
-	}
-	v = linnet.Voicemail{ID: linnet.NewVoicemailID(), Call: about, Peer: to, Own: true, Sent: time.Now(), Length: length.Truncate(time.Millisecond).Seconds()}
-	words := call.CutSound(call.Word{Call: about, Began: uint64(v.Sent.UnixMilli()), Voicemail: v.ID}, sound)
-	done := make(chan error, 1)
-	if err := n.inStation(ctx, func(now time.Time, s *station) error {
 		s.tells.left[v.ID] = done
 		s.tells.machine.Tell(now, to, now, words...)
 		return nil
@@ -146,6 +141,9 @@ func (n *Node) HeardVoicemail(ctx context.Context, id linnet.VoicemailID) error 
 		return err
 	}
 	return n.inStation(ctx, func(now time.Time, s *station) error {
+		if s.self.User != owner {
+			return nil // who signed out meanwhile tells when they are back
+		}
 		for _, v := range untold {
 			s.tellHeard(now, v)
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/linnet-p2p/linnet/traverse"
 )
 
-// A holding is what is known of how long the NAT keeps a mapping.
-type holding struct {
+// A lifetime is what is known of how long the NAT keeps a mapping.
+type lifetime struct {
 	measure *traverse.Lifetime // under way; nil: it is not
 	by      linnet.NodeID
 	at      netip.AddrPort // of the supernode
@@ -29,42 +29,36 @@ const lifetimeAgain = 6 * time.Hour
 // measureLifetime finds out how long a mapping is kept, once on a network.
 func (s *station) measureLifetime(by linnet.NodeID, at netip.AddrPort) {
 	f := s.nat.Finding(s.addrs)
-	if s.holding.begun || f.None && f.NAT.Filtering() == traverse.EndpointIndependent {
+	if s.lifetime.begun || f.None && f.NAT.Filtering() == traverse.EndpointIndependent {
 		return
 	}
-	s.holding.begun = true
+	s.lifetime.begun = true
 	s.node.beside(func(context.Context) {
 		ids, err := s.node.link.OpenSpares(traverse.LifetimeSockets)
 		s.node.must(func(now time.Time) {
 			if err != nil || len(ids) < traverse.LifetimeSockets || s.node.station != s || s.witnesses[by] != at {
 				s.log.Debug("lifetime of mappings", "open", len(ids), "err", err)
 				s.closeSpares(ids)
-				s.holding.begun = false
+				s.lifetime.begun = false
 				return
 			}
-			s.holding = holding{measure: traverse.NewLifetime(now, ids, rand.Uint64()), by: by, at: at, spares: ids, begun: true}
+			s.lifetime = lifetime{measure: traverse.NewLifetime(now, ids, rand.Uint64()), by: by, at: at, spares: ids, begun: true}
 		})
 	})
 }
 
-func (s *station) closeSpares(ids []uint32) {
-	for _, id := range ids {
-		s.node.link.CloseSpare(id)
-	}
-}
-
 // endLifetime takes the result.
 func (s *station) endLifetime(kept traverse.Kept, known bool) {
-	s.closeSpares(s.holding.spares)
-	s.holding = holding{kept: kept, known: known, begun: true}
+	s.closeSpares(s.lifetime.spares)
+	s.lifetime = lifetime{kept: kept, known: known, begun: true}
 	if known {
 		s.overlay.SetKeepAlive(kept.KeepAlive())
 	} else {
 		s.later(lifetimeAgain, func(time.Time) {
-			if s.holding.known || s.holding.measure != nil {
+			if s.lifetime.known || s.lifetime.measure != nil {
 				return
 			}
-			s.holding.begun = false
+			s.lifetime.begun = false
 			for by, at := range s.witnesses {
 				s.measureLifetime(by, at)
 				return
@@ -76,16 +70,16 @@ func (s *station) endLifetime(kept traverse.Kept, known bool) {
 
 // forgetLifetime is for another network.
 func (s *station) forgetLifetime() {
-	s.closeSpares(s.holding.spares)
-	s.holding = holding{}
+	s.closeSpares(s.lifetime.spares)
+	s.lifetime = lifetime{}
 	s.overlay.SetKeepAlive(0)
 }
 
 // abandonLifetime is for the loss of the supernode that answers: the next one will.
 func (s *station) abandonLifetime(by linnet.NodeID) {
-	if s.holding.measure != nil && s.holding.by == by {
-		s.closeSpares(s.holding.spares)
-		s.holding = holding{}
+	if s.lifetime.measure != nil && s.lifetime.by == by {
+		s.closeSpares(s.lifetime.spares)
+		s.lifetime = lifetime{}
 	}
 }
 
@@ -96,19 +90,19 @@ func (s *station) settleLifetime(now time.Time) (busy bool) {
 		busy = true
 		s.see(now, x.Peer, x.Path, x.Token)
 	}
-	h := &s.holding
-	if h.measure == nil {
+	l := &s.lifetime
+	if l.measure == nil {
 		return busy
 	}
-	for _, e := range h.measure.Take() {
+	for _, e := range l.measure.Take() {
 		busy = true
 		ask := e.(traverse.AskLater)
-		path := session.Path{Kind: linnet.DirectUDP, Addr: h.at, Socket: ask.Socket}
-		if err := s.sessions.WhereAfter(now, h.by, path, ask.Token, ask.After); err != nil {
-			s.log.Debug("lifetime of mappings", "asked", h.by.Short(), "err", err)
+		path := session.Path{Kind: linnet.DirectUDP, Addr: l.at, Socket: ask.Socket}
+		if err := s.sessions.WhereAfter(now, l.by, path, ask.Token, ask.After); err != nil {
+			s.log.Debug("lifetime of mappings", "asked", l.by.Short(), "err", err)
 		}
 	}
-	if kept, known, over := h.measure.Result(); over {
+	if kept, known, over := l.measure.Result(); over {
 		s.endLifetime(kept, known)
 	}
 	return busy

@@ -86,7 +86,7 @@ func (s *station) seen(now time.Time, e session.Seen) {
 		return
 	}
 	if socket := e.Path.Socket; socket != 0 {
-		if m := s.holding.measure; m != nil && m.Seen(now, socket, e.Token) {
+		if m := s.lifetime.measure; m != nil && m.Seen(now, socket, e.Token) {
 			return
 		}
 		for _, p := range s.pairs {
@@ -187,8 +187,8 @@ func (s *station) netcheck() *linnet.NAT {
 		out.Ports = []uint16{uint16(low), uint16(high)}
 	}
 	out.PortStep = int(f.NAT.Step())
-	if h := &s.holding; h.known {
-		out.Lifetime = &linnet.MappingLifetime{AtLeastS: int(h.kept.AtLeast / time.Second), BelowS: int(h.kept.Below / time.Second)}
+	if l := &s.lifetime; l.known {
+		out.Lifetime = &linnet.MappingLifetime{AtLeastS: int(l.kept.AtLeast / time.Second), BelowS: int(l.kept.Below / time.Second)}
 	}
 	is6 := func(a netip.AddrPort) bool { return a.Addr().Unmap().Is6() && a.Addr().IsGlobalUnicast() }
 	switch {

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -290,83 +289,6 @@ func (s *station) unpair(now time.Time, p *pair) {
 	s.gather(now, p, nil)
 }
 
-// spread opens spare sockets for a pair, and NATs from each of them for an address
-// of the other side.
-func (s *station) spread(p *pair, e traverse.Spread) {
-	s.openSpares(p, e.Sockets, 0, e.To, e.Hops, nil)
-}
-
-// openSpares opens spare sockets for a pair, and NATs from each of them but the last so many
-// for an address of the other side; done has the latter.
-func (s *station) openSpares(p *pair, sockets, more int, to netip.AddrPort, opening []int, done func(now time.Time, more []uint32)) {
-	s.node.beside(func(context.Context) {
-		ids, err := s.node.link.OpenSpares(sockets + more)
-		first := min(sockets, len(ids))
-		for _, hops := range opening {
-			for _, id := range ids[:first] {
-				err = errors.Join(err, s.node.link.Open(link.Origin{Addr: to, Socket: id}, hops))
-			}
-		}
-		s.node.must(func(now time.Time) {
-			if err != nil {
-				s.log.Debug("spare sockets", "peer", p.peer.Short(), "err", err)
-			}
-			p.spares = append(p.spares, ids...)
-			if s.pairs[p.peer] != p || s.node.station != s {
-				s.gather(now, p, nil)
-				return
-			}
-			if done != nil {
-				done(now, ids[first:])
-			}
-		})
-	})
-}
-
-// predict opens spare sockets, and asks a supernode where the last of them is seen.
-func (s *station) predict(p *pair, e traverse.Predict) {
-	s.openSpares(p, e.Sockets, 1, e.To, e.Hops, func(now time.Time, more []uint32) {
-		for _, id := range more {
-			p.asking = id
-			s.askPredicted(now, p, id, predictTries)
-		}
-	})
-}
-
-const (
-	predictTries = 3
-	predictPause = 250 * time.Millisecond
-)
-
-// askPredicted asks until there is an answer: the port stays the same.
-func (s *station) askPredicted(now time.Time, p *pair, socket uint32, tries int) {
-	if p.asking != socket || s.pairs[p.peer] != p || tries == 0 {
-		return
-	}
-	for id, at := range s.witnesses {
-		if at.Addr().Unmap().Is4() {
-			s.where(now, id, session.Path{Kind: linnet.DirectUDP, Addr: at, Socket: socket})
-			break
-		}
-	}
-	s.later(predictPause, func(now time.Time) { s.askPredicted(now, p, socket, tries-1) })
-}
-
-// gather closes a pair's spare sockets but some.
-func (s *station) gather(now time.Time, p *pair, keep []uint32) {
-	for _, id := range p.spares {
-		if !slices.Contains(keep, id) {
-			s.node.link.CloseSpare(id)
-		}
-	}
-	p.spares = slices.DeleteFunc(p.spares, func(id uint32) bool { return !slices.Contains(keep, id) })
-	for _, known := range s.sessions.Paths(p.peer) {
-		if id := known.Path.Socket; id != 0 && !slices.Contains(keep, id) {
-			s.sessions.PathLost(now, p.peer, known.Path)
-		}
-	}
-}
-
 // vouch asks the relays of a pair whether they see the other side at an address. A
 // user's machine is not believed: it may be the other side's.
 func (s *station) vouch(now time.Time, p *pair, at netip.Addr) {
@@ -501,7 +423,7 @@ func (s *station) settlePair(now time.Time, p *pair) bool {
 		case traverse.Vouch:
 			s.vouch(now, p, e.Addr)
 		case traverse.Spread:
-			s.spread(p, e)
+			s.spread(p, e, 0, nil)
 		case traverse.Predict:
 			s.predict(p, e)
 		case traverse.Tell:

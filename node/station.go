@@ -45,8 +45,8 @@ type station struct {
 	test      natTest          // of the NAT
 	side      uint32           // spare socket, by which a supernode tries its clients' filters
 	nat       traverse.Detector
-	holding   holding
-	promises  traverse.Promises                // to clients, of answers for their holding
+	lifetime  lifetime
+	promises  traverse.Promises                // to clients, who measure theirs
 	witnesses map[linnet.NodeID]netip.AddrPort // of nat: supernodes over UDP, and where they are
 	carried   time.Time                        // when a supernode last told of another network
 	doorway   doorway
@@ -288,7 +288,7 @@ func (s *station) machines(yield func(machine) bool) {
 	if s.files.machine != nil && !yield(s.files.machine) {
 		return
 	}
-	if s.holding.measure != nil && !yield(s.holding.measure) {
+	if s.lifetime.measure != nil && !yield(s.lifetime.measure) {
 		return
 	}
 	for _, p := range s.pairs {

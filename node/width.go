@@ -9,7 +9,7 @@ import (
 	"github.com/linnet-p2p/linnet/session"
 )
 
-// A width is how large packets for a peer may be.
+// A width is how large packets for a peer may be, by the MTU of the path to it.
 type width struct {
 	size int
 	sure chan struct{} // closed when that is known

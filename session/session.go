@@ -96,7 +96,7 @@ const (
 	MaxPaths   = 16        // known at a time
 	MaxRoutes  = 2         // used at a time
 	maxTags    = 8         // received through relays
-	maxBody    = 1200      // bytes of a D body, where nothing more is known to pass (wide.go)
+	maxBody    = 1200      // bytes of a D body, where nothing more is known to pass (width.go)
 	maxForward = 900       // the same, where a forwarding is wrapped around it
 	maxPending = 256       // requests that wait for their reply
 )

@@ -8,16 +8,17 @@ import (
 	"github.com/linnet-p2p/linnet"
 )
 
-// What a path carries in one datagram is found out where somebody has much to send, as RFC
-// 8899 has it: packets of several sizes, which routers must not cut, ask for a sign, and the
-// largest that is answered counts. What passes everywhere is never left for that.
+// The width of a path is what it carries in one datagram, by its MTU. It is found out where
+// somebody has much to send, as in RFC 8899: packets of several sizes, which routers must not
+// cut, ask for a sign, and the largest that is answered counts.
 //
 //	Widen ──▶ searching ── three rounds, or the largest is answered ──▶ known ── every 5 s asked again
 //	              ▲                                                       │
 //	              └────── 30 s, with what passes everywhere ◀── three ────┘
 //	                                                          unanswered
 //
-// No part is larger than what passes everywhere: after all it can be sent again by itself.
+// No part of a command is larger than what passes everywhere (maxBody), so that each can be
+// sent again whatever the path has become.
 var widths = [...]int{1445, 1385, 1325, 1265} // D bodies: 1452 bytes of UDP fit 1500 of IPv6, 1392 fit WireGuard
 
 const (

@@ -27,8 +27,11 @@ func TestMain(m *testing.M) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { io.Copy(io.Discard, os.Stdin); cancel() }()
 	o := Options{Port: port}
-	if protocol == "nat-pmp" {
+	switch protocol {
+	case "nat-pmp":
 		o.pcpPort = 9 // nobody answers there
+	case "upnp":
+		o.patience = 30 * time.Second // it is much talk, on a machine that may be busy
 	}
 	Run(ctx, o, func(f Found) { json.NewEncoder(os.Stdout).Encode(f) })
 }

@@ -8,6 +8,7 @@
 package portmap
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -28,7 +29,8 @@ type Options struct {
 	// For tests.
 	gateway  func() netip.Addr
 	pcpPort  uint16
-	rootUPnP string // of the device, instead of looking for one
+	rootUPnP string        // of the device, instead of looking for one
+	patience time.Duration // instead of askFor and giveBack; 0: these
 }
 
 // Found is what routers offer. The zero value is nothing.
@@ -141,7 +143,7 @@ type refusal struct{ error }
 var errNoPort = errors.New("the router gives no port")
 
 func (o *Options) ask(ctx context.Context, p protocol, transport string, outer uint16) (netip.AddrPort, time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, askFor)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(o.patience, askFor))
 	defer cancel()
 	return p.mapPort(ctx, transport, o.Port, outer, lifetime)
 }
@@ -158,7 +160,7 @@ func (h *lease) release(ctx context.Context, o Options) {
 	if h.by == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBack)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(o.patience, giveBack))
 	defer cancel()
 	for transport, outer := range h.outer {
 		if err := h.by.unmapPort(ctx, transport, o.Port, outer); err != nil {

@@ -46,6 +46,7 @@ func (m *Machine) digest(settled time.Time) *message.Digest {
 	if !d.All {
 		sums = m.table.settled(m.tenths(settled))
 	}
+	d.Blocks, d.Hashes = make([]uint32, 0, tableBlocks), make([]byte, 0, hashSize*tableBlocks)
 	for block, sum := range sums {
 		if sum != 0 {
 			d.Blocks = append(d.Blocks, uint32(block))

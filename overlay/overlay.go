@@ -444,14 +444,19 @@ func (m *Machine) whileServing(now time.Time, d time.Duration, do func(now time.
 
 // request asks and calls done once: with the reply, or with nil after wait.
 func (m *Machine) request(now time.Time, to linnet.NodeID, msg message.Message, wait time.Duration, done func(time.Time, message.Message)) {
+	m.emit(Request{to, msg, m.await(now, to, wait, done), wait})
+}
+
+// await calls done with nil after wait, unless what is awaited ended before.
+func (m *Machine) await(now time.Time, of linnet.NodeID, wait time.Duration, done func(time.Time, message.Message)) Token {
 	m.token++
 	t := m.token
 	if m.pending == nil {
 		m.pending = make(map[Token]pending)
 	}
-	m.pending[t] = pending{to, done}
-	m.emit(Request{to, msg, t, wait})
+	m.pending[t] = pending{of, done}
 	m.alarms.Set(now.Add(wait), ring{token: t})
+	return t
 }
 
 // jitter spreads d over d/2 to 3d/2, so that those who waited for the same

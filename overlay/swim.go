@@ -48,8 +48,9 @@ type swim struct {
 }
 
 type ping struct {
-	seq  uint32
-	sent time.Time
+	seq   uint32
+	sent  time.Time
+	until Token // of its alarm: nearly all are answered, and nobody is to wake for them
 }
 
 type helped struct {
@@ -177,22 +178,24 @@ func (m *Machine) ping(now time.Time, node linnet.NodeID) {
 	}
 	m.swim.seq++
 	seq := m.swim.seq
-	m.swim.pings[node] = ping{seq, now}
 	m.emit(Send{node, &message.Ping{Seq: seq, Target: node, Updates: m.updatesFor(node)}})
-	m.whileServing(now, pingWait, func(now time.Time) {
-		if m.swim.pings[node].seq != seq {
+	waits := func() bool { return m.serving() && m.swim.pings[node].seq == seq }
+	until := m.await(now, node, pingWait, func(again time.Time, _ message.Message) {
+		if !waits() {
 			return
 		}
 		for _, x := range m.table.random(m.o.Rand, helpers, func(x *member) bool { return m.isOther(x) && x.node != node }) {
 			m.emit(Send{x.node, &message.PingRequest{Seq: seq, Target: node}})
 		}
-		m.whileServing(now, helpWait, func(now time.Time) {
-			if m.swim.pings[node].seq == seq {
+		until := m.await(again, node, helpWait, func(now time.Time, _ message.Message) {
+			if waits() {
 				delete(m.swim.pings, node)
 				m.suspect(now, node)
 			}
 		})
+		m.swim.pings[node] = ping{seq, now, until}
 	})
+	m.swim.pings[node] = ping{seq, now, until}
 }
 
 // receivedSwim takes what only supernodes say to one another. A sender that
@@ -299,6 +302,7 @@ func (m *Machine) help(now time.Time, asker linnet.NodeID, msg *message.PingRequ
 
 func (m *Machine) receivedPong(now time.Time, from linnet.NodeID, msg *message.Pong) {
 	if p, ok := m.swim.pings[msg.Target]; ok && p.seq == msg.Seq {
+		m.ended(p.until)
 		delete(m.swim.pings, msg.Target)
 		if x := m.table.get(from); from == msg.Target {
 			x.rtt = uint16(max(1, min(now.Sub(p.sent)/rttUnit, math.MaxUint16)))

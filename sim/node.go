@@ -46,7 +46,7 @@ type node struct {
 	links   int   // attachments
 	pumping bool
 
-	sessions map[uint32]uint32 // peer -> its life when the session was made
+	sessions sessions
 	opening  []opening
 	asked    []asked
 	nextID   uint16
@@ -112,7 +112,7 @@ func (w *world) start(n *node) {
 	}
 	n.life++
 	n.links, n.online, n.busy, n.used, n.overdue = 0, 0, 0, 0, 0
-	n.sessions = make(map[uint32]uint32)
+	n.sessions = sessions{}
 	n.opening, n.asked, n.looking = nil, nil, nil
 	o := overlay.Options{
 		Self: w.identity(n), Trust: w.trust, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), uint64(n.index))),
@@ -182,8 +182,8 @@ func (w *world) stop(n *node, told bool) {
 	for _, l := range n.looking {
 		w.lookups.abandoned(l)
 	}
-	n.machine, n.client, n.member, n.sessions, n.opening, n.asked, n.looking = nil, nil, nil, nil, nil, nil, nil
-	n.links, n.processor = 0, 0
+	n.machine, n.client, n.member, n.opening, n.asked, n.looking = nil, nil, nil, nil, nil, nil
+	n.sessions, n.links, n.processor = sessions{}, 0, 0
 	w.alarms.remove(n.index)
 }
 
@@ -273,7 +273,7 @@ func (w *world) effect(n *node, p part, e overlay.Effect) {
 		w.open(n, w.find(e.Host.Node))
 	case overlay.Disconnect:
 		if peer := w.find(e.Node); peer != nil {
-			delete(n.sessions, peer.index)
+			n.sessions.remove(peer.index)
 			w.fly(ended, n, peer, nil)
 		}
 	case overlay.Hold:

@@ -65,7 +65,7 @@ var probeMessage = &message.Probe{}
 // open makes a session: a handshake there and back.
 func (w *world) open(n, peer *node) {
 	to := peer.index
-	if life, ok := n.sessions[to]; ok && peer.up() && peer.life == life {
+	if life, ok := n.sessions.get(to); ok && peer.up() && peer.life == life {
 		n.machine.Up(w.time(), peer.id, peer.addr)
 		return
 	}
@@ -99,7 +99,7 @@ func (w *world) send(n, peer *node, out outgoing) {
 		return
 	}
 	index := peer.index
-	life, ok := n.sessions[index]
+	life, ok := n.sessions.get(index)
 	if !ok {
 		w.open(n, peer)
 		if i := n.isOpening(index); i >= 0 && len(n.opening[i].wait) < maxQueue {
@@ -168,7 +168,7 @@ func (w *world) happen(n *node, e *event) {
 	case arrive:
 		w.received(n, peer, e)
 	case hello:
-		n.sessions[e.peer] = peer.life
+		n.sessions.set(e.peer, peer.life)
 		n.machine.Up(now, peer.id, peer.addr)
 		w.bytes(n, peer, helloBytes)
 		w.fly(welcome, n, peer, nil)
@@ -179,7 +179,7 @@ func (w *world) happen(n *node, e *event) {
 		}
 		waiting := n.opening[i].wait
 		n.opening = slices.Delete(n.opening, i, i+1)
-		n.sessions[e.peer] = peer.life
+		n.sessions.set(e.peer, peer.life)
 		n.machine.Up(now, peer.id, peer.addr)
 		for _, out := range waiting {
 			w.legs = max(e.legs, out.legs+2)
@@ -189,13 +189,12 @@ func (w *world) happen(n *node, e *event) {
 		if i := n.isOpening(e.peer); e.extra <= 0 && i >= 0 && n.opening[i].since == -e.extra {
 			n.opening = slices.Delete(n.opening, i, i+1)
 			n.machine.Down(now, peer.id)
-		} else if life, ok := n.sessions[e.peer]; e.extra > 0 && ok && int64(life) == e.extra {
-			delete(n.sessions, e.peer)
+		} else if life, ok := n.sessions.get(e.peer); e.extra > 0 && ok && int64(life) == e.extra {
+			n.sessions.remove(e.peer)
 			n.machine.Down(now, peer.id)
 		}
 	case ended:
-		if _, ok := n.sessions[e.peer]; ok {
-			delete(n.sessions, e.peer)
+		if n.sessions.remove(e.peer) {
 			n.machine.Down(now, peer.id)
 		}
 	case probe, dialled:

@@ -32,6 +32,7 @@ type TellerOptions struct {
 //
 // One person is told one thing after the other, in order.
 type Teller struct {
+	post.Desk
 	o       TellerOptions
 	agenda  alarm.Agenda // ready: there is a supernode
 	courier *post.Courier
@@ -76,18 +77,9 @@ func NewTeller(o TellerOptions) *Teller {
 		Room:     func() int { return directory.RequestRoom(t.o.Self.Certificate) },
 		Remember: time.Minute,
 	})
+	t.Desk = post.NewDesk(&t.agenda, t.courier)
 	return t
 }
-
-// Take gives what is to be done, in this order, and forgets it: Told, and what package
-// post wants.
-func (t *Teller) Take() []any { return t.agenda.Take() }
-
-// Deadline is when Tick wants to be called next; zero means never.
-func (t *Teller) Deadline() time.Time { return t.agenda.Deadline() }
-
-// Tick does what is due.
-func (t *Teller) Tick(now time.Time) { t.agenda.Tick(now) }
 
 // Attached says whether there is a supernode.
 func (t *Teller) Attached(now time.Time, on bool) {
@@ -98,32 +90,6 @@ func (t *Teller) Attached(now time.Time, on bool) {
 
 // Renew is told when the device has a new certificate.
 func (t *Teller) Renew(self overlay.Identity) { t.o.Self = self }
-
-// There is told that somebody can be reached now.
-func (t *Teller) There(now time.Time, user linnet.UserName) { t.courier.Hurry(now, user) }
-
-// Found is told what came of a LookUp.
-func (t *Teller) Found(now time.Time, user linnet.UserName, devices []post.Device, err error) {
-	t.courier.Found(now, user, devices, err)
-}
-
-// Prekeys is told what came of an AskPrekeys.
-func (t *Teller) Prekeys(now time.Time, user linnet.UserName, list []*directory.Prekey, err error) {
-	t.courier.Prekeys(now, user, list, err)
-}
-
-// MailPut is told what came of a PutMail.
-func (t *Teller) MailPut(now time.Time, ticket uint64, err error) {
-	t.courier.MailPut(now, ticket, err)
-}
-
-// Taken is told that a device says to have a letter.
-func (t *Teller) Taken(now time.Time, from linnet.NodeID, id directory.LetterID) {
-	t.courier.Taken(now, from, id)
-}
-
-// Unreachable is told that what was sent to a device found no way.
-func (t *Teller) Unreachable(now time.Time, node linnet.NodeID) { t.courier.Unreachable(now, node) }
 
 // Tell tells somebody words about one thing that happened at a time. What waits to be
 // told already is not told twice.

@@ -44,6 +44,7 @@ type Options struct {
 
 // A Machine is the conversations of one device. It belongs to one goroutine.
 type Machine struct {
+	post.Desk
 	o       Options
 	agenda  alarm.Agenda // ready: there is a supernode
 	courier *post.Courier
@@ -70,6 +71,7 @@ func New(now time.Time, o Options, k Kept) *Machine {
 		Room:     func() int { return directory.RequestRoom(m.o.Self.Certificate) },
 		Remember: remember,
 	})
+	m.Desk = post.NewDesk(&m.agenda, m.courier)
 	for peer, p := range k.Talks {
 		m.talk(peer).Position = p
 	}
@@ -90,15 +92,6 @@ func (m *Machine) talk(peer linnet.UserName) *talk {
 	return t
 }
 
-// Take gives what is to be done, in this order, and forgets it.
-func (m *Machine) Take() []Effect { return m.agenda.Take() }
-
-// Deadline is when Tick wants to be called next; zero means never.
-func (m *Machine) Deadline() time.Time { return m.agenda.Deadline() }
-
-// Tick does what is due.
-func (m *Machine) Tick(now time.Time) { m.agenda.Tick(now) }
-
 // Attached says whether there is a supernode.
 func (m *Machine) Attached(now time.Time, on bool) {
 	if m.agenda.SetReady(on) && on {
@@ -108,29 +101,3 @@ func (m *Machine) Attached(now time.Time, on bool) {
 
 // Renew is told when the device has a new certificate.
 func (m *Machine) Renew(self overlay.Identity) { m.o.Self = self }
-
-// There is told that somebody can be reached now, or left mail for.
-func (m *Machine) There(now time.Time, user linnet.UserName) { m.courier.Hurry(now, user) }
-
-// Found is told what came of a LookUp.
-func (m *Machine) Found(now time.Time, user linnet.UserName, devices []post.Device, err error) {
-	m.courier.Found(now, user, devices, err)
-}
-
-// Prekeys is told what came of an AskPrekeys.
-func (m *Machine) Prekeys(now time.Time, user linnet.UserName, list []*directory.Prekey, err error) {
-	m.courier.Prekeys(now, user, list, err)
-}
-
-// MailPut is told what came of a PutMail.
-func (m *Machine) MailPut(now time.Time, ticket uint64, err error) {
-	m.courier.MailPut(now, ticket, err)
-}
-
-// Taken is told that a device says to have a letter.
-func (m *Machine) Taken(now time.Time, from linnet.NodeID, id directory.LetterID) {
-	m.courier.Taken(now, from, id)
-}
-
-// Unreachable is told that what was sent to a device found no way.
-func (m *Machine) Unreachable(now time.Time, node linnet.NodeID) { m.courier.Unreachable(now, node) }

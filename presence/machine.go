@@ -65,6 +65,7 @@ const (
 
 // A Machine is the contacts of one device. It belongs to one goroutine.
 type Machine struct {
+	post.Desk
 	o      Options
 	agenda alarm.Agenda // ready: notices make sense
 
@@ -103,21 +104,13 @@ func New(now time.Time, o Options, k Kept) (*Machine, error) {
 	m.notices = alarm.Pace{Gap: noticeGap, After: m.agenda.After, Jitter: m.agenda.Jitter}
 	m.looks = alarm.Pace{Gap: lookGap, After: m.agenda.After, Jitter: m.agenda.Jitter}
 	m.courier = m.newCourier()
+	m.Desk = post.NewDesk(&m.agenda, m.courier)
 	if err := m.load(now, k); err != nil {
 		return nil, err
 	}
 	m.agenda.After(now, 0, m.keepPrekeys)
 	return m, nil
 }
-
-// Take gives what is to be done, in this order, and forgets it.
-func (m *Machine) Take() []Effect { return m.agenda.Take() }
-
-// Deadline is when Tick wants to be called next; zero means never.
-func (m *Machine) Deadline() time.Time { return m.agenda.Deadline() }
-
-// Tick does what is due.
-func (m *Machine) Tick(now time.Time) { m.agenda.Tick(now) }
 
 // Attached says whether there is a supernode.
 func (m *Machine) Attached(now time.Time, on bool) {

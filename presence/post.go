@@ -42,21 +42,6 @@ func (m *Machine) tellThem(now time.Time, p *person) {
 	}
 }
 
-// Prekeys is told what came of an AskPrekeys.
-func (m *Machine) Prekeys(now time.Time, user linnet.UserName, list []*directory.Prekey, err error) {
-	m.courier.Prekeys(now, user, list, err)
-}
-
-// Taken is told that a device says to have a letter.
-func (m *Machine) Taken(now time.Time, from linnet.NodeID, id LetterID) {
-	m.courier.Taken(now, from, id)
-}
-
-// MailPut is told what came of a PutMail.
-func (m *Machine) MailPut(now time.Time, ticket uint64, err error) {
-	m.courier.MailPut(now, ticket, err)
-}
-
 // letter writes what an errand has to say to some devices.
 func (m *Machine) letter(now time.Time, k post.Key, to ...*directory.Prekey) *post.Letter {
 	s, ok := m.statementFor(k)

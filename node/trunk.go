@@ -38,7 +38,7 @@ func newTrunk(l *link.Link, log *slog.Logger) (*trunk, error) {
 func (t *trunk) send(to linnet.NodeID, b []byte) {
 	t.mu.RLock()
 	r, w := t.routes[to], t.widths[to]
-	tooLarge := w != nil && len(b) > w.size && r.Path.Stream == 0
+	tooLarge := w != nil && w.size != 0 && len(b) > w.size && r.Path.Stream == 0
 	t.mu.RUnlock()
 	if r.Path.Kind == linnet.NoPath || tooLarge {
 		return

@@ -11,7 +11,7 @@ import (
 
 // A width is how large packets for a peer may be, by the MTU of the path to it.
 type width struct {
-	size int
+	size int           // 0: nobody asked yet
 	sure chan struct{} // closed when that is known
 	told bool          // sure is closed
 }

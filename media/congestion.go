@@ -111,8 +111,8 @@ func (c *congestion) lower(now time.Time, to float64) {
 
 // window is how many bytes may be on their way: where reports do not come any more,
 // less gets through than was thought.
-func (c *congestion) window(rtt time.Duration) int {
-	return int(c.rate / 8 * (rtt + unreported).Seconds())
+func (c *congestion) window(rtt time.Duration) int64 {
+	return int64(c.rate / 8 * (rtt + unreported).Seconds())
 }
 
 // delays follows the queues. The fastest packet of a report tells of them; the

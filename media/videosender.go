@@ -44,8 +44,8 @@ type VideoSender struct {
 	moved   uint64    // the first packet that took the path in use
 	begins  uint64    // the first packet that is of use to the listener
 	keyWent time.Time // a key picture began to go
-	sent    int       // bytes, those sent again not among them
-	told    int       // ... up to the newest packet that was reported
+	sent    int64     // bytes, those sent again not among them
+	told    int64     // ... up to the newest packet that was reported
 	tried   time.Time // whether the path lets anything through
 	rtt     time.Duration
 
@@ -57,7 +57,7 @@ type VideoSender struct {
 type sentPiece struct {
 	index    uint64
 	data     []byte // as it was sent
-	total    int    // VideoSender.sent with it
+	total    int64  // VideoSender.sent with it
 	first    time.Time
 	at       time.Time // of the last time
 	sends    int
@@ -185,7 +185,7 @@ func (s *VideoSender) fresh(now time.Time) ([]byte, error) {
 	if begins, key, _ := p.start(); begins && key {
 		s.keyWent = now
 	}
-	s.sent += len(b) + datagram
+	s.sent += int64(len(b) + datagram)
 	s.ring[s.next%videoRing] = sentPiece{index: s.next, data: b, total: s.sent, first: now, at: now, sends: 1}
 	s.next++
 	s.packets++

@@ -24,24 +24,23 @@ const (
 // sized says how large packets for a peer may be from now on.
 func (t *trunk) sized(e session.Sized) {
 	t.mu.Lock()
-	_, known := t.routes[e.Peer]
-	if known {
-		w := t.width(e.Peer)
+	w := t.width(e.Peer)
+	if w != nil {
 		if w.size = e.Size; e.Sure && !w.told {
 			w.told = true
 			close(w.sure)
 		}
 	}
 	t.mu.Unlock()
-	if known && e.Sure {
+	if w != nil && e.Sure {
 		t.Resize(e.Peer, e.Size)
 	}
 }
 
-// width needs the lock.
+// width needs the lock. It is nil for a peer that was forgotten.
 func (t *trunk) width(peer linnet.NodeID) *width {
 	w := t.widths[peer]
-	if w == nil {
+	if _, known := t.routes[peer]; known && w == nil {
 		w = &width{sure: make(chan struct{})}
 		t.widths[peer] = w
 	}
@@ -52,10 +51,14 @@ func (t *trunk) width(peer linnet.NodeID) *width {
 func (s *station) widen(now time.Time, peer linnet.NodeID) {
 	t := s.files.trunk
 	t.mu.Lock()
-	if w := t.width(peer); w.size == 0 {
+	w := t.width(peer)
+	if w != nil && w.size == 0 {
 		w.size, _ = s.sessions.Size(peer)
 	}
 	t.mu.Unlock()
+	if w == nil {
+		return
+	}
 	s.sessions.Widen(now, peer, 3*widthEvery)
 	size, sure := s.sessions.Size(peer)
 	t.sized(session.Sized{Peer: peer, Size: size, Sure: sure})
@@ -84,10 +87,13 @@ func (s *station) keepWide(conn *bulk.Conn) {
 // sure waits until it is known how large packets may be, for a moment at most.
 func (t *trunk) sure(ctx context.Context, peer linnet.NodeID) {
 	t.mu.Lock()
-	known := t.width(peer).sure
+	w := t.width(peer)
 	t.mu.Unlock()
+	if w == nil {
+		return
+	}
 	select {
-	case <-known:
+	case <-w.sure:
 	case <-time.After(widthIn):
 	case <-ctx.Done():
 	}

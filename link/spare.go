@@ -55,8 +55,14 @@ func (s *spares) add(conn netx.PacketConn) (id uint32, ok bool) {
 func (s *spares) close() {
 	s.mu.Lock()
 	s.closed = true
-	ids := slices.Collect(maps.Keys(s.byID))
 	s.mu.Unlock()
+	s.clear()
+}
+
+func (s *spares) clear() {
+	s.mu.RLock()
+	ids := slices.Collect(maps.Keys(s.byID))
+	s.mu.RUnlock()
 	for _, id := range ids {
 		s.remove(id)
 	}
@@ -124,6 +130,9 @@ func (l *Link) socket(id uint32) (netx.PacketConn, error) {
 
 // CloseSpare closes a spare socket.
 func (l *Link) CloseSpare(id uint32) { l.spares.remove(id) }
+
+// CloseSpares closes all of them: whoever opened them is gone.
+func (l *Link) CloseSpares() { l.spares.clear() }
 
 func (l *Link) readSpare(id uint32, conn netx.PacketConn) {
 	defer l.spares.remove(id)

@@ -41,6 +41,15 @@ func TestSpares(t *testing.T) {
 	if err := a.SendPacket(Origin{Addr: b.Addr(), Socket: ids[0]}, 1, nil); !errors.Is(err, ErrSpare) {
 		t.Errorf("on a closed one: %v", err)
 	}
+	a.CloseSpares()
+	for _, id := range ids {
+		if at := a.SpareAddr(id); at.IsValid() {
+			t.Errorf("%v is open", at)
+		}
+	}
+	if ids, err = a.OpenSpares(1); err != nil || len(ids) != 1 {
+		t.Errorf("afterwards: %v, %v", ids, err)
+	}
 }
 
 func TestSparesAreBounded(t *testing.T) {

@@ -149,6 +149,10 @@ func (s *station) testBlock() {
 		ids, err := s.node.link.OpenSpares(natSpares)
 		s.node.must(func(now time.Time) {
 			s.log.Debug("spare sockets", "open", len(ids), "err", err)
+			if s.node.station != s {
+				s.closeSpares(ids)
+				return
+			}
 			t := &s.test
 			t.spares = make(map[uint32]uint16)
 			for _, id := range ids {
@@ -156,9 +160,7 @@ func (s *station) testBlock() {
 				s.where(now, t.by, session.Path{Kind: linnet.DirectUDP, Addr: t.at, Socket: id})
 			}
 			s.later(hairpinWait, func(now time.Time) {
-				for _, id := range ids {
-					s.node.link.CloseSpare(id)
-				}
+				s.closeSpares(ids)
 				if s.test.nonce != nonce {
 					return
 				}

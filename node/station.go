@@ -428,6 +428,7 @@ func (s *station) leave(now time.Time) {
 	for _, done := range s.tells.left {
 		done <- errNotSignedIn
 	}
+	s.node.link.CloseSpares()
 	s.stopFiles()
 	s.node.volunteers.Store(false)
 	s.node.relaying.Store(nil)

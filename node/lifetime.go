@@ -7,19 +7,24 @@ import (
 	"time"
 
 	"github.com/linnet-p2p/linnet"
+	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/traverse"
 )
 
-// A lifetime is what is known of how long the NAT keeps a mapping.
+// A lifetime is what is known of how long the NAT keeps a mapping. A supernode that lies
+// can make it seem long: it holds the mappings meanwhile. So what others depend on is
+// not held less often than usual unless a second one bears that out.
 type lifetime struct {
+	turn    int                // which network this is
 	measure *traverse.Lifetime // under way; nil: it is not
 	by      linnet.NodeID
 	at      netip.AddrPort // of the supernode
 	spares  []uint32
 	kept    traverse.Kept
 	known   bool
-	begun   bool // on this network
+	told    linnet.NodeID // who alone says so; zero: it need not be borne out, or was
+	begun   bool          // or over: nothing more is to be found out on this network
 }
 
 // lifetimeAgain is for a network whose supernodes had too much to do to answer late, or are
@@ -29,57 +34,85 @@ const lifetimeAgain = 6 * time.Hour
 // measureLifetime finds out how long a mapping is kept, once on a network.
 func (s *station) measureLifetime(by linnet.NodeID, at netip.AddrPort) {
 	f := s.nat.Finding(s.addrs)
-	if s.lifetime.begun || f.None && f.NAT.Filtering() == traverse.EndpointIndependent {
+	if s.lifetime.begun || by == s.lifetime.told || f.None && f.NAT.Filtering() == traverse.EndpointIndependent {
 		return
 	}
 	s.lifetime.begun = true
+	turn := s.lifetime.turn
 	s.node.beside(func(context.Context) {
 		ids, err := s.node.link.OpenSpares(traverse.LifetimeSockets)
 		s.node.must(func(now time.Time) {
-			if err != nil || len(ids) < traverse.LifetimeSockets || s.node.station != s || s.witnesses[by] != at {
-				s.log.Debug("lifetime of mappings", "open", len(ids), "err", err)
-				s.closeSpares(ids)
-				s.lifetime.begun = false
+			l := &s.lifetime
+			if err == nil && len(ids) == traverse.LifetimeSockets && s.node.station == s && l.turn == turn && s.witnesses[by] == at {
+				l.measure, l.by, l.at, l.spares = traverse.NewLifetime(now, ids, rand.Uint64()), by, at, ids
 				return
 			}
-			s.lifetime = lifetime{measure: traverse.NewLifetime(now, ids, rand.Uint64()), by: by, at: at, spares: ids, begun: true}
+			s.log.Debug("lifetime of mappings", "open", len(ids), "err", err)
+			s.closeSpares(ids)
+			if l.turn == turn {
+				l.begun = false
+			}
 		})
 	})
 }
 
 // endLifetime takes the result.
 func (s *station) endLifetime(kept traverse.Kept, known bool) {
-	s.closeSpares(s.lifetime.spares)
-	s.lifetime = lifetime{kept: kept, known: known, begun: true}
-	if known {
-		s.overlay.SetKeepAlive(kept.KeepAlive())
-	} else {
+	l := &s.lifetime
+	s.stopLifetime()
+	s.log.Debug("lifetime of mappings", "by", l.by.Short(), "known", known, "at least", kept.AtLeast, "below", kept.Below, "pause", kept.KeepAlive())
+	switch {
+	case !known:
+		turn := l.turn
 		s.later(lifetimeAgain, func(time.Time) {
-			if s.lifetime.known || s.lifetime.measure != nil {
-				return
-			}
-			s.lifetime.begun = false
-			for by, at := range s.witnesses {
-				s.measureLifetime(by, at)
-				return
+			if s.lifetime.turn == turn {
+				s.askAnother()
 			}
 		})
+	case l.known: // two say so
+		if kept.AtLeast < l.kept.AtLeast {
+			l.kept = kept
+		}
+		l.told = linnet.NodeID{}
+	default:
+		l.kept, l.known = kept, true
+		if kept.KeepAlive() > overlay.UsualKeepAlive {
+			l.told = l.by
+			s.askAnother()
+			return
+		}
 	}
-	s.log.Debug("lifetime of mappings", "known", known, "at least", kept.AtLeast, "below", kept.Below, "pause", kept.KeepAlive())
+	if l.known && l.told.IsZero() {
+		s.overlay.SetKeepAlive(l.kept.KeepAlive())
+	}
+}
+
+// askAnother goes on with another supernode, now or when there is one.
+func (s *station) askAnother() {
+	s.lifetime.begun = false
+	for by, at := range s.witnesses {
+		s.measureLifetime(by, at)
+	}
+}
+
+// stopLifetime ends a measurement, if one is under way.
+func (s *station) stopLifetime() {
+	s.closeSpares(s.lifetime.spares)
+	s.lifetime.measure, s.lifetime.spares = nil, nil
 }
 
 // forgetLifetime is for another network.
 func (s *station) forgetLifetime() {
-	s.closeSpares(s.lifetime.spares)
-	s.lifetime = lifetime{}
+	s.stopLifetime()
+	s.lifetime = lifetime{turn: s.lifetime.turn + 1}
 	s.overlay.SetKeepAlive(0)
 }
 
 // abandonLifetime is for the loss of the supernode that answers: the next one will.
 func (s *station) abandonLifetime(by linnet.NodeID) {
 	if s.lifetime.measure != nil && s.lifetime.by == by {
-		s.closeSpares(s.lifetime.spares)
-		s.lifetime = lifetime{}
+		s.stopLifetime()
+		s.lifetime.begun = false
 	}
 }
 

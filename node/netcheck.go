@@ -81,6 +81,9 @@ func (s *station) seen(now time.Time, e session.Seen) {
 		return
 	}
 	at, witness := s.witnesses[e.Peer]
+	if !witness || e.Path.Kind != linnet.DirectUDP || e.Path.Addr != at && e.Path.Addr != s.test.side {
+		return // anybody can say where this node is
+	}
 	if _, spare := s.test.spares[e.Path.Socket]; spare {
 		s.test.spares[e.Path.Socket] = e.You.Port()
 		return
@@ -95,9 +98,6 @@ func (s *station) seen(now time.Time, e session.Seen) {
 				p.way.PredictFrom(now, e.You)
 			}
 		}
-		return
-	}
-	if !witness || e.Path.Kind != linnet.DirectUDP || e.Path.Addr != at && e.Path.Addr != s.test.side {
 		return
 	}
 	s.observe(now, e.Peer, e.Path.Addr, e.You)

@@ -10,6 +10,7 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/netsim"
 	"github.com/linnet-p2p/linnet/portmap"
+	"github.com/linnet-p2p/linnet/session"
 	"github.com/linnet-p2p/linnet/traverse"
 	"github.com/linnet-p2p/linnet/wire/message"
 )
@@ -94,6 +95,7 @@ func TestMappingLifetime(t *testing.T) {
 			if got := m.status().NAT.Lifetime; got == nil || *got != tt.want {
 				t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 			}
+			time.Sleep(4 * time.Minute) // another supernode bears it out
 			if n := m.host.Sockets(); n != 1 {
 				t.Errorf("%s: %d sockets", tt.name, n)
 			}
@@ -103,6 +105,35 @@ func TestMappingLifetime(t *testing.T) {
 		if got := public.status().NAT.Lifetime; got != nil {
 			t.Errorf("without a NAT: %+v", *got)
 		}
+	})
+}
+
+// Only a supernode that serves this node is believed where a spare socket of it is seen.
+func TestSeenByAnybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		m := w.user("alice", netsim.HostOptions{Behind: w.in.NAT(netsim.Symmetric())})
+		time.Sleep(20 * time.Second)
+		m.in(func(now time.Time, s *station) {
+			const socket, port = 77, 4000
+			s.test.spares = map[uint32]uint16{socket: 0}
+			for by, at := range s.witnesses {
+				seen := session.Seen{Peer: by, Path: session.Path{Kind: linnet.DirectUDP, Addr: at, Socket: socket}, You: netip.MustParseAddrPort("203.0.113.9:4000")}
+				for _, lie := range []session.Seen{
+					{Peer: linnet.NodeID{1}, Path: seen.Path, You: seen.You},
+					{Peer: by, Path: session.Path{Kind: linnet.DirectUDP, Addr: seen.You, Socket: socket}, You: seen.You},
+				} {
+					if s.seen(now, lie); s.test.spares[socket] != 0 {
+						t.Errorf("believed %+v", lie)
+					}
+				}
+				if s.seen(now, seen); s.test.spares[socket] != port {
+					t.Errorf("did not take %+v", seen)
+				}
+				return
+			}
+			t.Error("nobody serves this node")
+		})
 	})
 }
 

@@ -55,7 +55,7 @@ func TestPathsThroughNATs(t *testing.T) {
 					bob.answer(id, linnet.CallMedia{Play: w.speech(), Stay: true})
 					here, there := alice.ended(id), bob.ended(id)
 					time.Sleep(pairLinger + 2*sweepEvery)
-					time.Sleep(3 * time.Minute)                 // those that find out how long mappings last, too
+					time.Sleep(8 * time.Minute)                 // those that find out how long mappings last, too
 					for _, m := range []*computer{alice, bob} { // spare ones are closed when the call is forgotten
 						if n := m.host.Sockets(); n != 1 {
 							t.Errorf("%s has %d sockets", m.name, n)

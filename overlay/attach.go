@@ -16,14 +16,13 @@ import (
 const (
 	attachments = 2 // supernodes that a node is attached to, of what exists
 
-	defaultKeepAlive = 30 * time.Second
-	checkEvery       = 45 * time.Second // a mapping that has to be refreshed sooner is held in between
-	checkWait        = time.Second      // for the answer to a keep-alive, twice
-	connectWait      = 5 * time.Second
-	attachWait       = 2 * time.Second
-	leaveWait        = 5 * time.Second // for another supernode, when the only one said good-bye
-	refreshHosts     = time.Hour
-	maxEntries       = 16 // that are read of one message
+	checkEvery   = 45 * time.Second // a mapping that has to be refreshed sooner is held in between
+	checkWait    = time.Second      // for the answer to a keep-alive, twice
+	connectWait  = 5 * time.Second
+	attachWait   = 2 * time.Second
+	leaveWait    = 5 * time.Second // for another supernode, when the only one said good-bye
+	refreshHosts = time.Hour
+	maxEntries   = 16 // that are read of one message
 )
 
 // Errors of Offline.

@@ -36,9 +36,13 @@ func (m *Machine) keepAlive(now time.Time) {
 	m.after(now, m.keepAlivePause(), m.keepAlive)
 }
 
+// UsualKeepAlive is how long the NATs before a node are left without a packet to a
+// supernode while nothing is known of them.
+const UsualKeepAlive = 30 * time.Second
+
 // SetKeepAlive sets how long the NATs before this node may be left without a packet to a
 // supernode; 0: the usual time.
-func (m *Machine) SetKeepAlive(d time.Duration) { m.o.KeepAlive = cmp.Or(d, defaultKeepAlive) }
+func (m *Machine) SetKeepAlive(d time.Duration) { m.o.KeepAlive = cmp.Or(d, UsualKeepAlive) }
 
 // keepAlivePause is a little less than KeepAlive, and never the same, lest the clients that one
 // supernode took after the death of another one all speak at the same time.

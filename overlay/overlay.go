@@ -169,7 +169,7 @@ type pending struct {
 func New(o Options) *Machine {
 	o.Limits.defaults()
 	o.Ladder.defaults()
-	set(&o.KeepAlive, defaultKeepAlive)
+	set(&o.KeepAlive, UsualKeepAlive)
 	o.Bootstrap = slices.Clone(o.Bootstrap)
 	o.Addrs = slices.Clone(o.Addrs)
 	return &Machine{

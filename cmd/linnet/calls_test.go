@@ -127,6 +127,7 @@ func TestDemo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
+	t.Parallel()
 	for _, name := range []string{suite.ModernName, suite.ClassicName} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -90,6 +90,7 @@ func TestLoginServerIsKilled(t *testing.T) {
 
 // The call goes on whatever path it has, and look-ups are answered.
 func TestSupernodeEndsDuringCall(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		friends bool

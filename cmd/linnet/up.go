@@ -113,25 +113,33 @@ func (p *program) narrate(ctx context.Context, n *node.Node) {
 		p.tell("Network %s, signed in as %s.", s.Network, s.User)
 	}
 	for e := range events {
-		switch e.Kind {
-		case linnet.EventOnline:
-			p.tell("Online.")
-		case linnet.EventOffline, linnet.EventWarning:
-			p.tell("%s", e.Text)
-		case linnet.EventCallRings:
-			by := ""
-			if e.Call.By != "" {
-				by = fmt.Sprintf(", put through by %s,", e.Call.By)
-			}
-			p.tell("%s%s calls: answer on the page, or with `linnet answer`; `linnet hangup` declines.", e.Call.Peer, by)
-		case linnet.EventFileOffered:
-			p.tell("%s offers you %s (%s): take it on the page, or with `linnet files accept`; `linnet files decline` says no.", e.File.Peer, e.File.Name, byteCount(e.File.Size))
-		case linnet.EventFileChanged:
-			if e.File.State.Final() {
-				p.tell("File %s: %s.", e.File.Name, fileStands(*e.File))
-			}
-		case linnet.EventCallEnded:
-			p.tell("Call with %s: %s.", e.Record.Peer, e.Record.Outcome)
+		if news := newsOf(e); news != "" {
+			p.tell("%s", news)
 		}
 	}
+}
+
+// newsOf puts an event into words; most need none at a terminal.
+func newsOf(e linnet.Event) string {
+	switch e.Kind {
+	case linnet.EventOnline:
+		return "Online."
+	case linnet.EventOffline, linnet.EventWarning:
+		return linnet.Line(e.Text) // a server may have said a part of it
+	case linnet.EventCallRings:
+		by := ""
+		if e.Call.By != "" {
+			by = fmt.Sprintf(", put through by %s,", e.Call.By)
+		}
+		return fmt.Sprintf("%s%s calls: answer on the page, or with `linnet answer`; `linnet hangup` declines.", e.Call.Peer, by)
+	case linnet.EventFileOffered:
+		return fmt.Sprintf("%s offers you %s (%s): take it on the page, or with `linnet files accept`; `linnet files decline` says no.", e.File.Peer, e.File.Name, byteCount(e.File.Size))
+	case linnet.EventFileChanged:
+		if e.File.State.Final() {
+			return fmt.Sprintf("File %s: %s.", e.File.Name, fileStands(*e.File))
+		}
+	case linnet.EventCallEnded:
+		return fmt.Sprintf("Call with %s: %s.", e.Record.Peer, e.Record.Outcome)
+	}
+	return ""
 }

@@ -59,7 +59,7 @@ func (p *program) leaveVoicemail(user linnet.UserName, about linnet.CallID, file
 	if err != nil {
 		return err
 	}
-	p.tell("Your message of %.0f s waits for %s.", v.Length, user)
+	p.tell("Your message of %.0f s is left with %s.", v.Length, user)
 	return nil
 }
 

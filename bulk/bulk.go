@@ -40,14 +40,6 @@ import (
 const (
 	alpn = "linnet-bulk/1"
 
-	// packetSize is the least that QUIC allows: with the seven bytes of a D frame it fits
-	// what passes everywhere (1232). QUIC's own search for more needs a socket that paths
-	// do not change below; so the session searches, and says it by Resize.
-	packetSize = 1200
-	// mostSize is what the pacer of quic-go 0.65 reckons with, whatever the size is: with
-	// larger packets it says that one may be sent, and then that it may not, without end.
-	mostSize = 1280
-
 	handshakeFor = 15 * time.Second // a path may have to be found first
 	idleFor      = 15 * time.Second
 	keepAlive    = 4 * time.Second
@@ -98,7 +90,7 @@ type peer struct {
 	expected Hash // of its certificate, where it dials; zero: it may not
 	coming   int  // accepted, or about to be
 	dialled  int  // by us, still open
-	size     int  // of packets that pass; 0: packetSize
+	size     int  // of packets, as Resize said
 	conns    map[*Conn]struct{}
 	narrower chan struct{} // closed when size falls
 }
@@ -117,7 +109,7 @@ func New(o Options) (*Endpoint, error) {
 		},
 	}
 	e.transport = &quic.Transport{Conn: e.port, ConnContext: e.admit}
-	listening := config(packetSize)
+	listening := config(leastSize)
 	listening.GetConfigForClient = func(info *quic.ClientInfo) (*quic.Config, error) {
 		from, _ := info.RemoteAddr.(addr)
 		return config(e.sizeFor(linnet.NodeID(from))), nil
@@ -182,7 +174,7 @@ func (e *Endpoint) peer(id linnet.NodeID) (*peer, error) {
 		if len(e.peers) >= maxPeers {
 			return nil, ErrTooMany
 		}
-		p = &peer{conns: make(map[*Conn]struct{}), narrower: make(chan struct{})}
+		p = &peer{size: leastSize, conns: make(map[*Conn]struct{}), narrower: make(chan struct{})}
 		e.peers[id] = p
 	}
 	return p, nil
@@ -215,41 +207,6 @@ func (e *Endpoint) admit(ctx context.Context, info *quic.ClientInfo) (context.Co
 		p.coming--
 	})
 	return ctx, nil
-}
-
-// sizeKey is what a connection that comes has the size of its packets under.
-type sizeKey struct{}
-
-func (e *Endpoint) sizeFor(id linnet.NodeID) int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if p := e.peers[id]; p != nil {
-		return max(p.size, packetSize)
-	}
-	return packetSize
-}
-
-// Resize says how large packets for a peer may be. Connections with larger ones end: theirs
-// would be lost.
-func (e *Endpoint) Resize(id linnet.NodeID, size int) {
-	var tooLarge []*Conn
-	e.mu.Lock()
-	if p, err := e.peer(id); err == nil {
-		if size = min(size, mostSize); size < p.size {
-			close(p.narrower)
-			p.narrower = make(chan struct{})
-		}
-		p.size = size
-		for c := range p.conns {
-			if c.size > max(size, packetSize) {
-				tooLarge = append(tooLarge, c)
-			}
-		}
-	}
-	e.mu.Unlock()
-	for _, c := range tooLarge {
-		c.Close()
-	}
 }
 
 // Accept waits for a connection of somebody who is expected.
@@ -326,38 +283,12 @@ func (e *Endpoint) Dial(ctx context.Context, to linnet.NodeID, hash Hash) (*Conn
 	}
 	e.mu.Lock()
 	e.add(p, c)
-	tooLarge := c.size > max(p.size, packetSize) // since a moment ago
+	tooLarge := c.size > p.size // since a moment ago
 	e.mu.Unlock()
 	if tooLarge {
 		c.Close()
 	}
 	return c, nil
-}
-
-// dial begins anew with smaller packets where they turn out to be too large.
-func (e *Endpoint) dial(ctx context.Context, to linnet.NodeID, p *peer, t *tls.Config) (*Conn, error) {
-	for {
-		e.mu.Lock()
-		size, narrower := max(p.size, packetSize), p.narrower
-		e.mu.Unlock()
-		try, stop := context.WithCancel(ctx)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			select {
-			case <-narrower:
-				stop()
-			case <-try.Done():
-			}
-		}()
-		q, err := e.transport.Dial(try, addr(to), t, config(size))
-		tooLarge := err != nil && try.Err() != nil && ctx.Err() == nil
-		stop()
-		<-done
-		if !tooLarge {
-			return &Conn{Conn: q, Peer: to, size: size}, err
-		}
-	}
 }
 
 // Forget closes the connections with a peer, and takes none of its packets any more:

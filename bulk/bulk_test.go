@@ -27,7 +27,7 @@ func newPair(t testing.TB, lose func() bool) *pair {
 	var mu sync.Mutex
 	send := func(from linnet.NodeID, to **Endpoint) func(linnet.NodeID, []byte) {
 		return func(_ linnet.NodeID, b []byte) {
-			if !Is(b) || len(b) > packetSize {
+			if !Is(b) || len(b) > leastSize {
 				t.Errorf("a packet of %d bytes that begins with %#x", len(b), b[0])
 			}
 			mu.Lock()
@@ -149,7 +149,7 @@ func TestResize(t *testing.T) {
 			_, err = io.ReadAll(s)
 			return err
 		}
-		if err := exchange(connect()); err != nil || most[0].Load() != packetSize || most[1].Load() != 1265 {
+		if err := exchange(connect()); err != nil || most[0].Load() != leastSize || most[1].Load() != 1265 {
 			t.Errorf("%v; packets of %d and %d bytes", err, most[0].Load(), most[1].Load())
 		}
 		p.a.Resize(p.idB, 1445)
@@ -183,7 +183,7 @@ func TestDialIntoBlackHole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, nil)
 		p.a.port.send = func(_ linnet.NodeID, b []byte) {
-			if len(b) <= packetSize {
+			if len(b) <= leastSize {
 				p.b.Packet(p.idA, b)
 			}
 		}
@@ -194,7 +194,7 @@ func TestDialIntoBlackHole(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.a.Resize(p.idB, mostSize)
-		time.AfterFunc(2*time.Second, func() { p.a.Resize(p.idB, packetSize) })
+		time.AfterFunc(2*time.Second, func() { p.a.Resize(p.idB, leastSize) })
 		began := time.Now()
 		c, err := p.a.Dial(ctx, p.idB, p.b.Hash())
 		if took := time.Since(began); err != nil || took > 3*time.Second {

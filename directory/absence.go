@@ -10,7 +10,6 @@ import (
 	"github.com/linnet-p2p/linnet"
 	"github.com/linnet-p2p/linnet/overlay"
 	"github.com/linnet-p2p/linnet/suite"
-	"github.com/linnet-p2p/linnet/wire/message"
 )
 
 const (
@@ -69,12 +68,8 @@ func openAbsence(t overlay.Trust, b []byte, now time.Time) (*Absence, error) {
 	if len(b) > maxAbsence {
 		return nil, errAbsenceSize
 	}
-	s, err := suite.ParseSigned(b)
+	s, body, err := parse[absenceBody](b)
 	if err != nil {
-		return nil, err
-	}
-	var body absenceBody
-	if err := message.Unmarshal(s.Body, &body); err != nil {
 		return nil, err
 	}
 	const ms = uint64(time.Millisecond)

@@ -12,11 +12,8 @@ import (
 // costs no cryptography, says when that was and where the certificate is, or why the
 // body is not taken. The certificate is judged as it was then.
 func openDated[B any](t overlay.Trust, b []byte, p suite.Purpose, check func(body *B) (at time.Time, certificate []byte, err error)) (body B, at time.Time, cert *suite.Certificate, err error) {
-	s, err := suite.ParseSigned(b)
+	s, body, err := parse[B](b)
 	if err != nil {
-		return body, at, nil, err
-	}
-	if err := message.Unmarshal(s.Body, &body); err != nil {
 		return body, at, nil, err
 	}
 	at, certificate, err := check(&body)
@@ -35,9 +32,10 @@ func openDated[B any](t overlay.Trust, b []byte, p suite.Purpose, check func(bod
 	return body, at, cert, nil
 }
 
-// peek reads what was signed without a check.
-func peek[B any](b []byte) (body B, ok bool) {
-	s, err := suite.ParseSigned(b)
-	ok = err == nil && message.Unmarshal(s.Body, &body) == nil
-	return body, ok
+// parse reads what was signed. Nothing of it is verified.
+func parse[B any](b []byte) (s *suite.Signed, body B, err error) {
+	if s, err = suite.ParseSigned(b); err == nil {
+		err = message.Unmarshal(s.Body, &body)
+	}
+	return s, body, err
 }

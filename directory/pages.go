@@ -294,8 +294,8 @@ func (s *pages) sweepRates(now time.Time) {
 }
 
 func peekCard(b []byte) (linnet.UserName, bool) {
-	body, ok := peek[cardBody](b)
-	return body.User, ok
+	_, body, err := parse[cardBody](b)
+	return body.User, err == nil
 }
 
 // A version of a card: the higher one counts.

@@ -158,10 +158,10 @@ func peekRecord(t overlay.Trust, b []byte) (node linnet.NodeID, ok bool) {
 		body, _, err := openRecordBody(t, b, time.Time{})
 		return body.Location.Node, err == nil
 	}
-	body, ok := peek[struct {
+	_, body, err := parse[struct {
 		Location message.Location `obj:"4/1"`
 	}](b)
-	return body.Location.Node, ok
+	return body.Location.Node, err == nil
 }
 
 // Raw is the wire form of a record that was opened. The caller must not change it.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/srtp/v3"
 )
 
 const (
@@ -167,13 +166,8 @@ func (l *Line) control(now time.Time, b []byte) error {
 		return errUnknownStream
 	}
 	plain, err := r.ctx.DecryptRTCP(nil, b, nil)
-	switch {
-	case errors.Is(err, srtp.ErrFailedToVerifyAuthTag):
-		r.counts.forged++
-		return ErrForged
-	case err != nil:
-		r.counts.replayed++
-		return fmt.Errorf("%w: %w", ErrReplay, err)
+	if err != nil {
+		return r.counts.refused(err)
 	}
 	packets, err := rtcp.Unmarshal(plain)
 	if err != nil {

@@ -117,6 +117,23 @@ type counts struct {
 	concealed        uint64 // samples missed or late
 }
 
+// refused counts a packet that the SRTP context did not take, and says why.
+func (c *counts) refused(err error) error {
+	if err = refusal(err); err == ErrForged {
+		c.forged++
+	} else {
+		c.replayed++
+	}
+	return err
+}
+
+func refusal(err error) error {
+	if errors.Is(err, srtp.ErrFailedToVerifyAuthTag) {
+		return ErrForged
+	}
+	return fmt.Errorf("%w: %w", ErrReplay, err)
+}
+
 // NewReceiver listens to a stream.
 func NewReceiver(s Stream, opts ReceiverOptions) (*Receiver, error) {
 	ctx, err := s.context()
@@ -165,13 +182,8 @@ func (r *Receiver) Packet(now time.Time, b []byte) error {
 		r.ctx.SetROC(r.stream.SSRC, uint32(index>>16))
 	}
 	plain, err := r.ctx.DecryptRTP(r.plain[:0], b, nil)
-	switch {
-	case errors.Is(err, srtp.ErrFailedToVerifyAuthTag):
-		r.counts.forged++
-		return ErrForged
-	case err != nil:
-		r.counts.replayed++
-		return fmt.Errorf("%w: %w", ErrReplay, err)
+	if err != nil {
+		return r.counts.refused(err)
 	}
 	r.plain = plain
 	if err := r.packet.Unmarshal(plain); err != nil {

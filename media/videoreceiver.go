@@ -2,7 +2,6 @@ package media
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -54,7 +53,6 @@ type VideoReceiver struct {
 	keyAsked time.Time
 
 	received, lost, repaired, keys uint64
-	forged, replayed               uint64
 }
 
 type missing struct {
@@ -90,20 +88,14 @@ func (r *VideoReceiver) Packet(now time.Time, b []byte) error {
 	}
 	index, ok := nearest(r.highest, r.packet.SequenceNumber)
 	if !ok || index < r.stream.index() {
-		r.replayed++
 		return ErrReplay
 	}
 	if !r.started {
 		r.ctx.SetROC(r.stream.SSRC, uint32(index>>16))
 	}
 	plain, err := r.ctx.DecryptRTP(r.plain[:0], b, nil)
-	switch {
-	case errors.Is(err, srtp.ErrFailedToVerifyAuthTag):
-		r.forged++
-		return ErrForged
-	case err != nil:
-		r.replayed++
-		return fmt.Errorf("%w: %w", ErrReplay, err)
+	if err != nil {
+		return refusal(err)
 	}
 	r.plain = plain
 	if err := r.packet.Unmarshal(plain); err != nil {

@@ -88,6 +88,7 @@ long: ## soaks, kills and long fuzzing in full
 	$(MAKE) race SHORT=
 	$(MAKE) fuzz FUZZTIME=60s
 	LINNET_LONG=1 $(GO) test -count=1 -timeout 60m -skip TestNATMatrix ./...
+	LINNET_LONG=1 $(MAKE) page
 	$(MAKE) nat-matrix
 	$(MAKE) nat-matrix PAIRS=$(GUESSING) TRIES=40 VOICE=0.5
 	-for link in delay=20,loss=1 delay=80,loss=5 delay=200,loss=15; do $(MAKE) nat-matrix PAIRS=$(EIGHT) VOICE=5 LINK=$$link; done

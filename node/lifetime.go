@@ -13,8 +13,8 @@ import (
 )
 
 // A lifetime is what is known of how long the NAT keeps a mapping. A supernode that lies
-// can make it seem long: it holds the mappings meanwhile. So what others depend on is
-// not held less often than usual unless a second one bears that out.
+// can make it seem long, by holding the mappings meanwhile. So this node keeps alive less
+// often than usual only if a second one found the same.
 type lifetime struct {
 	turn    int                // which network this is
 	measure *traverse.Lifetime // under way; nil: it is not

@@ -12,6 +12,7 @@ import (
 // A width is how large packets for a peer may be, by the MTU of the path to it.
 type width struct {
 	size int           // 0: nobody asked yet
+	bulk int           // the same, as connections begin with it
 	sure chan struct{} // closed when that is known
 	told bool          // sure is closed
 }
@@ -24,15 +25,18 @@ const (
 // sized says how large packets for a peer may be from now on.
 func (t *trunk) sized(e session.Sized) {
 	t.mu.Lock()
-	w := t.width(e.Peer)
+	w, resize := t.width(e.Peer), false
 	if w != nil {
 		if w.size = e.Size; e.Sure && !w.told {
 			w.told = true
 			close(w.sure)
 		}
+		if resize = e.Sure || e.Size > w.bulk; resize { // connections end only where it is sure that they are too large
+			w.bulk = e.Size
+		}
 	}
 	t.mu.Unlock()
-	if w != nil && e.Sure {
+	if resize {
 		t.Resize(e.Peer, e.Size)
 	}
 }

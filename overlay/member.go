@@ -378,10 +378,10 @@ func (m *Machine) Seated(now time.Time, slot Slot) bool {
 	if at < 0 || now.Sub(m.since) < handedOver && m.newcomer() {
 		return false
 	}
-	own, ago := score(slot, m.self().weight), m.tenths(now.Add(-handedOver))
+	own, ago := score(slot, m.self().weight), m.tenths(now.Add(-republished))
 	for i := range m.table.members {
 		if x := &m.table.members[i]; !x.serves() && x.since >= ago && score(slot, x.weight) > own {
-			at++ // it stood before this one until a moment ago
+			at++ // it stood before this one until then
 		}
 	}
 	return at < SlotSize
@@ -397,6 +397,11 @@ func (m *Machine) newcomer() bool {
 // handedOver is how long the records of a slot take to get to a new member, once
 // everybody knows of it.
 const handedOver = 20 * time.Second
+
+// republished is how long the records of a slot that lost all its members at once
+// take to come again, from their devices: before, whoever sits there now cannot say that there
+// are none.
+const republished = 12 * time.Minute
 
 // Serving are all supernodes that this one believes alive, in the order of their ids.
 func (m *Machine) Serving() []linnet.NodeID {

@@ -2,10 +2,12 @@ package overlay
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -223,5 +225,29 @@ func BenchmarkMembers(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		clear(s.cache)
 		s.Members(Slot(i % SlotCount))
+	}
+}
+
+// Who took the seat of one that died says of nobody that he has no record, until
+// the records came again from their devices: all who had them may be lost.
+func TestSeatedAfterDeaths(t *testing.T) {
+	start := time.Unix(1_900_000_000, 0)
+	m := &Machine{o: Options{Self: Identity{Node: testNode(0)}}, started: start, since: start}
+	for i := range 30 {
+		m.table.put(newSeat(nil, testNode(i), 1, netip.AddrPortFrom(spreadAddr(i), 1), 0, math.MaxUint32), Alive, 0)
+	}
+	slot := Slot(0)
+	for slices.Contains(m.Members(slot), testNode(0)) {
+		slot++
+	}
+	now := start.Add(time.Hour)
+	for !slices.Contains(m.Members(slot), testNode(0)) {
+		m.table.put(m.table.get(m.Members(slot)[0]).seat, Dead, m.tenths(now))
+	}
+	if m.Seated(now.Add(11*time.Minute), slot) {
+		t.Error("it speaks for the dead")
+	}
+	if !m.Seated(now.Add(13*time.Minute), slot) {
+		t.Error("it has no seat, when all records have come again")
 	}
 }

@@ -119,6 +119,8 @@ async function menu(page, words) {
 }
 
 const is = (user, presence) => new RegExp(`^${user}\\W+${presence}`) // the name of a contact's link
+// Whoever did not answer a device that looked for contacts is asked again after five minutes.
+const lookingAgain = { timeout: 400_000 }
 const clock = (page) => page.getByRole('timer').filter({ hasText: /^\d+:\d\d$/ })
 
 async function main() {
@@ -198,7 +200,7 @@ async function main() {
   await bob.getByRole('link', { name: 'alice' }).click()
   await looks(bob, 'request-person')
   await button(bob, 'Accept alice').click()
-  await Promise.all([alice.getByRole('link', { name: is('bob', 'Online') }).waitFor(), bob.getByRole('link', { name: is('alice', 'Online') }).waitFor()])
+  await Promise.all([alice.getByRole('link', { name: is('bob', 'Online') }).waitFor(lookingAgain), bob.getByRole('link', { name: is('alice', 'Online') }).waitFor(lookingAgain)])
   step('bob accepted, and both see each other online')
 
   // They write to each other.
@@ -275,7 +277,7 @@ async function main() {
   await shot(alice, 'found')
   await alice.locator('.list').getByRole('link', { name: /The geese are back/ }).last().click()
   await alice.locator('li.line.flash').waitFor()
-  await bob.getByRole('link', { name: is('alice', 'Online') }).waitFor({ timeout: 400_000 }) // whoever did not answer a node that started is asked again after 5 min
+  await bob.getByRole('link', { name: is('alice', 'Online') }).waitFor(lookingAgain)
   step('a message was found')
 
   // What alice says of herself.

@@ -91,5 +91,7 @@ func (s *station) sealed(now time.Time, from linnet.NodeID, inner uint32, body [
 		p.Taken(now, from, directory.LetterID(body))
 		s.talks.machine.Taken(now, from, directory.LetterID(body))
 		s.tells.machine.Taken(now, from, directory.LetterID(body))
+	case inner == message.InnerMail:
+		p.MailWaits(now)
 	}
 }

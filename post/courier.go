@@ -3,6 +3,7 @@ package post
 import (
 	"cmp"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -52,6 +53,8 @@ type Courier struct {
 	tickets uint64 // of PutMail
 	turns   alarm.Pace
 	known   map[linnet.UserName]*addressee
+	hints   map[linnet.NodeID]uint64 // the number of what is being told of
+	hinted  uint64                   // the last number
 }
 
 // An addressee is somebody to whom something was brought lately.
@@ -106,10 +109,14 @@ const (
 	maxKnown   = 256
 )
 
+// hintAfter is when a device that did not take a letter is told of its mail, from one
+// time to the next: it was busy or badly connected, and will not look by itself for hours.
+var hintAfter = [...]time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute}
+
 // NewCourier makes a Courier; Begin makes it work.
 func NewCourier(o Options) *Courier {
 	return &Courier{
-		o: o, errands: make(map[Key]*errand), known: make(map[linnet.UserName]*addressee),
+		o: o, errands: make(map[Key]*errand), known: make(map[linnet.UserName]*addressee), hints: make(map[linnet.NodeID]uint64),
 		turns: alarm.Pace{Gap: turnGap, After: o.Agenda.After, Jitter: o.Agenda.Jitter},
 	}
 }
@@ -143,6 +150,7 @@ func (c *Courier) Drop(k Key) { delete(c.errands, k) }
 func (c *Courier) Begin(now time.Time) {
 	c.turns.Clear()
 	clear(c.known)
+	clear(c.hints)
 	for _, e := range c.sorted() {
 		c.Bring(now, e.Key, e.version)
 	}
@@ -361,6 +369,7 @@ func (c *Courier) Taken(now time.Time, from linnet.NodeID, id directory.LetterID
 
 // Unreachable is told that what was sent to a device found no way.
 func (c *Courier) Unreachable(now time.Time, node linnet.NodeID) {
+	delete(c.hints, node) // it looks for mail when it is back
 	for _, e := range c.sorted() {
 		if e.step != straight || !e.remembered || e.taken[node] {
 			continue
@@ -442,9 +451,33 @@ func (c *Courier) MailPut(now time.Time, ticket uint64, err error) {
 
 func (c *Courier) done(now time.Time, e *errand) {
 	delete(c.errands, e.Key)
-	taken := slices.Collect(maps.Keys(e.taken))
-	slices.SortFunc(taken, func(a, b linnet.NodeID) int { return slices.Compare(a[:], b[:]) })
-	c.o.Done(now, e.Key, e.version, taken)
+	for _, node := range inOrder(maps.Values(e.letters)) {
+		if !e.taken[node] && len(c.hints) < maxKnown {
+			c.hinted++
+			c.hints[node] = c.hinted
+			c.hint(now, node, c.hinted, 0)
+		}
+	}
+	c.o.Done(now, e.Key, e.version, inOrder(maps.Keys(e.taken)))
+}
+
+func inOrder(nodes iter.Seq[linnet.NodeID]) []linnet.NodeID {
+	return slices.SortedFunc(nodes, func(a, b linnet.NodeID) int { return slices.Compare(a[:], b[:]) })
+}
+
+// hint tells a device, and tells it again, that there is mail.
+func (c *Courier) hint(now time.Time, node linnet.NodeID, number uint64, times int) {
+	c.o.Agenda.WhileReady(now, hintAfter[times], func(now time.Time) {
+		if c.hints[node] != number {
+			return
+		}
+		c.o.Agenda.Do(Forward{To: node, Inner: message.InnerMail})
+		if times+1 < len(hintAfter) {
+			c.hint(now, node, number, times+1)
+		} else {
+			delete(c.hints, node)
+		}
+	})
 }
 
 func (c *Courier) sorted() []*errand {

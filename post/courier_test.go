@@ -73,7 +73,7 @@ func (m *carrier) wants() (words []string) {
 		case post.LookUp:
 			words = append(words, "look-up of "+string(e.User))
 		case post.Forward:
-			words = append(words, "letter to "+names([]linnet.NodeID{e.To})[0])
+			words = append(words, map[uint32]string{message.InnerLetter: "letter to ", message.InnerMail: "mail waits for "}[e.Inner]+names([]linnet.NodeID{e.To})[0])
 		case post.PutMail:
 			m.ticket = e.Ticket
 			words = append(words, fmt.Sprintf("mail to %s for %q, %d bytes, pass %q", e.To, names([]linnet.NodeID{e.Device})[0], len(e.Box), e.Pass))
@@ -127,6 +127,7 @@ func (m *carrier) stored(err error) { m.MailPut(m.now, m.ticket, err) }
 const (
 	asks, looks             = "prekeys of bob", "look-up of bob"
 	toBob, toPhone          = "letter to bob", "letter to phone"
+	waitsForPhone           = "mail waits for phone"
 	mailForBob              = `mail to bob for "bob", 100 bytes, pass "pass"`
 	mailForPhone            = `mail to bob for "phone", 100 bytes, pass "pass"`
 	nobodyTook, bobTook     = "bob has 1, taken by []", "bob has 1, taken by [bob]"
@@ -154,6 +155,25 @@ func TestSteps(t *testing.T) {
 		{"who is not there has mail", func(m *carrier) { m.straight(bob); m.takes(bob); m.wants(); m.stored(nil) }, []string{bobTook}},
 		{"who keeps silent has mail, after three letters", func(m *carrier) { m.straight(bob, phone); m.takes(bob); m.passes(5 * time.Second) },
 			[]string{asks, looks, toBob, toPhone, toPhone, toPhone, mailForPhone}},
+		{"who has mail because he kept silent is told", func(m *carrier) {
+			m.straight(bob, phone)
+			m.takes(bob)
+			m.passes(5 * time.Second)
+			m.wants()
+			m.stored(nil)
+			m.passes(dayAfter)
+		}, []string{bobTook, waitsForPhone, waitsForPhone, waitsForPhone, waitsForPhone}},
+		{"until he is gone", func(m *carrier) {
+			m.straight(bob, phone)
+			m.takes(bob)
+			m.passes(5 * time.Second)
+			m.stored(nil)
+			m.wants()
+			m.stored(nil)
+			m.passes(2 * time.Second)
+			m.Unreachable(m.now, phone)
+			m.passes(dayAfter)
+		}, []string{bobTook, waitsForPhone}},
 		{"nobody is there", func(m *carrier) { m.straight() }, []string{asks, looks, mailForBob, mailForPhone}},
 		{"nobody knows where they are", func(m *carrier) { m.prekeys(bob); m.Found(m.now, "bob", nil, refused) }, []string{asks, looks, mailForBob}},
 		{"a stranger leaves one box for as many as fit", func(m *carrier) { m.stranger = true; m.straight(); m.stored(nil) },

@@ -5,6 +5,8 @@
 //	Bring ──▶ prekeys, look-up ──▶ straight to devices that are there ──▶ taken
 //	                           └─▶ the mailbox, for those that are not ──▶ stored ──▶ Done
 //
+// Who was there, and did not take it, is told that there is mail.
+//
 // An errand is begun again until all of the devices have what it brings, or it is in
 // their mailbox; over restarts, too, if whoever has it Bring again.
 package post
@@ -26,7 +28,7 @@ type LookUp struct{ User linnet.UserName }
 // session.
 type Forward struct {
 	To    linnet.NodeID
-	Inner uint32 // message.InnerNotice, InnerLetter or InnerTaken
+	Inner uint32 // message.InnerNotice, InnerLetter, InnerTaken or InnerMail
 	Body  []byte
 }
 

@@ -45,8 +45,8 @@ const (
 	greetWait    = 5 * time.Second
 	looked       = 15 * time.Second // a look-up is good for so long
 	refreshAfter = 5 * time.Minute
-	againFirst   = 5 * time.Minute
-	againMost    = 6
+	againFirst   = 30 * time.Second
+	againMost    = 9
 )
 
 // follow begins or ends to look after somebody.

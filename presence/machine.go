@@ -87,6 +87,7 @@ type Machine struct {
 	strange  overlay.Bucket  // of them, those of devices that are no contact's
 	left     map[mailID]bool // in the mailbox, for others
 	mailPlan int             // alarms of older ones are void
+	mailNext time.Time       // when it looks, or looked, because somebody said so
 	spoke    uint64          // time of the last notice
 	leaving  bool
 	unsaved  bool // a Save came to nothing

@@ -11,16 +11,17 @@ import (
 	"github.com/linnet-p2p/linnet/wire/message"
 )
 
-// Nobody says that there is mail: who is away is not there, and who is there gets
-// letters straight. A device looks when it comes, once more soon after, for what
-// was under way just then, and seldom from then on; one that is invisible gets
-// nothing straight, and looks more often.
+// Who is there gets letters straight, and is told of those that did not arrive so. A
+// device looks for mail when it comes, once more soon after, for what was under way
+// just then, and seldom from then on; one that is invisible gets nothing straight, and
+// looks more often.
 const (
 	mailFirst     = 5 * time.Second  // at the most
 	mailSoon      = 20 * time.Second // a letter straight to where the device was is mail after 5 s
 	mailSecond    = 3 * time.Minute
 	mailEvery     = 6 * time.Hour
 	mailInvisible = time.Hour
+	mailGap       = 15 * time.Second // anybody may say that there is mail
 	maxLeft       = 4096
 )
 
@@ -43,6 +44,16 @@ func (m *Machine) mailLater(now time.Time) {
 			m.mailLater(now)
 		}
 	})
+}
+
+// MailWaits is told that somebody says that there is mail.
+func (m *Machine) MailWaits(now time.Time) {
+	if !m.agenda.Ready() || m.mine().Presence == linnet.Invisible || m.mailNext.After(now) {
+		return // it looks soon, or is not to be seen
+	}
+	wait := max(m.mailNext.Add(mailGap).Sub(now), 0)
+	m.mailNext = now.Add(wait)
+	m.agenda.WhileReady(now, wait, m.checkMail)
 }
 
 func (m *Machine) checkMail(time.Time) { m.agenda.Do(CheckMail{}) }

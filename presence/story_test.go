@@ -61,6 +61,38 @@ func TestRequestBeforeThePrekey(t *testing.T) {
 	}
 }
 
+// A device that is there and took no letter is told of its mail, which it would look
+// for hours later; however often it is told, it asks seldom.
+func TestMailWaits(t *testing.T) {
+	w := newWorld(t, 1)
+	alice, bob := w.online("alice"), w.online("bob")
+	w.Run(time.Hour)
+	w.Loss = 1
+	alice.ask("bob", "")
+	w.Until("it is in his mailbox", func() bool { return len(w.Mail) == 1 })
+	w.Loss = 0
+	if d := w.Until("he is asked", func() bool { return bob.state("alice") == linnet.Asking }); d > 15*time.Second {
+		t.Errorf("that takes %v", d)
+	}
+	before := bob.looks
+	for range 600 {
+		bob.m.MailWaits(w.Now)
+		bob.Pump()
+		w.Run(100 * time.Millisecond)
+	}
+	if n := bob.looks - before; n < 3 || n > 5 {
+		t.Errorf("he looked for mail %d times in a minute", n)
+	}
+	bob.say(linnet.Invisible, "")
+	w.Run(time.Minute)
+	before = bob.looks
+	bob.m.MailWaits(w.Now)
+	bob.Pump()
+	if w.Run(time.Second); bob.looks != before {
+		t.Error("he is seen to look though he is invisible")
+	}
+}
+
 func TestStates(t *testing.T) {
 	w := newWorld(t, 2)
 	alice, bob := w.online("alice"), w.online("bob")

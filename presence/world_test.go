@@ -32,6 +32,7 @@ type device struct {
 	visible bool // in the directory
 	prekey  *directory.Prekey
 	events  []linnet.Event
+	looks   int // into the mailbox
 }
 
 func newWorld(t testing.TB, seed uint64) *world { return &world{World: posttest.New(t, seed)} }
@@ -214,6 +215,7 @@ func (d *device) Effect(e any) {
 			d.m.PrekeyPublished(w.Now, e.Public, nil)
 		})
 	case presence.CheckMail:
+		d.looks++
 		d.LookForMail(d.m.Wants, func(items []*directory.Item) { d.m.Mail(w.Now, items, false) })
 	default:
 		w.T.Fatalf("%T", e)
@@ -237,6 +239,8 @@ func (d *device) Arrives(from linnet.NodeID, inner uint32, body []byte) {
 		if len(body) == len(presence.LetterID{}) {
 			d.m.Taken(d.w.Now, from, presence.LetterID(body))
 		}
+	case message.InnerMail:
+		d.m.MailWaits(d.w.Now)
 	}
 }
 

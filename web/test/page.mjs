@@ -119,8 +119,8 @@ async function menu(page, words) {
 }
 
 const is = (user, presence) => new RegExp(`^${user}\\W+${presence}`) // the name of a contact's link
-// Whoever did not answer a device that looked for contacts is asked again after five minutes.
-const lookingAgain = { timeout: 400_000 }
+// Whoever did not answer a device that looked for contacts is asked again half a minute later.
+const lookingAgain = { timeout: 200_000 }
 const clock = (page) => page.getByRole('timer').filter({ hasText: /^\d+:\d\d$/ })
 
 async function main() {

@@ -25,6 +25,7 @@ const (
 	InnerNotice = 0x4130 // a notice of presence, sealed for contacts
 	InnerLetter = 0x4131 // a letter, sealed for the device
 	InnerTaken  = 0x4132 // a letter's id, 16 bytes: it was opened, and is on disk
+	InnerMail   = 0x4133 // nothing: a letter that was not taken lies in the mailbox
 )
 
 // MaxHops is how often a message is forwarded at the most: own supernode,

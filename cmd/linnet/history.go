@@ -22,14 +22,18 @@ func (c *historyCmd) Run(p *program) error {
 				way = "from"
 			}
 			length := ""
-			if !r.Answered.IsZero() {
+			if !r.Answered.IsZero() && !r.Ended.IsZero() {
 				length = r.Ended.Sub(r.Answered).Round(time.Second).String()
+			}
+			outcome := r.Outcome.String()
+			if r.Ended.IsZero() {
+				outcome = "goes on"
 			}
 			by := ""
 			if r.By != "" {
 				by = "put through by " + string(r.By)
 			}
-			fmt.Fprintf(w, "%s\t%s %s\t%s\t%s\t%s\n", r.Started.Local().Format(time.DateTime), way, r.Peer, r.Outcome, length, by)
+			fmt.Fprintf(w, "%s\t%s %s\t%s\t%s\t%s\n", r.Started.Local().Format(time.DateTime), way, r.Peer, outcome, length, by)
 		}
 	})
 }

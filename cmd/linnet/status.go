@@ -20,7 +20,9 @@ func (*statusCmd) Run(p *program) error {
 		}
 		row("network", "%s (suite %s)", cmp.Or(s.Network, "none yet: linnet up --join INVITE"), cmp.Or(s.Suite, "-"))
 		row("signed in", "%s", cmp.Or(string(s.User), "nobody: linnet register NAME, or linnet login NAME"))
-		row("node", "%s, %s", s.Node.Short(), s.Role)
+		if s.User != "" { // without a certificate it has no name yet
+			row("node", "%s, %s", s.Node.Short(), s.Role)
+		}
 		row("address", "%s, seen by others as %s", s.Addr, cmp.Or(s.Public, "not known yet"))
 		if s.Online {
 			row("online", "attached to %d of %d known supernodes", len(s.Supernodes), s.Known)

@@ -296,7 +296,7 @@ export const text = {
     concealed: 'Sound filled in',
     none: 'none',
     quality: 'Quality',
-    mos: (mos: string) => `${mos} of 4.4`,
+    mos: (mos: string) => `${mos} of 4.5`,
     good: 'Good',
     fair: 'Fair',
     poor: 'Poor',

@@ -12,7 +12,7 @@ import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import encodeQR from 'qr'
 import { accessible, browser, button, closeAll, looks, shot, signUp } from './browser.mjs'
-import { check, finish, here, home, linnet, start, step, until } from './linnet.mjs'
+import { check, finish, here, home, linnet, on, start, step, until } from './linnet.mjs'
 
 const run = promisify(execFile)
 
@@ -125,7 +125,7 @@ const clock = (page) => page.getByRole('timer').filter({ hasText: /^\d+:\d\d$/ }
 
 async function main() {
   weight()
-  const net = await start(['network', 'create', 'birds', '--home', path.join(home, 'net'), '--address', '127.0.0.1', '--port', String(10000 + Math.floor(Math.random() * 15000)), '--supernodes', '2'], /(linnet:\S+)/, /Others reach/)
+  const net = await start(['network', 'create', 'birds', '--home', path.join(home, 'net'), '--address', '127.0.0.1', '--port', String(10000 + Math.floor(Math.random() * 15000)), '--supernodes', '2', '--promotion', 'open'], /(linnet:\S+)/, /Others reach/)
   const invite = net.matches[0]
   step('a network runs')
 
@@ -404,6 +404,17 @@ async function main() {
   await bob.getByRole('link', { name: 'Settings' }).click()
   await accessible(bob, 'the settings')
   await shot(bob, 'settings')
+
+  // He lets his computer serve others, and relay their calls, and thinks better of it.
+  const consent = (label) => bob.getByRole('switch', { name: label })
+  await consent('Let this computer serve others').check()
+  await consent('Let it relay calls of others, too').check()
+  await bob.getByText('Relayed today').scrollIntoViewIfNeeded()
+  await looks(bob, 'volunteer')
+  check((await on('bob', ['volunteer'])).match(/relays\s+no: /), 'bob does not relay for others, but his node says nothing of it')
+  await consent('Let this computer serve others').uncheck()
+  await consent('Let it relay calls of others, too').waitFor({ state: 'detached' })
+  step('bob agreed to help the network, and did not')
   await bob.emulateMedia({ colorScheme: 'dark' })
   for (const [name, hash] of [['network', '#/network'], ['settings', '#/settings'], ['person', '#/people/alice'], ['people', '#/people']]) {
     await bob.evaluate((h) => (location.hash = h), hash)

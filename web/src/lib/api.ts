@@ -1,7 +1,7 @@
 // The node's JSON interface. Cookie and key say that this browser may use it; see
 // docs/security.md.
 
-import type { CallRecord, CallSettings, Card, CardStatus, Contact, ConversationStatus, Failure, Listing, Message, Mine, SearchPage, SharedFile, Status, TransferTo, Video, Voicemail } from './types'
+import type { CallRecord, CallSettings, Card, CardStatus, Contact, ConversationStatus, Failure, Listing, Message, Mine, RelayConsent, SearchPage, SharedFile, Status, TransferTo, Video, Voicemail } from './types'
 
 const KEY = 'linnet-key'
 const PAGE = 'linnet-page'
@@ -89,6 +89,7 @@ export const api = {
   login: (name: string, password: string) => ask('POST', '/v1/login', { user: name, password }),
   logout: () => ask('POST', '/v1/logout'),
   volunteer: (on: boolean) => ask('PUT', '/v1/volunteer', { on }),
+  volunteerRelay: (consent: RelayConsent) => ask('PUT', '/v1/volunteer/relay', consent),
   lookup: (name: string) => ask<Listing>('GET', `/v1/users/${user(name)}`),
   contacts: () => ask<Contact[]>('GET', '/v1/contacts'),
   putContact: (name: string, c: { name?: string; message?: string }) => ask('PUT', `/v1/contacts/${user(name)}`, { user: name, ...c }),

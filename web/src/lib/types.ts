@@ -89,6 +89,21 @@ export interface Volunteering {
   cpu_percent: number
   battery: boolean
   metered: boolean
+  relay: Relaying
+}
+
+export interface RelayConsent {
+  on: boolean
+  bit_rate?: number
+  daily_bytes?: number
+}
+
+export interface Relaying extends RelayConsent {
+  serving: boolean
+  why: string
+  calls: number
+  bps: number
+  today_bytes: number
 }
 
 export interface Status {

@@ -82,9 +82,9 @@ func seats(w *world, _ *Report) []string {
 	return append(unless(w.seized <= 2, "the attacker has %d of 10 seats of a slot", w.seized), unless(len(w.targets) == 2, "there was no attack")...)
 }
 
-// idle is the traffic of a client that does nothing but a lookup now and then.
+// idle is the traffic of a client that looks nobody up.
 func idle(_ *world, r *Report) []string {
-	return unless(8*r.Bytes <= 100, "a client uses %.0f bit/s", 8*r.Bytes)
+	return unless(8*r.Idle <= 100, "an idle client uses %.0f bit/s", 8*r.Idle)
 }
 
 // membership is what supernodes have to know of one another, and when.

@@ -25,6 +25,7 @@ type measure struct {
 	lookups    lookupCount
 
 	clientBytes, memberBytes int64
+	searchBytes              int64 // of clientBytes
 	sizes                    map[reflect.Type]*size
 	searches                 int64 // messages of lookups
 
@@ -94,6 +95,7 @@ func (w *world) sized(from, to *node, msg message.Message, reply bool) {
 	switch msg.(type) {
 	case *message.Search, *message.SearchResult:
 		w.searches++
+		w.searchBytes += w.ofClients(from, to, n)
 	case *message.Ping, *message.PingRequest, *message.Pong, *message.Rumours, *message.Digest, *message.Differ:
 		if w.warm() {
 			w.memberBytes += int64(n)
@@ -144,15 +146,19 @@ func signed(msg message.Message) (n int) {
 
 func (w *world) warm() bool { return w.now >= int64(warmUp) }
 
-func (w *world) bytes(from, to *node, n int) {
+func (w *world) bytes(from, to *node, n int) { w.clientBytes += w.ofClients(from, to, n) }
+
+// ofClients is what of so many bytes clients send or receive.
+func (w *world) ofClients(from, to *node, n int) (sum int64) {
 	if !w.warm() {
-		return
+		return 0
 	}
 	for _, x := range [2]*node{from, to} {
 		if !x.serves() {
-			w.clientBytes += int64(n)
+			sum += int64(n)
 		}
 	}
+	return sum
 }
 
 // online counts the nodes that should be attached.

@@ -41,6 +41,7 @@ type Report struct {
 
 	Lost          int     `json:"supernodes_lost_to_load"`
 	Bytes         float64 `json:"bytes_per_node_per_s"`                 // of a client, both directions, headers included
+	Idle          float64 `json:"idle_bytes_per_node_per_s"`            // the same without look-ups
 	Detection     float64 `json:"detection_p99_s"`                      // of a supernode's death by anybody
 	Dissemination float64 `json:"dissemination_p99_s"`                  // until all others know
 	Membership    float64 `json:"membership_bytes_per_supernode_per_s"` // sent
@@ -87,6 +88,7 @@ func (w *world) report(wall time.Duration) *Report {
 	}
 	measured := (time.Duration(w.now) - warmUp).Seconds()
 	r.Bytes = float64(w.clientBytes) / float64(max(w.up, 1)) / measured
+	r.Idle = float64(w.clientBytes-w.searchBytes) / float64(max(w.up, 1)) / measured
 	r.Membership = float64(w.memberBytes) / float64(max(w.supernodes, 1)) / measured
 	r.Detection, r.Dissemination = percentile(seconds(w.detected), 99), percentile(seconds(w.told), 99)
 	if w.scenario.judge != nil && w.failure == nil {

@@ -23,8 +23,10 @@ func (n *Node) Join(ctx context.Context, link string) error {
 	if err := n.Ready(ctx); err != nil {
 		return err
 	}
-	n.account.Lock()
-	defer n.account.Unlock()
+	if err := n.account.take(ctx); err != nil {
+		return err
+	}
+	defer n.account.give()
 	switch d := n.network.get(); {
 	case d == nil:
 		if err := n.joinNetwork(ctx, &invite); err != nil {
@@ -51,8 +53,10 @@ func (n *Node) Login(ctx context.Context, c linnet.Credentials) error {
 // prove gets a certificate for a password, and goes on the network with it.
 func (n *Node) prove(ctx context.Context, c linnet.Credentials,
 	ask func(*login.Client, context.Context, linnet.Credentials, suite.Keys) (*login.Grant, error)) error {
-	n.account.Lock()
-	defer n.account.Unlock()
+	if err := n.account.take(ctx); err != nil {
+		return err
+	}
+	defer n.account.give()
 	if n.network.get() == nil && n.opts.Invite == nil {
 		return &linnet.Error{Code: linnet.CodeUsage, Text: "this node has no network yet", Hint: "start it with `linnet up --join INVITE`, or paste an invite on its page"}
 	}
@@ -151,8 +155,10 @@ func (n *Node) install(ctx context.Context, id *store.Identity) error {
 
 // Logout implements linnet.Client.
 func (n *Node) Logout(ctx context.Context) error {
-	n.account.Lock()
-	defer n.account.Unlock()
+	if err := n.account.take(ctx); err != nil {
+		return err
+	}
+	defer n.account.give()
 	var gone <-chan struct{}
 	if err := n.inStation(ctx, func(now time.Time, s *station) error {
 		gone = s.withdraw(now)
@@ -176,8 +182,10 @@ func (n *Node) Logout(ctx context.Context) error {
 
 // resume signs in again who was signed in before.
 func (n *Node) resume(ctx context.Context) error {
-	n.account.Lock()
-	defer n.account.Unlock()
+	if err := n.account.take(ctx); err != nil {
+		return err
+	}
+	defer n.account.give()
 	id, err := n.store.Identity(ctx)
 	if err != nil || id == nil || len(id.Certificate) == 0 || n.network.get() == nil {
 		return err
@@ -230,8 +238,10 @@ func (n *Node) maintain(ctx context.Context) error {
 }
 
 func (n *Node) renewCertificate(ctx context.Context) error {
-	n.account.Lock()
-	defer n.account.Unlock()
+	if err := n.account.take(ctx); err != nil {
+		return err
+	}
+	defer n.account.give()
 	id, err := n.store.Identity(ctx)
 	if err != nil || id == nil || len(id.Certificate) == 0 {
 		return err

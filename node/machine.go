@@ -37,8 +37,10 @@ func (n *Node) checkMachine(ctx context.Context) error {
 // enlist gets the identity that the ticket of a supernode promises, unless
 // it has a good one.
 func (n *Node) enlist(ctx context.Context) error {
-	n.account.Lock()
-	defer n.account.Unlock()
+	if err := n.account.take(ctx); err != nil {
+		return err
+	}
+	defer n.account.give()
 	d := n.network.get()
 	id, err := n.store.Identity(ctx)
 	if err != nil {

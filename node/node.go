@@ -21,7 +21,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -93,7 +92,7 @@ type Node struct {
 	started    time.Time
 	uploads    atomic.Int32 // going on
 	spooling   atomic.Int64 // bytes of them
-	account    sync.Mutex   // one change of the account at a time
+	account    turn         // for a change of the account
 }
 
 // Open makes a Node: it opens the database and the sockets. Run makes it live.
@@ -119,6 +118,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		events:  make(chan func(time.Time), 1024),
 		moved:   make(chan struct{}, 1),
 		ready:   make(chan struct{}),
+		account: newTurn(),
 		network: network{known: make(chan struct{})},
 
 		diskWarned: make(map[string]time.Time),

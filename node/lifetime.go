@@ -12,19 +12,15 @@ import (
 	"github.com/linnet-p2p/linnet/traverse"
 )
 
-// A lifetime is what is known of how long the NAT keeps a mapping. A supernode that lies
-// can make it seem long, by holding the mappings meanwhile. So this node keeps alive less
-// often than usual only if a second one found the same.
+// A lifetime is the measurement of how long the NAT keeps a mapping, and what came of it.
 type lifetime struct {
 	turn    int                // which network this is
 	measure *traverse.Lifetime // under way; nil: it is not
 	by      linnet.NodeID
 	at      netip.AddrPort // of the supernode
 	spares  []uint32
-	kept    traverse.Kept
-	known   bool
-	told    linnet.NodeID // who alone says so; zero: it need not be borne out, or was
-	begun   bool          // or over: nothing more is to be found out on this network
+	belief  traverse.Belief
+	begun   bool // or over: nothing more is to be found out on this network
 }
 
 // lifetimeAgain is for a network whose supernodes had too much to do to answer late, or are
@@ -34,7 +30,7 @@ const lifetimeAgain = 6 * time.Hour
 // measureLifetime finds out how long a mapping is kept, once on a network.
 func (s *station) measureLifetime(by linnet.NodeID, at netip.AddrPort) {
 	f := s.nat.Finding(s.addrs)
-	if s.lifetime.begun || by == s.lifetime.told || f.None && f.NAT.Filtering() == traverse.EndpointIndependent {
+	if s.lifetime.begun || !s.lifetime.belief.Needs(by) || f.None && f.NAT.Filtering() == traverse.EndpointIndependent {
 		return
 	}
 	s.lifetime.begun = true
@@ -61,30 +57,19 @@ func (s *station) endLifetime(kept traverse.Kept, known bool) {
 	l := &s.lifetime
 	s.stopLifetime()
 	s.log.Debug("lifetime of mappings", "by", l.by.Short(), "known", known, "at least", kept.AtLeast, "below", kept.Below, "pause", kept.KeepAlive())
-	switch {
-	case !known:
+	if !known {
 		turn := l.turn
 		s.later(lifetimeAgain, func(time.Time) {
 			if s.lifetime.turn == turn {
 				s.askAnother()
 			}
 		})
-	case l.known: // two say so
-		if kept.AtLeast < l.kept.AtLeast {
-			l.kept = kept
-		}
-		l.told = linnet.NodeID{}
-	default:
-		l.kept, l.known = kept, true
-		if kept.KeepAlive() > overlay.UsualKeepAlive {
-			l.told = l.by
-			s.askAnother()
-			return
-		}
+		return
 	}
-	if l.known && l.told.IsZero() {
-		s.overlay.SetKeepAlive(l.kept.KeepAlive())
+	if l.belief.Found(l.by, kept, overlay.UsualKeepAlive) {
+		s.askAnother()
 	}
+	s.overlay.SetKeepAlive(l.belief.KeepAlive())
 }
 
 // askAnother goes on with another supernode, now or when there is one.

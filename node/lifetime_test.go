@@ -36,13 +36,13 @@ func TestLifetimeIsBorneOut(t *testing.T) {
 		})
 		m.in(func(_ time.Time, s *station) {
 			s.endLifetime(traverse.Kept{AtLeast: 160 * time.Second}, true)
-			if s.lifetime.told != liar || s.lifetime.measure != nil {
+			if s.lifetime.belief.KeepAlive() != 0 || s.lifetime.belief.Needs(liar) || s.lifetime.measure != nil {
 				t.Errorf("believed at once: %+v", s.lifetime)
 			}
 		})
 		time.Sleep(5 * time.Minute)
 		m.in(func(_ time.Time, s *station) {
-			if h := s.lifetime; !h.told.IsZero() || h.by == liar || !h.begun || h.kept.AtLeast != 30*time.Second {
+			if h := s.lifetime; h.belief.KeepAlive() != 22500*time.Millisecond || h.by == liar || !h.begun {
 				t.Errorf("in the end: %+v", h)
 			}
 		})

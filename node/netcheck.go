@@ -187,8 +187,8 @@ func (s *station) netcheck() *linnet.NAT {
 		out.Ports = []uint16{uint16(low), uint16(high)}
 	}
 	out.PortStep = int(f.NAT.Step())
-	if l := &s.lifetime; l.known {
-		out.Lifetime = &linnet.MappingLifetime{AtLeastS: int(l.kept.AtLeast / time.Second), BelowS: int(l.kept.Below / time.Second)}
+	if kept, known := s.lifetime.belief.Kept(); known {
+		out.Lifetime = &linnet.MappingLifetime{AtLeastS: int(kept.AtLeast / time.Second), BelowS: int(kept.Below / time.Second)}
 	}
 	is6 := func(a netip.AddrPort) bool { return a.Addr().Unmap().Is6() && a.Addr().IsGlobalUnicast() }
 	switch {

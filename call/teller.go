@@ -63,9 +63,10 @@ const (
 	mostNews     = 1000               // for one user
 )
 
+// Errors of Told, beside those of package directory and post.ErrNobody.
 var (
-	errTooLate = errors.New("it took too long")
-	errTooMuch = errors.New("there is too much to tell")
+	ErrTooLate = errors.New("it took too long")
+	ErrTooMuch = errors.New("there is too much to tell")
 )
 
 // NewTeller makes a Teller that has nothing to tell.
@@ -99,7 +100,7 @@ func (t *Teller) Tell(now time.Time, to linnet.UserName, at time.Time, words ...
 		return
 	}
 	if len(queue) >= mostNews {
-		t.agenda.Do(Told{to, words[0], errTooMuch})
+		t.agenda.Do(Told{to, words[0], ErrTooMuch})
 		return
 	}
 	until := at.Add(tellFor)
@@ -108,7 +109,7 @@ func (t *Teller) Tell(now time.Time, to linnet.UserName, at time.Time, words ...
 	}
 	n := &news{words: words, until: until}
 	t.queues[to] = append(queue, n)
-	t.agenda.After(now, max(0, until.Sub(now)), func(now time.Time) { t.over(now, to, n, errTooLate) })
+	t.agenda.After(now, max(0, until.Sub(now)), func(now time.Time) { t.over(now, to, n, ErrTooLate) })
 	if len(queue) == 0 {
 		t.bring(now, to)
 	}

@@ -64,7 +64,7 @@ sim-large: ## all simulations in full, a line of docs/benchmarks.md each; hours 
 bench: ## the figures of docs/benchmarks.md
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-bench-relay: build ## relays: ours, a plain forwarder, coturn from Debian (needs root once)
+bench-relay: build ## relays: ours, a plain forwarder, one in C, coturn from Debian (needs cc, and root once)
 	scripts/relay-table
 
 bench-attach: build ## what 100,000 attached nodes cost a supernode, and a million in its state machine

@@ -48,16 +48,25 @@ func (c *benchRelayCmd) Run(p *program) error {
 	case c.Serve != "":
 		return c.serve(p)
 	}
+	core, err := load.Apart()
+	if err == nil && c.TURNPID != 0 {
+		err = core.Take(c.TURNPID)
+	}
+	if err != nil {
+		return &linnet.Error{Code: linnet.CodeFailed, Text: err.Error()}
+	}
 	o := load.Options{
 		Legs: c.Legs, Size: c.Size, PPS: c.PPS, Time: time.Duration(c.Seconds) * time.Second,
 		Turns: c.Turns, Train: c.Train, Baseline: c.Baseline, Overload: c.Overload, TURN: c.TURN, TURNProcess: c.TURNPID,
 	}
 	if c.Forwarder != "" {
 		o.Forwarder = func(ctx context.Context) (io.ReadWriteCloser, error) {
-			return piped(exec.CommandContext(ctx, c.Forwarder))
+			return piped(exec.CommandContext(ctx, c.Forwarder), core.Start)
 		}
 	}
-	dial := c.ownProcess
+	dial := func(ctx context.Context) (io.ReadWriteCloser, error) {
+		return ownProcess(ctx, core.Start, "bench", "relay", "--pipe", "--local", c.Local.String())
+	}
 	if c.Peer != "" {
 		dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
 			var d net.Dialer
@@ -93,22 +102,17 @@ func (c *benchRelayCmd) Run(p *program) error {
 	})
 }
 
-// ownProcess starts this program once more to relay.
-func (c *benchRelayCmd) ownProcess(ctx context.Context) (io.ReadWriteCloser, error) {
-	return ownProcess(ctx, "bench", "relay", "--pipe", "--local", c.Local.String())
-}
-
 // ownProcess starts this program once more, with its input and output.
-func ownProcess(ctx context.Context, args ...string) (io.ReadWriteCloser, error) {
+func ownProcess(ctx context.Context, start func(*exec.Cmd) error, args ...string) (io.ReadWriteCloser, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return piped(exec.CommandContext(ctx, exe, args...))
+	return piped(exec.CommandContext(ctx, exe, args...), start)
 }
 
 // piped starts a program with its input and output at hand.
-func piped(cmd *exec.Cmd) (io.ReadWriteCloser, error) {
+func piped(cmd *exec.Cmd, start func(*exec.Cmd) error) (io.ReadWriteCloser, error) {
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -118,7 +122,7 @@ func piped(cmd *exec.Cmd) (io.ReadWriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return child{in, out, cmd}, cmd.Start()
+	return child{in, out, cmd}, start(cmd)
 }
 
 // A child ends when its input does.

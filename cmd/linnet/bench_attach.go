@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os/exec"
 	"text/tabwriter"
 	"time"
 
@@ -33,7 +34,7 @@ func (c *benchAttachCmd) Run(p *program) error {
 		o.Publish = -1
 	}
 	dial := func(ctx context.Context) (io.ReadWriteCloser, error) {
-		return ownProcess(ctx, "bench", "attach", "--pipe")
+		return ownProcess(ctx, (*exec.Cmd).Start, "bench", "attach", "--pipe")
 	}
 	var said time.Time
 	r, err := load.Run(p.ctx, o, dial, func(what string, done, all int) {

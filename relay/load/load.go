@@ -101,7 +101,7 @@ type Result struct {
 	Offered  float64 `json:"pps_offered"`
 	Relayed  float64 `json:"pps_relayed"` // per second of time
 	Loss     float64 `json:"loss"`
-	Added    Added   `json:"added_us"` // against no relay between the same sockets; only below saturation
+	Added    Added   `json:"added_us"` // against no relay between the same sockets, from the call that sends to the kernel that receives; only below saturation
 	CPU      float64 `json:"cpu_seconds"`
 	PerCore  float64 `json:"pps_per_core"`
 	Baseline float64 `json:"baseline_pps"` // of the plain forwarder, per core

@@ -54,6 +54,9 @@ func TestRun(t *testing.T) {
 		if r.Relayed == 0 || r.Ratio <= 0 || r.Offered == 0 || steps < 2 {
 			t.Errorf("%+v: %+v", o, r)
 		}
+		if measured := r.Added != (Added{}); measured != (o.PPS > 0) {
+			t.Errorf("%+v: added %+v", o, r.Added)
+		}
 		if o.PPS > 0 && (r.Loss != 0 || r.Offered > 1.1*float64(o.PPS)) {
 			t.Errorf("%+v: %+v, want no loss", o, r)
 		}

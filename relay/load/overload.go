@@ -18,7 +18,7 @@ func (g *generator) overload(ctx context.Context, calls int, dial func(context.C
 		return Overload{}, err
 	}
 	defer r.conn.Close()
-	g.next()
+	g.nextTurn()
 	var (
 		o         Overload
 		tags      []uint32
@@ -42,9 +42,9 @@ func (g *generator) overload(ctx context.Context, calls int, dial func(context.C
 		}
 		due = min(due+float64(len(tags))*callRate*now.Sub(last).Seconds(), mostLate)
 		last = now
-		n := int(due)
+		n := min(int(due), g.o.burst())
 		if n == 0 {
-			time.Sleep(tick)
+			g.receive(1)
 			continue
 		}
 		got := g.send(socket, r, tags, n)
@@ -52,7 +52,7 @@ func (g *generator) overload(ctx context.Context, calls int, dial func(context.C
 		sent += got
 		socket = (socket + 1) % len(g.from)
 	}
-	time.Sleep(onTheWay)
+	g.arrive()
 	u, err := r.ask(question{})
 	if err != nil {
 		return o, err

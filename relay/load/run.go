@@ -9,10 +9,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/netip"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/linnet-p2p/linnet/netx"
@@ -22,25 +21,31 @@ import (
 // minSize is a frame with a time in it.
 const minSize = frame.SessionSize + 8
 
-// A generator sends and receives for both sides of all legs.
+// A generator sends and receives for both sides of all legs, in one goroutine that
+// never sleeps: what it would wait for, waits in its sockets.
 type generator struct {
 	o     Options
-	start time.Time
 	from  []netx.BatchConn
 	to    []netx.BatchConn
 	sides [2]netip.AddrPort
 
-	received atomic.Uint64
-	mu       sync.Mutex
-	delays   []time.Duration // of this turn
-	turn     atomic.Uint32   // late packets of the turn before do not count
-	wg       sync.WaitGroup
+	receivers []func() // of each of to
+	wg        sync.WaitGroup
+	mu        sync.Mutex // where receivers are goroutines of their own
+	turn      uint16     // late packets of the turn before do not count
+	received  uint64
+	delays    []time.Duration // of this turn
 
 	// send's own
 	trains bool
 	buffer []byte
 	out    []netx.Datagram
-	legs   []int // the next of each socket
+	legs   []int           // the next of each socket
+	phases []time.Duration // when each leg sends, in its period
+
+	// receive's own
+	in   [][]byte
+	next int // of receivers
 }
 
 // Run measures between sockets on local. dial starts a process that runs Serve,
@@ -49,7 +54,7 @@ func Run(ctx context.Context, o Options, local netip.Addr, dial func(context.Con
 	if err := o.fill(); err != nil {
 		return Result{}, fmt.Errorf("load: %w", err)
 	}
-	g := &generator{o: o, start: time.Now()}
+	g := &generator{o: o}
 	if err := g.open(ctx, local); err != nil {
 		return Result{}, err
 	}
@@ -156,16 +161,54 @@ func (g *generator) open(ctx context.Context, local netip.Addr) error {
 			}
 		}
 		if len(g.from) == n && len(g.to) == n {
-			for _, c := range g.to {
-				g.wg.Go(func() { g.receive(c) })
-			}
-			g.trains, g.legs = g.from[0].Trains(), make([]int, n)
-			g.buffer = make([]byte, netx.MaxTrain)
-			return nil
+			return g.ready()
 		}
 		g.close()
 	}
 	return errors.New("load: too few free ports in a row")
+}
+
+func (g *generator) ready() error {
+	g.trains = g.from[0].Trains()
+	g.buffer, g.in = make([]byte, netx.MaxTrain), [][]byte{make([]byte, netx.MaxTrain)}
+	g.legs = make([]int, len(g.from))
+	g.phases = phases(g.o)
+	for _, c := range g.to {
+		c.Trains() // where there are none, none come
+		take, err := g.receiver(c)
+		if err != nil {
+			g.close()
+			return err
+		}
+		g.receivers = append(g.receivers, take)
+	}
+	return nil
+}
+
+// phases are when legs send their packets: calls do not wait for each other.
+func phases(o Options) []time.Duration {
+	if o.PPS == 0 {
+		return nil
+	}
+	all := make([]time.Duration, o.Legs)
+	for i := range all {
+		all[i] = rand.N(o.period())
+	}
+	slices.Sort(all)
+	return all
+}
+
+// period is between two packets of a leg, or two trains.
+func (o Options) period() time.Duration {
+	return time.Second * time.Duration(o.Legs*o.burst()) / time.Duration(o.PPS)
+}
+
+// burst is how many packets go at once.
+func (o Options) burst() int {
+	if o.PPS > 0 && !o.Train {
+		return 1
+	}
+	return min(netx.MaxTrainCars, netx.MaxTrain/(channelHeader+o.Size))
 }
 
 func (g *generator) close() {
@@ -176,38 +219,31 @@ func (g *generator) close() {
 	g.from, g.to = nil, nil
 }
 
-func (g *generator) receive(c netx.BatchConn) {
-	c.Trains() // where there are none, none come
-	in := make([]netx.Datagram, 8)
-	for i := range in {
-		in[i].Data = make([]byte, 0, netx.MaxTrain)
+// receive takes what came to some of the sockets.
+func (g *generator) receive(sockets int) {
+	for range sockets {
+		g.receivers[g.next]()
+		g.next = (g.next + 1) % len(g.receivers)
 	}
-	var delays []time.Duration
-	for {
-		n, err := c.ReadBatch(in)
-		if errors.Is(err, net.ErrClosed) {
-			return
+}
+
+func (g *generator) count() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.received
+}
+
+// came takes a packet, or a train.
+func (g *generator) came(b []byte, at time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for ; len(b) >= g.o.Size; b = b[g.o.Size:] {
+		if binary.BigEndian.Uint16(b) != g.turn {
+			continue
 		}
-		now := time.Since(g.start)
-		turn := uint16(g.turn.Load())
-		delays = delays[:0]
-		count := 0
-		for _, d := range in[:n] {
-			for b := d.Data; len(b) >= g.o.Size; b = b[g.o.Size:] {
-				if binary.BigEndian.Uint16(b) != turn {
-					continue
-				}
-				count++
-				if g.o.PPS > 0 {
-					delays = append(delays, now-time.Duration(binary.BigEndian.Uint64(b[frame.SessionSize:])))
-				}
-			}
-		}
-		g.received.Add(uint64(count))
-		if len(delays) > 0 {
-			g.mu.Lock()
-			g.delays = append(g.delays, delays...)
-			g.mu.Unlock()
+		g.received++
+		if g.o.PPS > 0 {
+			g.delays = append(g.delays, time.Duration(at.UnixNano()-int64(binary.BigEndian.Uint64(b[frame.SessionSize:]))))
 		}
 	}
 }
@@ -254,16 +290,22 @@ func (r *process) ask(q question) (u usage, err error) {
 	return u, nil
 }
 
-// next begins another turn: packets of the one before do not count any more.
-func (g *generator) next() {
-	g.turn.Add(1)
-	g.received.Store(0)
+// nextTurn begins another turn: packets of the one before do not count any more.
+func (g *generator) nextTurn() {
 	g.mu.Lock()
-	g.delays = nil
-	g.mu.Unlock()
+	defer g.mu.Unlock()
+	g.turn++
+	g.received, g.delays = 0, nil
 }
 
 const onTheWay = 100 * time.Millisecond // that packets may be when the last was sent
+
+// arrive waits for the last packets.
+func (g *generator) arrive() {
+	for sent := time.Now(); time.Since(sent) < onTheWay; {
+		g.receive(1)
+	}
+}
 
 // measure takes one turn.
 func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Context) (io.ReadWriteCloser, error)) (turn, error) {
@@ -274,7 +316,7 @@ func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Co
 		ask = func() (usage, error) { return usage{}, nil }
 	case turnKind:
 		r.Addr, r.turn = g.o.TURN, true
-		ask = func() (usage, error) { return usage{Packets: g.received.Load(), CPU: cpuOf(g.o.TURNProcess)}, nil }
+		ask = func() (usage, error) { return usage{Packets: g.count(), CPU: cpuOf(g.o.TURNProcess)}, nil }
 	default:
 		var err error
 		if r, err = g.begin(ctx, plan{Kind: kind, Legs: g.o.Legs, Train: g.o.Train}, dial); err != nil {
@@ -282,26 +324,25 @@ func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Co
 		}
 		defer r.conn.Close()
 	}
-	g.next()
+	g.nextTurn()
 	before, err := ask()
 	if err != nil {
 		return turn{}, err
 	}
+	sockets := 8 // that have packets, where as many are sent as can be
+	if g.o.PPS > 0 {
+		sockets = 1
+	}
 	began := time.Now()
 	var sent uint64
-	for s := 0; time.Since(began) < g.o.Time && ctx.Err() == nil; s = (s + 1) % len(g.from) {
-		n := netx.MaxTrainCars
-		if g.o.PPS > 0 {
-			n = int(float64(g.o.PPS)*time.Since(began).Seconds()) - int(sent)
-			if n <= 0 {
-				time.Sleep(tick)
-				continue
-			}
+	for burst := 0; time.Since(began) < g.o.Time && ctx.Err() == nil; g.receive(sockets) {
+		if time.Since(began) >= g.due(burst) {
+			sent += g.send(burst%len(g.from), r, r.Tags, g.o.burst())
+			burst++
 		}
-		sent += g.send(s, r, r.Tags, n)
 	}
 	took := time.Since(began)
-	time.Sleep(onTheWay)
+	g.arrive()
 	after, err := ask()
 	if err != nil {
 		return turn{}, err
@@ -309,13 +350,18 @@ func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Co
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return turn{
-		sent: sent, received: g.received.Load(), packets: after.Packets - before.Packets,
+		sent: sent, received: g.received, packets: after.Packets - before.Packets,
 		took: took, cpu: after.CPU - before.CPU, delays: g.delays,
 	}, ctx.Err()
 }
 
-// tick is how often packets go out below saturation.
-const tick = 200 * time.Microsecond
+// due is when a burst is to go.
+func (g *generator) due(burst int) time.Duration {
+	if g.o.PPS == 0 {
+		return 0
+	}
+	return g.o.period()*time.Duration(burst/g.o.Legs) + g.phases[burst%g.o.Legs]
+}
 
 // send sends at most n packets, in one call, from one socket: of distinct legs in
 // turn, or all of one leg. It says how many.
@@ -325,12 +371,11 @@ func (g *generator) send(socket int, r *process, tags []uint32, n int) uint64 {
 		head = channelHeader
 	}
 	size := head + g.o.Size
-	n = min(n, netx.MaxTrainCars, netx.MaxTrain/size)
 	legs := (len(tags) - socket + len(g.from) - 1) / len(g.from) // of this socket: itself, and every len(g.from)th from there
 	if legs <= 0 {
 		return 0
 	}
-	stamp := uint64(time.Since(g.start))
+	stamp := uint64(time.Now().UnixNano()) // the clock of arrivals
 	g.out = g.out[:0]
 	for i := range n {
 		leg := socket + g.legs[socket]%legs*len(g.from)
@@ -346,12 +391,12 @@ func (g *generator) send(socket int, r *process, tags []uint32, n int) uint64 {
 		case !to.IsValid():
 			to = netip.AddrPortFrom(g.sides[1].Addr(), g.sides[1].Port()+uint16(socket))
 		}
-		f := frame.Frame{ID: uint16(g.turn.Load()), Type: frame.Session, Tag: tags[leg]}
+		f := frame.Frame{ID: g.turn, Type: frame.Session, Tag: tags[leg]}
 		f.Append(b[head:head])
 		binary.BigEndian.PutUint64(b[head+frame.SessionSize:], stamp)
 		g.out = append(g.out, netx.Datagram{Addr: to, Data: b})
 	}
-	if g.trains && n > 1 && (g.o.PPS == 0 || g.o.Train) {
+	if g.trains && n > 1 {
 		g.out = append(g.out[:0], netx.Datagram{Addr: g.out[0].Addr, Data: g.buffer[:n*size], Train: size})
 	}
 	if _, err := g.from[socket].WriteBatch(g.out); err != nil {

@@ -181,6 +181,96 @@ func TestNewMembersDenyNobody(t *testing.T) {
 	}
 }
 
+// All members of a slot die, and later many newcomers come, to whom nobody can give its
+// records: they do not say either that there is nobody of that name.
+func TestNewcomersDenyNobody(t *testing.T) {
+	w := newNetwork(t, 12)
+	nodes := w.supernodes(40)
+	alice := w.online("alice")
+	members := func(user linnet.UserName) []linnet.NodeID { return nodes[0].Machine.Members(overlay.SlotOf(user)) }
+	kept := func(nodes ...*overlaytest.Node) (list []linnet.NodeID) {
+		for _, n := range nodes {
+			list = append(list, n.Machine.Attachments()...)
+		}
+		return list
+	}
+	user := linnet.UserName("bobby0")
+	for i := 1; slices.ContainsFunc(kept(alice, w.online(user)), func(n linnet.NodeID) bool { return slices.Contains(members(user), n) }); i++ {
+		user = linnet.UserName(fmt.Sprintf("bobby%d", i))
+	}
+	w.Run(13 * time.Minute)
+	for _, id := range slices.Clone(members(user)) {
+		w.ByID(id).Kill()
+	}
+	w.Intercept = func(_, _ *overlaytest.Node, msg message.Message) message.Message {
+		if _, ok := msg.(*message.StoreRecord); ok {
+			return nil // nor by its device
+		}
+		return msg
+	}
+	w.Run(time.Minute) // who comes later does not hear of the dead
+	w.supernodes(40)
+	for range 20 {
+		if f, _ := w.lookupWithin(10*time.Second, alice, user, true); errors.Is(f.Err, directory.ErrNotFound) {
+			t.Fatalf("%s was said not to exist", user)
+		}
+		w.Run(10 * time.Second)
+	}
+}
+
+// A newcomer that was given nothing answers by what its elders have, keeps that,
+// and denies only whom they deny.
+func TestNewcomerAsksItsElders(t *testing.T) {
+	w := newNetwork(t, 13)
+	nodes := w.supernodes(5)
+	w.online("bob")
+	w.Run(13 * time.Minute)
+	var answer *message.SearchResult
+	var newcomer *overlaytest.Node
+	w.Intercept = func(from, to *overlaytest.Node, msg message.Message) message.Message {
+		switch msg := msg.(type) {
+		case *message.StoreRecord:
+			if msg.Member {
+				return nil
+			}
+		case *message.SearchResult:
+			if from == newcomer {
+				answer = msg
+			}
+		}
+		return msg
+	}
+	newcomer = w.supernodes(1)[0]
+	ask := func(user linnet.UserName, elder bool) *message.SearchResult {
+		t.Helper()
+		answer = nil
+		search := directory.SearchFor(user)
+		search.Member, search.Elder = true, elder
+		w.shelves[newcomer].Received(w.Now, nodes[0].ID(), 1, search)
+		newcomer.Pump()
+		w.Until(5*time.Second, "an answer", func() bool { return answer != nil })
+		return answer
+	}
+	if r := ask("bob", true); len(r.Hits)+len(r.Absent) != 0 {
+		t.Errorf("asked as an elder, it said %+v of bob", r)
+	}
+	if r := ask("bob", false); len(r.Hits) != 1 {
+		t.Errorf("it said %+v of bob", r)
+	}
+	if w.shelves[newcomer].Records() != 1 {
+		t.Error("it did not keep what its elders had")
+	}
+	if r := ask("nobody", false); len(r.Absent) != 1 {
+		t.Errorf("it said %+v of nobody", r)
+	}
+	for _, n := range nodes[1:4] { // the newcomer believes in them for some seconds
+		n.Kill()
+	}
+	if r := ask("somebody", false); len(r.Hits)+len(r.Absent) != 0 {
+		t.Errorf("by one elder, it said %+v of somebody", r)
+	}
+}
+
 // Lookups go on while a supernode dies, whichever it is.
 func TestLookupsDuringKill(t *testing.T) {
 	for _, size := range []int{3, 20} {

@@ -1,12 +1,17 @@
 package directory
 
-import "github.com/linnet-p2p/linnet/overlay"
+import (
+	"github.com/linnet-p2p/linnet/overlay"
+)
+
+// SearchFor is the search that finds a user by name.
+var SearchFor = searchFor
 
 // Sizes are the sizes of the tables that strangers can make grow.
 func (s *Supernode) Sizes() map[string]int {
 	return map[string]int{
 		"records": len(s.store.nodes), "writes": s.writes, "lookups": len(s.lookups), "rates": len(s.rates),
-		"pending": len(s.pending), "alarms": s.alarms.Len(), "moves": len(s.moves.queue), "reading": len(s.reading), "done": len(s.done),
+		"pending": len(s.pending), "alarms": s.alarms.Len(), "moves": len(s.moves.queue), "reading": len(s.reading), "done": len(s.done), "asking": s.asking,
 		"cards": len(s.pages.store.users), "card moves": len(s.pages.moves.queue), "finds": s.pages.finds, "cached": len(s.pages.cached),
 		"searches": len(s.pages.searches), "stores": len(s.pages.stores), "asks": len(s.pages.asks),
 	}

@@ -120,7 +120,7 @@ func TestBounds(t *testing.T) {
 		s.Take()
 	}
 	sizes = s.Sizes()
-	for _, table := range []string{"writes", "lookups", "rates", "finds", "cached", "card moves", "pending", "done"} {
+	for _, table := range []string{"writes", "lookups", "rates", "finds", "cached", "card moves", "pending", "done", "asking"} {
 		if sizes[table] != 0 {
 			t.Errorf("%s: %d are left", table, sizes[table])
 		}

@@ -49,7 +49,7 @@ func (s *Supernode) receivedSearch(now time.Time, from linnet.NodeID, id uint16,
 		return
 	}
 	if msg.Member && s.o.Seats.IsSupernode(from) {
-		s.ownAnswer(now, user, func(_ time.Time, answer *message.SearchResult) {
+		s.ownAnswer(now, user, !msg.Elder, func(_ time.Time, answer *message.SearchResult) {
 			s.emit(overlay.Respond{To: from, ID: id, Message: answer})
 		})
 		return
@@ -65,18 +65,27 @@ func (s *Supernode) receivedSearch(now time.Time, from linnet.NodeID, id uint16,
 }
 
 // ownAnswer tells what this member holds itself: at once if it is nothing, else
-// when it was read. If it cannot be, the answer says neither yes nor no.
-func (s *Supernode) ownAnswer(now time.Time, user linnet.UserName, tell func(now time.Time, answer *message.SearchResult)) {
+// when it was read. If it cannot be, the answer says neither yes nor no. A newcomer that holds
+// nothing asks its elders first, if it may.
+func (s *Supernode) ownAnswer(now time.Time, user linnet.UserName, mayAsk bool, tell func(now time.Time, answer *message.SearchResult)) {
 	result := &message.SearchResult{Done: 1}
 	var nodes []linnet.NodeID
 	for _, h := range s.store.devices(user) {
 		nodes = append(nodes, h.node)
 	}
 	if nodes == nil {
-		if a := s.ownAbsence(now, user); a != nil {
-			result.Absent = [][]byte{a}
+		slot := s.o.SlotOf(user)
+		elders, hear := s.o.Seats.Elders(now, slot)
+		switch {
+		case !s.o.Seats.Seated(now, slot):
+			tell(now, result) // that it has none says nothing
+		case len(elders) == 0:
+			tell(now, s.ownAbsence(now, user, slot))
+		case mayAsk && s.asking < s.o.Busy:
+			s.askElders(now, user, elders, hear, tell)
+		default:
+			tell(now, result)
 		}
-		tell(now, result)
 		return
 	}
 	if !s.read(nodes, func(now time.Time, records [][]byte) {
@@ -89,19 +98,30 @@ func (s *Supernode) ownAnswer(now time.Time, user linnet.UserName, tell func(now
 	}
 }
 
-// ownAbsence is nil for a member that may not have been given all records of the
-// slot yet: that it has none says nothing.
-func (s *Supernode) ownAbsence(now time.Time, user linnet.UserName) []byte {
-	slot := s.o.SlotOf(user)
-	if !s.o.Seats.Seated(now, slot) {
-		return nil
-	}
+func (s *Supernode) ownAbsence(now time.Time, user linnet.UserName, slot overlay.Slot) *message.SearchResult {
+	result := &message.SearchResult{Done: 1}
 	a := Absence{User: user, Slot: slot, Time: now, Entry: s.o.Seats.Entry()}
-	b, err := a.Sign(s.o.Self.Keys)
-	if err != nil {
-		return nil // then this member says nothing that counts
+	if b, err := a.Sign(s.o.Self.Keys); err == nil { // else this member says nothing that counts
+		result.Absent = [][]byte{b}
 	}
-	return b
+	return result
+}
+
+// memberAnswer is what a member says of a user; what is not signed as it should be is nothing.
+func (s *Supernode) memberAnswer(now time.Time, user linnet.UserName, slot overlay.Slot, node linnet.NodeID, reply message.Message) ([]*Record, *Absence) {
+	result, ok := reply.(*message.SearchResult)
+	if !ok {
+		return nil, nil
+	}
+	hits := openHits(s.o.Open, now, user, result)
+	if len(hits) > 0 || len(result.Absent) == 0 {
+		return hits, nil
+	}
+	a, err := OpenAbsence(s.o.Trust, result.Absent[0], now)
+	if err != nil || a.Node != node || a.User != user || a.Slot != slot {
+		return nil, nil
+	}
+	return nil, a
 }
 
 func (s *Supernode) lookUp(now time.Time, user linnet.UserName, a asker, fresh bool) {
@@ -155,7 +175,7 @@ func (s *Supernode) ask(now time.Time, l *lookup, n int) {
 	search.Member = true
 	for _, node := range next {
 		if node == s.o.Self.Node {
-			s.ownAnswer(now, l.user, func(now time.Time, answer *message.SearchResult) { s.hear(now, l, node, answer) })
+			s.ownAnswer(now, l.user, true, func(now time.Time, answer *message.SearchResult) { s.hear(now, l, node, answer) })
 			continue
 		}
 		s.request(now, node, search, memberWait, func(now time.Time, reply message.Message) { s.hear(now, l, node, reply) })
@@ -170,28 +190,21 @@ func (s *Supernode) ask(now time.Time, l *lookup, n int) {
 	}
 }
 
-// hear takes one member's answer; what is not signed as it should be is none.
+// hear takes one member's answer.
 func (s *Supernode) hear(now time.Time, l *lookup, node linnet.NodeID, reply message.Message) {
 	l.waiting--
 	if l.done {
 		return
 	}
-	if result, ok := reply.(*message.SearchResult); ok {
-		answered := false
-		for _, r := range openHits(s.o.Open, now, l.user, result) {
-			answered = true
-			newest(l.best, r)
-		}
-		if len(result.Absent) > 0 && !answered {
-			a, err := OpenAbsence(s.o.Trust, result.Absent[0], now)
-			if err == nil && a.Node == node && a.User == l.user && a.Slot == l.slot {
-				l.absent = append(l.absent, a)
-				answered = true
-			}
-		}
-		if answered {
-			l.answers++
-		}
+	hits, absence := s.memberAnswer(now, l.user, l.slot, node, reply)
+	for _, r := range hits {
+		newest(l.best, r)
+	}
+	if absence != nil {
+		l.absent = append(l.absent, absence)
+	}
+	if len(hits) > 0 || absence != nil {
+		l.answers++
 	}
 	// A record that a majority wrote is missed by at most this many members.
 	certain := min(max(tellAbsent, len(l.members)-len(l.members)/2), len(l.members))

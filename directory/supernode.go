@@ -11,8 +11,9 @@ import (
 
 // Seats is what a supernode knows of the overlay; an overlay.Machine is one.
 type Seats interface {
-	Members(overlay.Slot) []linnet.NodeID // that hold a slot, this one among them if it does
-	Seated(time.Time, overlay.Slot) bool  // it holds a slot, and not only since a moment ago
+	Members(overlay.Slot) []linnet.NodeID                             // that hold a slot, this one among them if it does
+	Seated(time.Time, overlay.Slot) bool                              // it holds a slot, and not only since a moment ago
+	Elders(time.Time, overlay.Slot) (nodes []linnet.NodeID, hear int) // a newcomer has to ask them, and to hear so many
 	IsSupernode(linnet.NodeID) bool
 	IsClient(linnet.NodeID) bool
 	RTT(linnet.NodeID) time.Duration // zero: not known
@@ -50,6 +51,7 @@ type Supernode struct {
 	writes   int                       // under way
 	lookups  map[linnet.UserName]*lookup
 	done     []*lookup // in lookups, which may be given again; the earliest first
+	asking   int       // answers that wait for elders
 	rates    rates
 	reads    uint64
 	reading  map[uint64]func(now time.Time, records [][]byte)

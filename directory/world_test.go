@@ -141,10 +141,15 @@ func (w *network) online(name linnet.UserName) *overlaytest.Node {
 
 func (w *network) lookup(n *overlaytest.Node, user linnet.UserName, fresh bool) (directory.Found, time.Duration) {
 	w.T.Helper()
+	return w.lookupWithin(3*time.Second, n, user, fresh)
+}
+
+func (w *network) lookupWithin(limit time.Duration, n *overlaytest.Node, user linnet.UserName, fresh bool) (directory.Found, time.Duration) {
+	w.T.Helper()
 	id := w.devices[n].Lookup(w.Now, user, fresh)
 	n.Pump()
 	var found *directory.Found
-	took := w.Until(3*time.Second, "an answer about "+string(user), func() bool {
+	took := w.Until(limit, "an answer about "+string(user), func() bool {
 		for _, f := range effects[directory.Found](n) {
 			if f.Lookup == id {
 				found = &f

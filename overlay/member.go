@@ -370,13 +370,21 @@ func (m *Machine) sweepMembers(now time.Time) {
 // The caller must not change the slice.
 func (m *Machine) Members(slot Slot) []linnet.NodeID { return m.table.Members(slot) }
 
-// Seated says that this supernode holds a slot and was given what there is in it:
-// it did not just take the seat of another one that died or left, and is no
-// newcomer.
+// Seated says that this supernode holds a slot and can know what there is in it: it
+// did not just take the seat of another one that died or left, and if it is a newcomer
+// there are Elders to ask.
 func (m *Machine) Seated(now time.Time, slot Slot) bool {
 	at := slices.Index(m.Members(slot), m.o.Self.Node)
-	if at < 0 || now.Sub(m.since) < handedOver && m.newcomer() {
+	if at < 0 {
 		return false
+	}
+	switch age := now.Sub(m.since); {
+	case age < handedOver && len(m.strangers()) > 0:
+		return false // there is a network that it has not found yet
+	case age < republished && m.newcomer():
+		if elders, _ := m.Elders(now, slot); age < handedOver || len(elders) == 0 {
+			return false
+		}
 	}
 	own, ago := score(slot, m.self().weight), m.tenths(now.Add(-republished))
 	for i := range m.table.members {
@@ -387,14 +395,44 @@ func (m *Machine) Seated(now time.Time, slot Slot) bool {
 	return at < SlotSize
 }
 
-// newcomer says that there was a network before this supernode began, all of which
-// it may not have found yet.
-func (m *Machine) newcomer() bool {
-	before := uint64(m.since.Add(-handedOver).UnixMilli())
-	return len(m.strangers()) > 0 || slices.ContainsFunc(m.table.members, func(x member) bool { return x.serves() && x.incarnation < before })
+// Elders are members of a slot that were supernodes before this one, at most three,
+// the longest first, as long as this one may not have been given everything there is in the
+// slot: who asks them has to hear so many of them. There are none for whoever is no newcomer.
+func (m *Machine) Elders(now time.Time, slot Slot) (nodes []linnet.NodeID, hear int) {
+	if now.Sub(m.since) >= republished {
+		return nil, 0
+	}
+	before, settled := m.before(), uint64(now.Add(-republished).UnixMilli())
+	var list []*seat
+	for _, node := range m.Members(slot) {
+		if x := m.table.get(node); x != nil && node != m.o.Self.Node && x.incarnation < before {
+			list = append(list, x.seat)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *seat) int { return cmp.Compare(a.incarnation, b.incarnation) })
+	hear = 1 // of a network that was restarted machine by machine one may be all there is
+	for _, x := range list[:min(len(list), maxElders)] {
+		nodes = append(nodes, x.node)
+		if len(nodes) == 2 && x.incarnation < settled {
+			hear = 2
+		}
+	}
+	return nodes, hear
 }
 
-// handedOver is how long the records of a slot take to get to a new member, once
+const maxElders = 3
+
+// newcomer says that there were supernodes before this one began.
+func (m *Machine) newcomer() bool {
+	before := m.before()
+	return slices.ContainsFunc(m.table.members, func(x member) bool { return x.serves() && x.incarnation < before })
+}
+
+// before is which incarnations were there before this supernode. Who began
+// together with it was not.
+func (m *Machine) before() uint64 { return uint64(m.since.Add(-handedOver).UnixMilli()) }
+
+// handedOver is how long the records of a small slot take to get to a new member, once
 // everybody knows of it.
 const handedOver = 20 * time.Second
 

@@ -251,3 +251,43 @@ func TestSeatedAfterDeaths(t *testing.T) {
 		t.Error("it has no seat, when all records have come again")
 	}
 }
+
+// A newcomer asks at most three, who were there the longest; of a network that
+// began or was restarted lately it is content with one of them.
+func TestElders(t *testing.T) {
+	now := time.Unix(1_900_000_000, 0)
+	since := now.Add(-time.Minute)
+	ago := func(d time.Duration) uint64 { return uint64(now.Add(-d).UnixMilli()) }
+	for _, tt := range []struct {
+		name  string
+		began []uint64 // of the others
+		want  []int    // of them
+		hear  int
+	}{
+		{"an old network", []uint64{ago(time.Hour), ago(3 * time.Hour), ago(2 * time.Hour), ago(30 * time.Minute)}, []int{1, 2, 0}, 2},
+		{"one that began together", []uint64{ago(70 * time.Second), ago(50 * time.Second)}, nil, 1},
+		{"one that was restarted", []uint64{ago(5 * time.Minute), ago(4 * time.Minute), ago(time.Second)}, []int{0, 1}, 1},
+		{"one old supernode", []uint64{ago(time.Hour), ago(2 * time.Minute)}, []int{0, 1}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := &Machine{o: Options{Self: Identity{Node: testNode(0)}}, started: since, since: since}
+			began := append([]uint64{ago(time.Minute)}, tt.began...)
+			for i, b := range began {
+				m.table.put(newSeat(nil, testNode(i), b, netip.AddrPortFrom(spreadAddr(i), 1), 0, math.MaxUint32), Alive, 0)
+			}
+			var want []linnet.NodeID
+			for _, i := range tt.want {
+				want = append(want, testNode(i+1))
+			}
+			if got, hear := m.Elders(now, 0); !slices.Equal(got, want) || hear != tt.hear {
+				t.Errorf("Elders = %v, %d; want %v, %d", got, hear, want, tt.hear)
+			}
+			if !m.Seated(now, 0) {
+				t.Error("not seated")
+			}
+			if got, _ := m.Elders(now.Add(republished), 0); got != nil {
+				t.Errorf("later there are elders: %v", got)
+			}
+		})
+	}
+}

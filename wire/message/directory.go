@@ -23,6 +23,7 @@ type Search struct {
 	Wanted []uint32 `obj:"6/1"`
 	Member bool     `obj:"0/4000,opt"` // from a supernode to a member: answer from your own store
 	Fresh  bool     `obj:"0/4001,opt"` // the last answer led nowhere: not from a cache
+	Elder  bool     `obj:"0/4002,opt"` // from a newcomer to a member that was there before: ask nobody else
 }
 
 // Term is one condition of a Search.

@@ -22,7 +22,7 @@ say speech 1 "Two birds and a telephone" \
 Good morning, said the first. How lovely to hear you, said the second. \
 The wind took nothing away, and nobody else could listen. So they sang until the sun went down."
 say greeting 2 "echo123, greeting" \
-	"Hello, this is echo 1 2 3. After the tone, please say something. You have ten seconds. Then your voice will be played back to you."
+	"Hello. Speak after the tone, and hear yourself ten seconds later."
 say closing 3 "echo123, closing" \
 	"If you heard yourself, you are ready to make calls. Goodbye."
 

@@ -15,7 +15,7 @@ func TestSamples(t *testing.T) {
 		min, max time.Duration
 	}{
 		{"speech.ogg", 10 * time.Second, 20 * time.Second},
-		{"greeting.ogg", 5 * time.Second, 15 * time.Second},
+		{"greeting.ogg", 3 * time.Second, 8 * time.Second},
 		{"closing.ogg", 2 * time.Second, 10 * time.Second},
 		{"tone.ogg", 200 * time.Millisecond, time.Second},
 	} {

@@ -1,4 +1,4 @@
-# Linnet: `make demo` shows a call on this machine, `make test` runs the tests.
+# Linnet: `make demo` shows a network on this machine, `make test` runs the tests.
 # A new machine needs Go and nothing else for both.
 
 GO      ?= go
@@ -15,14 +15,19 @@ export CGO_ENABLED ?= 0
 
 .PHONY: demo build test race lint web page fuzz sim sim-large bench bench-relay bench-attach bench-kademlia nat-matrix long clean
 
-demo: ## a whole network on this machine, one call, and where to go next
-	GOBIN="$(CURDIR)/bin" $(GO) install $(QUICK) modernc.org/sqlite/lib ./cmd/linnet
-	./bin/linnet demo --headless --seconds 8
-	@echo
-	@echo "That was a network of your own: a login server, three supernodes, alice, bob and echo123."
-	@echo "Keep one running and play with it:   ./bin/linnet demo"
-	@echo "Start a real one:                    ./bin/linnet network create NAME --home ~/linnet-network"
-	@echo "How it works:                        docs/architecture.md"
+# Somebody at a screen wants to speak and hear: their terminal runs the network and its page
+# opens. Anybody else gets two calls without one, what was measured, and an end.
+SCREEN := [ -t 0 ] && [ -t 1 ] && { [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" = Darwin ]; }
+
+demo: ## a whole network on this machine, a telephone in it, and where to go next
+	GOBIN="$(CURDIR)/bin" $(GO) install $(QUICK) -ldflags "-s -w" modernc.org/sqlite/lib ./cmd/linnet
+	@if $(SCREEN); then exec ./bin/linnet demo; fi; \
+	./bin/linnet demo --headless --seconds 8 && \
+	echo && \
+	echo "That was a network of your own: a login server, three supernodes, alice, bob and echo123." && \
+	echo "Hear your own voice in one:          ./bin/linnet demo" && \
+	echo "Start a real one:                    ./bin/linnet network create NAME --home ~/linnet-network" && \
+	echo "How it works:                        docs/architecture.md"
 
 build: ## the optimised program
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/linnet ./cmd/linnet

@@ -117,8 +117,8 @@ func (d *demo) keepRunning(page pageFlags) error {
 	}
 	self := os.Args[0]
 	d.tell(`
-Open alice's page and call echo123 to hear your own voice. Open bob's in a second window, and call one from the other.
-Each link works once; this prints another one:
+On alice's page, click "Call echo123 to hear your own voice", let the browser use your microphone, and speak after the tone.
+Then open bob's page in a second window, and call one from the other. Each link works once; this prints another one:
 
   %[1]s --home %[2]s/alice page
 

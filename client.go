@@ -252,7 +252,7 @@ type NAT struct {
 	Ports       []uint16         `json:"ports,omitempty"`     // first and last of the block that a dependent mapping draws from
 	PortStep    int              `json:"port_step,omitempty"` // between the ports of a dependent mapping that hands them out in order
 	Lifetime    *MappingLifetime `json:"mapping_lifetime"`    // of a UDP socket that nothing is sent by; takes 3 minutes to know
-	Name        string           `json:"nat_name"`            // none, firewall, full cone, restricted cone, port-restricted cone, cone, symmetric or unknown
+	Name        string           `json:"nat_name"`            // none, firewall, full cone, restricted cone, port-restricted cone, cone, symmetric, unknown, or this machine: all supernodes are on it
 }
 
 // MappingLifetime is between two pauses that were tried.

@@ -42,6 +42,7 @@ type witness struct{ at, you netip.AddrPort }
 type Finding struct {
 	NAT       NAT
 	None      bool             // there is no NAT; there may be a firewall
+	Local     bool             // nothing was heard from outside of this machine: no NAT can be told
 	Dependent bool             // the mapping is not endpoint-independent
 	Public    []netip.AddrPort // as seen by the supernodes, each once, in order
 }
@@ -177,6 +178,9 @@ func (d *Detector) Finding(own []netip.AddrPort) (f Finding) {
 	f.None = len(heard) > 0 && !slices.ContainsFunc(heard, func(w witness) bool {
 		return !slices.ContainsFunc(own, func(a netip.AddrPort) bool { return clean(a) == w.you })
 	})
+	f.Local = f.None && !slices.ContainsFunc(heard, func(w witness) bool {
+		return !w.at.Addr().IsLoopback() && w.at.Addr() != w.you.Addr()
+	})
 	if f.None {
 		mapping, f.Dependent = EndpointIndependent, false // a host with several addresses shows several
 	}
@@ -198,7 +202,10 @@ func (f Finding) Told() NAT {
 
 // Name is the kind of NAT in the words that people know.
 func (f Finding) Name() string {
-	if f.Dependent {
+	switch {
+	case f.Local:
+		return "this machine"
+	case f.Dependent:
 		return "symmetric"
 	}
 	return f.NAT.Name(f.None)

@@ -32,6 +32,9 @@ func TestDetector(t *testing.T) {
 		{"IPv6 is not compared with IPv4", "198.51.100.1:1>203.0.113.1:5 [2001:db8::1]:1>[2001:db8::9]:5", "unknown", BehaviorUnknown, 2},
 		{"IPv4 in IPv6 clothes", "[::ffff:198.51.100.1]:1>203.0.113.1:5 198.51.100.2:1>[::ffff:203.0.113.1]:5", "cone", EndpointIndependent, 1},
 		{"another family than its own", "198.51.100.1:1>[2001:db8::9]:5", "unknown", BehaviorUnknown, 0},
+		{"a network on loopback", "127.0.0.1:1>10.0.0.2:33033 127.0.0.1:2>10.0.0.2:33033", "this machine", EndpointIndependent, 1},
+		{"a network on this machine's own address", "10.0.0.2:1>10.0.0.2:33033", "this machine", EndpointIndependent, 1},
+		{"one supernode elsewhere", "127.0.0.1:1>10.0.0.2:33033 10.0.0.3:1>10.0.0.2:33033", "none", EndpointIndependent, 1},
 		{"no port", "198.51.100.1:1>203.0.113.1:0", "unknown", BehaviorUnknown, 0},
 	}
 	for _, tt := range tests {

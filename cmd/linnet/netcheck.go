@@ -129,6 +129,8 @@ func meaning(n *linnet.NAT) string {
 		return "no UDP passes: calls with contacts go directly by TCP, but over a relay to a symmetric NAT"
 	case !*n.UDP:
 		return "only the web passes: calls go over a relay"
+	case n.Name == "this machine":
+		return "all your supernodes are on this machine: calls within it go directly, and what stands between it and others cannot be told"
 	case n.Name == "none":
 		return "nothing stands before you: calls with contacts go directly"
 	case n.Name == "firewall":

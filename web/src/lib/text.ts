@@ -549,6 +549,7 @@ export const text = {
     nat: 'Router (NAT)',
     natNames: {
       none: 'None: others reach this computer as it is.',
+      'this machine': 'Cannot be told: this network is on this computer alone.',
       firewall: 'No NAT, but a firewall that lets only answers in.',
       cone: 'Friendly: calls can go directly.',
       'full cone': 'Friendly: calls can go directly.',

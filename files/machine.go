@@ -64,6 +64,9 @@ type Kept struct {
 type Options struct {
 	// Contact says whether files of a user are taken, and offered to him.
 	Contact func(linnet.UserName) bool
+	// Asked says whether a user of these has yet to say yes: what he does not take waits
+	// until he did. Nil: that is so of nobody.
+	Asked func(linnet.UserName) bool
 }
 
 // A Machine has the files of one device. It is not safe for concurrent use.

@@ -51,7 +51,10 @@ func (s *station) startFiles(ctx context.Context, now time.Time) error {
 	s.board.bulk = f.trunk.Packet
 	f.work, f.serving = make(map[linnet.FileID]*errand), make(map[linnet.FileID]map[*errand]struct{})
 	f.ctx, f.end = context.WithCancel(s.node.life)
-	f.machine = files.New(now, files.Options{Contact: s.onList}, kept)
+	f.machine = files.New(now, files.Options{
+		Contact: s.onList,
+		Asked:   func(user linnet.UserName) bool { return s.contactState(user) == linnet.Asked },
+	}, kept)
 	s.node.beside(func(context.Context) { s.acceptBulk(f.ctx, f.trunk) })
 	s.node.beside(func(context.Context) { s.node.sweepSpool(kept) })
 	return nil

@@ -222,11 +222,21 @@ func TestFilesAreForContacts(t *testing.T) {
 			t.Fatal(err)
 		}
 		id := alice.sendFile("bob", path) // bob has not answered yet
-		if f := alice.fileIs(id, linnet.FileFailed); f.Code != linnet.CodeRejected {
+		alice.eventually("it waits for bob's yes", func() bool { return alice.file(id).Code == linnet.CodeRejected })
+		if f := alice.file(id); f.State != linnet.FileOffered {
 			t.Errorf("alice: %+v", f)
 		}
 		if list := must(bob.node.Files(t.Context())); len(list) > 0 {
 			t.Errorf("bob is shown %+v", list)
+		}
+		approved(alice, bob)
+		bob.fileIs(id, linnet.FileOffered)
+		if err := bob.node.RemoveContact(t.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+		id = alice.sendFile("bob", path) // who does not know of that
+		if f := alice.fileIs(id, linnet.FileFailed); f.Code != linnet.CodeRejected {
+			t.Errorf("alice: %+v", f)
 		}
 	})
 }

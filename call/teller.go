@@ -54,6 +54,8 @@ type news struct {
 	words []Word
 	next  int // of the words: those before are told
 	until time.Time
+
+	nobody int // tries that found no prekeys
 }
 
 // How long it is tried.
@@ -61,6 +63,11 @@ const (
 	tellFor      = 7 * 24 * time.Hour // for as long as mail is kept
 	voicemailFor = 5 * time.Minute    // somebody waits for it
 	mostNews     = 1000               // for one user
+
+	// A user who signed up a moment ago has no prekeys yet, and supernodes that are new to
+	// their slot may not know any. The last of so many tries is ten minutes after the first.
+	nobodyTries    = 8
+	voicemailTries = 3 // of voice mail: 15 seconds
 )
 
 // Errors of Told, beside those of package directory and post.ErrNobody.
@@ -115,6 +122,13 @@ func (t *Teller) Tell(now time.Time, to linnet.UserName, at time.Time, words ...
 	}
 }
 
+// Withdraw ends what was to be told of one thing, as far as it is not told. There is no Told.
+func (t *Teller) Withdraw(now time.Time, to linnet.UserName, first Word) {
+	if i := slices.IndexFunc(t.queues[to], func(n *news) bool { return n.words[0].same(first) }); i >= 0 {
+		t.drop(now, to, i)
+	}
+}
+
 // same says whether two words tell of one thing.
 func (w Word) same(x Word) bool {
 	return w.What == x.What && w.Call == x.Call && w.Voicemail == x.Voicemail
@@ -152,8 +166,20 @@ func (t *Teller) told(now time.Time, k post.Key, _ uint64, _ []linnet.NodeID) {
 
 // failed gives up what more tries do not help.
 func (t *Teller) failed(now time.Time, k post.Key, err error) {
-	for _, e := range []error{post.ErrNobody, directory.ErrMailFull, directory.ErrMailRefused, directory.ErrItemSize} {
-		if queue := t.queues[k.To]; errors.Is(err, e) && len(queue) > 0 {
+	queue := t.queues[k.To]
+	if errors.Is(err, post.ErrNobody) && len(queue) > 0 {
+		n := queue[0]
+		tries := nobodyTries
+		if n.words[0].What == WordPiece {
+			tries = voicemailTries
+		}
+		if n.nobody++; n.nobody >= tries {
+			t.over(now, k.To, n, err)
+		}
+		return
+	}
+	for _, e := range []error{directory.ErrMailFull, directory.ErrMailRefused, directory.ErrItemSize} {
+		if errors.Is(err, e) && len(queue) > 0 {
 			t.over(now, k.To, queue[0], err)
 			return
 		}
@@ -168,6 +194,11 @@ func (t *Teller) over(now time.Time, to linnet.UserName, n *news, err error) {
 		return // it is over
 	}
 	t.agenda.Do(Told{to, n.words[0], err})
+	t.drop(now, to, i)
+}
+
+func (t *Teller) drop(now time.Time, to linnet.UserName, i int) {
+	queue := t.queues[to]
 	if queue = slices.Delete(queue, i, i+1); len(queue) == 0 {
 		delete(t.queues, to)
 		t.courier.Drop(post.Key{To: to})

@@ -211,6 +211,50 @@ func TestTellerGivesUp(t *testing.T) {
 	}
 }
 
+// That there are no prekeys is believed when it is said again and again.
+func TestTellerFindsWhoCameLate(t *testing.T) {
+	w := posttest.New(t, 4)
+	alice, bob := addListener(w, "alice", "device"), addListener(w, "bob", "device")
+	alice.start()
+	w.Run(10 * time.Second)
+	alice.tell("bob", missed(1))
+	w.Run(time.Minute)
+	bob.start()
+	w.Until("bob is told", func() bool { return len(alice.told) == 1 })
+	if err := alice.told[0].Err; err != nil {
+		t.Error(err)
+	}
+}
+
+// What is withdrawn goes no further, and what waits behind it is told.
+func TestTellerWithdraws(t *testing.T) {
+	w := posttest.New(t, 5)
+	alice, bob := addListener(w, "alice", "device"), addListener(w, "bob", "device")
+	alice.start()
+	bob.start()
+	w.Run(10 * time.Second)
+	sound := call.CutSound(call.Word{Voicemail: linnet.VoicemailID{9}}, make([]byte, 5*call.PieceSize))
+	alice.tell("bob", sound...)
+	alice.tell("bob", missed(1))
+	withdraw := func(first call.Word) {
+		alice.Act("withdraws", func(now time.Time) error { alice.t.Withdraw(now, "bob", first); return nil })
+	}
+	w.Until("a part is there", func() bool { return len(bob.heard) == 2 })
+	withdraw(sound[0])
+	withdraw(sound[0])  // is withdrawn
+	withdraw(missed(2)) // was never told
+	w.Until("the next is told", func() bool { return len(alice.told) == 1 })
+	w.Run(time.Minute)
+	if alice.told[0].First.Call != missed(1).Call || len(alice.told) != 1 || len(bob.heard) >= 2+len(sound) || bob.heard[len(bob.heard)-1].What != call.WordMissed {
+		t.Errorf("told %+v; bob heard %d things", alice.told, len(bob.heard))
+	}
+	alice.tell("bob", sound...)
+	withdraw(sound[0])
+	w.Run(time.Minute)
+	alice.tell("bob", missed(3))
+	w.Until("there is nothing in the way", func() bool { return len(alice.told) == 2 })
+}
+
 // There is an end to what waits for one person.
 func TestTellerIsBounded(t *testing.T) {
 	w := posttest.New(t, 3)

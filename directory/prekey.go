@@ -197,7 +197,7 @@ func (c *MailClient) PublishPrekey(now time.Time, public []byte, made time.Time)
 }
 
 // Prekeys asks for the prekeys of a user's devices: of each the newest, those
-// of the devices that were there last first. None is no error.
+// of the devices that were there last first. None is no error, if all supernodes say so.
 func (c *MailClient) Prekeys(now time.Time, user linnet.UserName) MailTicket {
 	c.last++
 	ticket := c.last
@@ -205,24 +205,23 @@ func (c *MailClient) Prekeys(now time.Time, user linnet.UserName) MailTicket {
 		return ticket
 	}
 	supernodes := c.o.Overlay.Attachments()
-	waiting, last := len(supernodes), error(nil)
-	answered := false
+	waiting, silent := len(supernodes), error(nil)
 	var all [][]byte
 	for _, node := range supernodes {
 		c.request(now, node, &message.AskPrekeys{User: user}, mailWait, func(now time.Time, reply message.Message) {
 			if prekeys, ok := reply.(*message.Prekeys); ok {
-				answered = true
 				all = append(all, prekeys.Prekeys[:min(len(prekeys.Prekeys), maxDevices)]...)
 			} else {
-				last = mailError(reply)
+				silent = ErrNoAnswer
 			}
 			if waiting--; waiting > 0 {
 				return
 			}
-			if answered {
-				last = nil
+			list := newestPrekeys(c.o.Trust, now, user, all)
+			if len(list) > 0 {
+				silent = nil
 			}
-			c.end(MailDone{Ticket: ticket, Prekeys: newestPrekeys(c.o.Trust, now, user, all), Err: last})
+			c.end(MailDone{Ticket: ticket, Prekeys: list, Err: silent})
 		})
 	}
 	return ticket

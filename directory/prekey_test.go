@@ -87,6 +87,40 @@ func TestPrekeys(t *testing.T) {
 	}
 }
 
+// One supernode that knows none says nothing of those that do not answer.
+func TestPrekeysOfSomeSupernodes(t *testing.T) {
+	w := newMailNetwork(t, 53, 3)
+	alice := w.user("alice")
+	for _, tt := range []struct {
+		second message.Message
+		want   error
+	}{
+		{&message.Prekeys{}, nil},
+		{nil, directory.ErrNoAnswer},
+		{&message.Failure{Code: message.FailureTooMany, Text: "busy"}, directory.ErrNoAnswer},
+	} {
+		c := directory.NewMailClient(directory.MailClientOptions{Self: alice.Identity, Trust: w.Trust, Overlay: alice.Machine})
+		ticket := c.Prekeys(w.Now, "bob")
+		replies := []message.Message{&message.Prekeys{}, tt.second}
+		for _, e := range c.Take() {
+			r := e.(overlay.Request)
+			if replies[0] == nil {
+				c.Failed(w.Now, r.Token)
+			} else {
+				c.Replied(w.Now, r.Token, r.To, replies[0])
+			}
+			replies = replies[1:]
+		}
+		if len(replies) != 0 {
+			t.Fatalf("%d supernodes were not asked", len(replies))
+		}
+		effects := c.Take()
+		if d, ok := effects[len(effects)-1].(directory.MailDone); !ok || d.Ticket != ticket || len(d.Prekeys) != 0 || !errors.Is(d.Err, tt.want) {
+			t.Errorf("the second says %v: %+v, want %v", tt.second, d, tt.want)
+		}
+	}
+}
+
 func TestPrekeyForged(t *testing.T) {
 	w := overlaytest.New(t, 52)
 	bob := w.Identity("bob", "device")

@@ -53,6 +53,12 @@ func (n *Node) UploadVoicemail(ctx context.Context, to linnet.UserName, about li
 	told, err := await(ctx, n, done)
 	switch {
 	case err != nil:
+		n.must(func(now time.Time) {
+			if s := n.station; s != nil && s.tells.machine != nil {
+				s.tells.machine.Withdraw(now, to, words[0])
+				delete(s.tells.left, v.ID)
+			}
+		})
 		return v, err
 	case errors.Is(told, post.ErrNobody):
 		return v, &linnet.Error{Code: linnet.CodeOffline, Text: string(to) + " has no device that could hear it"}

@@ -77,8 +77,10 @@ func (s *station) tellEffect(now time.Time, e any) {
 	case call.WordHeard:
 		s.node.note(func(ctx context.Context) error { return disk.HeardTold(ctx, w.Voicemail) }, s.node.logHistory)
 	case call.WordPiece:
-		s.tells.left[w.Voicemail] <- told.Err // has room for one
-		delete(s.tells.left, w.Voicemail)
+		if left := s.tells.left[w.Voicemail]; left != nil { // or it was withdrawn
+			left <- told.Err // has room for one
+			delete(s.tells.left, w.Voicemail)
+		}
 	}
 }
 

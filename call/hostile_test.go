@@ -246,8 +246,8 @@ func TestBounds(t *testing.T) {
 				}
 			}
 		}
-		if n != 20 || len(m.memory.calls) != 20 {
-			t.Errorf("%d lines of history, %d remembered, want 20", n, len(m.memory.calls))
+		if n != 100 || len(m.memory.calls) != 100 {
+			t.Errorf("%d lines of history, %d remembered, want 100", n, len(m.memory.calls))
 		}
 	})
 	t.Run("many users over time", func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestBounds(t *testing.T) {
 			}
 			m.Take()
 		}
-		if len(m.memory.calls) > 512 || len(m.calls) > 100 {
+		if len(m.memory.calls) > 1024 || len(m.calls) > 100 {
 			t.Errorf("%d remembered, %d held", len(m.memory.calls), len(m.calls))
 		}
 		// There is room left for people whom the user knows.

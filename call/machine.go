@@ -81,8 +81,8 @@ type Options struct {
 
 	MaxRinging  int // incoming calls that ring at once; default 8
 	PerUser     int // of them, from one user; default 2
-	RecentUser  int // incoming calls from one user within 4 minutes; default 20
-	RecentTotal int // and from everybody; half of it is for contacts; default 1024
+	RecentUser  int // incoming calls from one user within 4 minutes; default 100
+	RecentTotal int // and from everybody; half of it is for contacts; default 2048
 }
 
 func (o *Options) fill() {
@@ -92,8 +92,8 @@ func (o *Options) fill() {
 	o.DeadAfter = cmp.Or(o.DeadAfter, 15*time.Second)
 	o.MaxRinging = cmp.Or(o.MaxRinging, 8)
 	o.PerUser = cmp.Or(o.PerUser, 2)
-	o.RecentUser = cmp.Or(o.RecentUser, 20)
-	o.RecentTotal = cmp.Or(o.RecentTotal, 1024)
+	o.RecentUser = cmp.Or(o.RecentUser, 100)
+	o.RecentTotal = cmp.Or(o.RecentTotal, 2048)
 	if o.Codecs == nil {
 		o.Codecs = []string{"opus", "vp8"}
 	}

@@ -14,7 +14,7 @@ import (
 
 // recentCalls is how much of the history the call machine is shown at start: it
 // remembers the requests of the last minutes against replays.
-const recentCalls = 1000
+const recentCalls = 2048
 
 func (s *station) startCalls(ctx context.Context, now time.Time) error {
 	history, err := s.node.store.Calls(ctx, recentCalls)

@@ -242,7 +242,7 @@ func outcomeError(r *linnet.CallRecord) error {
 		linnet.OutcomeMissed:    {Code: linnet.CodeNoAnswer, Text: fmt.Sprintf("%s gave up before the answer", r.Peer)},
 		linnet.OutcomeNoAnswer:  {Code: linnet.CodeNoAnswer, Text: fmt.Sprintf("%s did not answer", r.Peer)},
 		linnet.OutcomeCancelled: {Code: linnet.CodeNoAnswer, Text: fmt.Sprintf("the call was cancelled before %s answered", r.Peer)},
-		linnet.OutcomeBusy:      {Code: linnet.CodeBusy, Text: fmt.Sprintf("%s is in another call", r.Peer), Hint: "try again later"},
+		linnet.OutcomeBusy:      {Code: linnet.CodeBusy, Text: fmt.Sprintf("%s takes no call now", r.Peer), Hint: "they talk with somebody else, do not want to be disturbed, or were called very often: try again later"},
 		linnet.OutcomeRejected:  {Code: linnet.CodeRejected, Text: fmt.Sprintf("%s declined", r.Peer)},
 		linnet.OutcomeOffline:   {Code: linnet.CodeOffline, Text: fmt.Sprintf("%s is not online", r.Peer)},
 		linnet.OutcomeNotFound:  {Code: linnet.CodeNotFound, Text: fmt.Sprintf("nobody called %s was seen lately", r.Peer), Hint: "check the spelling"},

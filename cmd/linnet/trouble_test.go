@@ -207,7 +207,7 @@ func TestCallsThatFail(t *testing.T) {
 		waiting.says("beside another call of bob's")
 		bob.do("calls", "waiting", "off").succeeds()
 		waiting.end()
-		carol.do("call", "bob").fails(12, "bob is in another call", "later")
+		carol.do("call", "bob").fails(12, "bob takes no call now", "later")
 		carol.hadCalls(linnet.OutcomeBusy, linnet.OutcomeCancelled)
 		bob.do("hangup", answerable(bob)).succeeds()
 		first.succeeds()

@@ -56,6 +56,9 @@ func (*filesListCmd) Run(p *program) error {
 		return err
 	}
 	return p.print(list, func(w *tabwriter.Writer) {
+		if len(list) == 0 {
+			fmt.Fprintln(w, "No files yet: `linnet send USER FILE` offers one.")
+		}
 		for _, f := range list {
 			way := "to"
 			if f.Incoming {
@@ -72,6 +75,8 @@ func fileStands(f linnet.File) string {
 	switch {
 	case f.State == linnet.FileOffered && f.Incoming:
 		s = "offered to you"
+	case f.State == linnet.FileOffered && !f.Told && f.Why != "":
+		s = "waits"
 	case f.State == linnet.FileOffered && !f.Told:
 		s = "waits until they are online"
 	case f.State == linnet.FileOffered:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,17 @@ func TestFiles(t *testing.T) {
 	n := newNetwork(t, 2, "open").run()
 	alice, bob := n.person(t, "alice", inProcess), n.person(t, "bob", inProcess)
 	path, content := someBytes(t, "holiday.jpg", 3_000_000, 1)
+	for list, says := range map[string]string{"files": "No files yet", "voicemail": "No voice mail"} {
+		if said := alice.do(list).succeeds().stdout.String(); !strings.Contains(said, says) {
+			t.Errorf("an empty %s: %q", list, said)
+		}
+		if said := alice.do(list, "--json").succeeds().stdout.String(); said != "[]\n" {
+			t.Errorf("an empty %s, for programs: %q", list, said)
+		}
+	}
+	if said := alice.do("netcheck").succeeds().stdout.String(); !strings.Contains(said, "all your supernodes are on this machine") || strings.Contains(said, "firewall") {
+		t.Errorf("netcheck says:\n%s", said)
+	}
 	alice.do("send", "bob", path).fails(2, "files go to contacts only", "linnet contacts add")
 	befriend(alice, bob)
 	alice.do("send", "bob", path+"x").fails(16, "cannot be read")

@@ -28,6 +28,9 @@ func (c *voicemailListCmd) Run(p *program) error {
 		return err
 	}
 	return p.print(list, func(w *tabwriter.Writer) {
+		if len(list) == 0 {
+			fmt.Fprintln(w, "No voice mail.")
+		}
 		for _, v := range list {
 			way, heard := "from", "new"
 			if v.Own {

@@ -251,7 +251,7 @@ func (m *Machine) Gone(now time.Time, nodes []linnet.NodeID) {
 }
 
 // doubt looks for a device that is not where it was. One that was looked up a
-// moment ago is nowhere.
+// moment ago is nowhere for now: it may be changing supernodes.
 func (m *Machine) doubt(now time.Time, node linnet.NodeID) {
 	d := m.devices[node]
 	switch {
@@ -259,6 +259,7 @@ func (m *Machine) doubt(now time.Time, node linnet.NodeID) {
 	case d.friend.looking: // Found greets it again, and that fails again
 	case now.Sub(d.friend.looked) < looked:
 		m.silent(now, d)
+		m.tryAgain(now, d.friend)
 	default:
 		d.plan++
 		m.look(now, d.friend)

@@ -153,6 +153,26 @@ func TestCrash(t *testing.T) {
 	w.Until("he is back", func() bool { return alice.sees("bob") == linnet.Online && bob.sees("alice") == linnet.Online })
 }
 
+// Who cannot be reached for a moment, because the supernodes change, is looked for again.
+func TestNoWayForAMoment(t *testing.T) {
+	w := newWorld(t, 6)
+	alice, bob := w.online("alice"), w.online("bob")
+	w.Run(time.Minute)
+	w.befriend(alice, bob)
+	w.Run(time.Hour)
+	for range 2 { // the second one after a look-up
+		alice.m.Unreachable(w.Now, bob.ID.Node)
+		alice.Pump()
+		w.Run(2 * time.Second)
+	}
+	if p := alice.sees("bob"); p != linnet.Offline {
+		t.Fatalf("he is %v", p)
+	}
+	if took := w.Until("she sees him again", func() bool { return alice.sees("bob") == linnet.Online }); took > time.Minute {
+		t.Errorf("after %v", took)
+	}
+}
+
 func TestDeclineAndAskAgain(t *testing.T) {
 	w := newWorld(t, 4)
 	alice, bob := w.online("alice"), w.online("bob")

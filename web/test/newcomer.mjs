@@ -14,7 +14,7 @@ async function main() {
   // What opens the page on a desktop; here it leaves word of what to open.
   const opened = path.join(home, 'opened')
   writeFileSync(path.join(home, 'xdg-open'), `#!/bin/sh\necho "$1" >${opened}.new && mv ${opened}.new ${opened}\n`, { mode: 0o755 })
-  const { matches } = await startBy(['script'], ['-qec', `DISPLAY=:none PATH=${home}:$PATH make -C ${path.join(here, '../..')} demo`, '/dev/null'], /click "([^"]+)"/)
+  const { matches } = await startBy(['script'], ['-qec', `DISPLAY=:none PATH=${home}:$PATH make -C ${path.join(here, '../..')} demo; exit`, '/dev/null'], /click "([^"]+)"/)
   step('make demo says what to click')
   const file = await until('the page opens', () => {
     try {

@@ -18,7 +18,7 @@ const browsers = []
 export async function browser(more, options, executablePath = '/usr/bin/chromium') {
   const b = await chromium.launch({ executablePath, headless: true, args: [...flags, ...more] })
   browsers.push(b)
-  const context = await b.newContext({ viewport: { width: 1180, height: 800 }, colorScheme: 'light', ...options })
+  const context = await b.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light', ...options })
   context.setDefaultTimeout(patience)
   await context.addInitScript(() => {
     const Original = window.RTCPeerConnection
@@ -45,13 +45,13 @@ export async function accessible(page, what) {
 /** A state as all see it: in the light, in the dark and on a telephone. */
 export async function looks(page, name, forms = ['', '-dark', '-phone']) {
   for (const form of forms) {
-    await page.setViewportSize(form.includes('phone') ? { width: 375, height: 740 } : { width: 1180, height: 800 })
+    await page.setViewportSize(form.includes('phone') ? { width: 375, height: 740 } : { width: 1280, height: 800 })
     await page.emulateMedia({ colorScheme: form.includes('dark') ? 'dark' : 'light' })
     await accessible(page, name + form)
     check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than a telephone`)
     await shot(page, name + form)
   }
-  await page.setViewportSize({ width: 1180, height: 800 })
+  await page.setViewportSize({ width: 1280, height: 800 })
   await page.emulateMedia({ colorScheme: 'light' })
 }
 

@@ -159,7 +159,7 @@ async function main() {
   await alice.getByLabel('Choose a picture').setInputFiles({ name: 'code.gif', mimeType: 'image/gif', buffer: Buffer.from(encodeQR(invite, 'gif', { scale: 4 })) })
   await alice.getByText('Your name on birds').waitFor()
   await accessible(alice, 'the page for an account')
-  await shot(alice, 'register')
+  await looks(alice, 'register')
   await signUp(alice, 'alice', 'two birds, one telephone')
   step('alice joined and has an account')
 
@@ -441,12 +441,12 @@ async function main() {
   await deaf.getByRole('link', { name: 'alice' }).first().click()
   await button(deaf, 'Call alice').click()
   await deaf.getByText('does not let this page use the microphone').waitFor()
-  await shot(deaf, 'denied')
+  await looks(deaf, 'denied')
   await deaf.context().close()
   step('a denied microphone is told')
 
   // Nothing of alice's any more, and again.
-  await bob.setViewportSize({ width: 1180, height: 800 })
+  await bob.setViewportSize({ width: 1280, height: 800 })
   await bob.evaluate(() => (location.hash = '#/people'))
   await bob.getByRole('link', { name: is('alice', 'Online') }).click()
   await button(bob, 'More').click()

@@ -500,7 +500,7 @@ export const text = {
     ],
     blocked: 'Blocked people',
     blockedBody: 'Their calls, messages and requests are not noticed here, and you seem offline to them. They are not told.',
-    block: 'Name of somebody to block',
+    block: 'Name to block',
     self: 'This is you.',
   },
 

@@ -16,10 +16,16 @@ import (
 
 const (
 	maxBuffer    = 2048
-	maxBatch     = 64 // datagrams read, and passed on, at once
-	maxCommands  = 32 // in one datagram
-	maxAddresses = 16 // own ones under which a datagram is tried
+	longBuffer   = 1 << 16 // for netx.MaxTrain
+	maxBatch     = 64      // datagrams read, and passed on, at once
+	maxCommands  = 32      // in one datagram
+	maxAddresses = 16      // own ones under which a datagram is tried
 	lookAgain    = 30 * time.Second
+
+	// unaligned is how much more than a power of two lies between the beginnings of
+	// datagrams that are read: all would share the same few lines of the cache.
+	unaligned = 5 * 64
+
 	maxUDPErrors = 100 // in a row; some systems report those of earlier datagrams
 
 	expireEvery = 10 * time.Second // answers that are remembered
@@ -45,11 +51,12 @@ func newReader(l *Link, conn netx.PacketConn) *reader {
 func (r *reader) read() error {
 	room := maxBuffer
 	if r.trains {
-		room = netx.MaxTrain
+		room = longBuffer
 	}
 	in, out := make([]netx.Datagram, maxBatch), make([]netx.Datagram, 0, maxBatch)
+	memory, apart := make([]byte, maxBatch*(room+unaligned)), room+unaligned
 	for i := range in {
-		in[i].Data = make([]byte, 0, room)
+		in[i].Data = memory[i*apart : i*apart : i*apart+room]
 	}
 	var expired time.Time
 	for failures := 0; ; {

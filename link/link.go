@@ -87,6 +87,9 @@ type Options struct {
 	// Readers is how many goroutines read the UDP port at once, where the system can
 	// divide its senders among them; 0 means one.
 	Readers int
+	// Blocking has the readers wait in the kernel, each on a thread that it keeps: passing
+	// on many packets costs less so, and a few of them a little more.
+	Blocking bool
 }
 
 const (
@@ -212,12 +215,22 @@ func (l *Link) listen() (err error) {
 
 // share gives the UDP port its readers. Where it cannot be shared one reads all.
 func (l *Link) share(first netx.PacketConn) {
-	l.readers = []*reader{newReader(l, first)}
-	for len(l.readers) < l.o.Readers {
+	conns := []netx.PacketConn{first}
+	for len(conns) < l.o.Readers {
 		conn, err := netx.Share(first)
 		if err != nil {
-			l.o.Log.Debug("share the UDP port", "readers", len(l.readers), "err", err)
-			return
+			l.o.Log.Debug("share the UDP port", "readers", len(conns), "err", err)
+			break
+		}
+		conns = append(conns, conn)
+	}
+	for _, conn := range conns {
+		if l.o.Blocking {
+			if blocking, err := netx.Blocking(conn); err == nil {
+				conn = blocking
+			} else {
+				l.o.Log.Debug("wait for datagrams in the kernel", "err", err)
+			}
 		}
 		l.readers = append(l.readers, newReader(l, conn))
 	}

@@ -35,6 +35,7 @@ type batch struct {
 	count    int
 	moved    int
 	long     bool   // the call may take milliseconds
+	blocks   bool   // it waits in the kernel
 	waits    *waits // of who reads
 	errno    syscall.Errno
 	call     func(fd uintptr) bool // made once: a closure per call would be garbage
@@ -47,7 +48,7 @@ type control struct {
 	value  [8]byte
 }
 
-func newBatch(trap uintptr) *batch {
+func newBatch(trap, wait uintptr) *batch {
 	b := new(batch)
 	for i := range b.messages {
 		h := &b.messages[i].header
@@ -67,14 +68,17 @@ func newBatch(trap uintptr) *batch {
 				// that this and getting it back would be a tenth of all that a relay does.
 				n, _, errno = unix.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(&b.messages)), uintptr(b.count), unix.MSG_DONTWAIT, 0, 0)
 			}
+			if errno == unix.EAGAIN {
+				b.waits.begin()
+				if !b.blocks {
+					return false
+				}
+				n, _, errno = unix.Syscall6(trap, fd, uintptr(unsafe.Pointer(&b.messages)), uintptr(b.count), wait, 0, 0)
+			}
 			if errno == unix.EINTR {
 				continue
 			}
 			b.moved, b.errno = int(n), errno
-			if errno == unix.EAGAIN {
-				b.waits.begin()
-				return false
-			}
 			b.waits.end()
 			return true
 		}
@@ -83,25 +87,25 @@ func newBatch(trap uintptr) *batch {
 }
 
 var (
-	readBatches  = sync.Pool{New: func() any { return newBatch(unix.SYS_RECVMMSG) }}
-	writeBatches = sync.Pool{New: func() any { return newBatch(unix.SYS_SENDMMSG) }}
+	readBatches  = sync.Pool{New: func() any { return newBatch(unix.SYS_RECVMMSG, unix.MSG_WAITFORONE) }}
+	writeBatches = sync.Pool{New: func() any { return newBatch(unix.SYS_SENDMMSG, 0) }}
 )
 
 // Trains sets UDP_GRO; a kernel that knows it (Linux 5.0) knows UDP_SEGMENT too.
-func (c udpConn) Trains() bool {
+func (c socket) Trains() bool {
 	var failed error
 	err := c.raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1) })
 	return err == nil && failed == nil
 }
 
 // Waited knows.
-func (c udpConn) Waited() (time.Duration, bool) { return c.waits.sum(), true }
+func (c socket) Waited() (time.Duration, bool) { return c.waits.sum(), true }
 
 // ReadBatch uses recvmmsg.
-func (c udpConn) ReadBatch(d []Datagram) (int, error) {
+func (c socket) ReadBatch(d []Datagram) (int, error) {
 	b := readBatches.Get().(*batch)
 	defer readBatches.Put(b)
-	b.waits = c.waits
+	b.waits, b.blocks = c.waits, c.blocks
 	b.count = min(len(d), maxBatch)
 	for i := range b.count {
 		b.messages[i].header.Namelen = unix.SizeofSockaddrInet6
@@ -119,12 +123,12 @@ func (c udpConn) ReadBatch(d []Datagram) (int, error) {
 }
 
 // WriteBatch uses sendmmsg.
-func (c udpConn) WriteBatch(d []Datagram) (int, error) {
+func (c socket) WriteBatch(d []Datagram) (int, error) {
 	b := writeBatches.Get().(*batch)
 	defer writeBatches.Put(b)
 	for sent := 0; sent < len(d); sent += b.moved {
 		rest := d[sent:]
-		b.count, b.long = min(len(rest), maxBatch), false
+		b.count, b.long, b.blocks = min(len(rest), maxBatch), false, c.blocks
 		for i := range b.count {
 			if !b.setAddr(i, rest[i].Addr, c.v4) {
 				b.count = i
@@ -135,7 +139,7 @@ func (c udpConn) WriteBatch(d []Datagram) (int, error) {
 			b.long = b.long || rest[i].Train != 0
 		}
 		if b.count == 0 {
-			return sent, &net.OpError{Op: "sendmmsg", Net: "udp", Err: os.NewSyscallError("sendmmsg", unix.EAFNOSUPPORT)}
+			return sent, errFamily
 		}
 		if err := b.run("sendmmsg", c.raw.Write); err != nil {
 			return sent, err
@@ -144,10 +148,12 @@ func (c udpConn) WriteBatch(d []Datagram) (int, error) {
 	return len(d), nil
 }
 
+var errFamily = &net.OpError{Op: "sendmmsg", Net: "udp", Err: os.NewSyscallError("sendmmsg", unix.EAFNOSUPPORT)}
+
 // run waits until the socket is ready and moves what it can.
 func (b *batch) run(name string, ready func(func(fd uintptr) bool) error) error {
 	if err := ready(b.call); err != nil {
-		if errors.Is(err, net.ErrClosed) {
+		if b.blocks || errors.Is(err, net.ErrClosed) { // one that blocks has no other
 			return net.ErrClosed
 		}
 		return err
@@ -176,17 +182,23 @@ func (b *batch) train(i int) int {
 }
 
 func (b *batch) setTrain(i, size int) {
-	h, c := &b.messages[i].header, &b.controls[i]
 	if size == 0 {
+		h := &b.messages[i].header
 		h.Control = nil
 		h.SetControllen(0)
 		return
 	}
-	c.header = unix.Cmsghdr{Level: unix.IPPROTO_UDP, Type: unix.UDP_SEGMENT}
-	c.header.SetLen(unix.CmsgLen(2))
-	binary.NativeEndian.PutUint16(c.value[:], uint16(size))
+	binary.NativeEndian.PutUint16(b.attach(i, unix.IPPROTO_UDP, unix.UDP_SEGMENT, 2), uint16(size))
+}
+
+// attach gives a message a control, and its value to be filled in.
+func (b *batch) attach(i, level, kind, size int) []byte {
+	h, c := &b.messages[i].header, &b.controls[i]
+	c.header = unix.Cmsghdr{Level: int32(level), Type: int32(kind)}
+	c.header.SetLen(unix.CmsgLen(size))
 	h.Control = (*byte)(unsafe.Pointer(c))
-	h.SetControllen(unix.CmsgSpace(2))
+	h.SetControllen(unix.CmsgSpace(size))
+	return c.value[:size]
 }
 
 func (b *batch) addr(i int) netip.AddrPort {

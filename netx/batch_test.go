@@ -13,11 +13,20 @@ import (
 // single hides that a socket knows batches.
 type single struct{ PacketConn }
 
+// blocking is a socket whose reader waits in the kernel, where there is such a thing.
+func blocking(c PacketConn) PacketConn {
+	if b, err := Blocking(c); err == nil {
+		return b
+	}
+	return c
+}
+
 func TestBatches(t *testing.T) {
 	for _, local := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"} {
 		for _, wrap := range []func(PacketConn) PacketConn{
 			func(c PacketConn) PacketConn { return c },
 			func(c PacketConn) PacketConn { return single{c} },
+			blocking,
 		} {
 			t.Run(local, func(t *testing.T) { testBatches(t, netip.MustParseAddrPort(local), wrap) })
 		}

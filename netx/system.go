@@ -35,7 +35,7 @@ func listenUDP(ctx context.Context, local netip.AddrPort, prepare func(network, 
 		conn.Close()
 		return nil, fmt.Errorf("netx: %w", err)
 	}
-	return udpConn{conn, raw, AddrPort(conn.LocalAddr()).Addr().Is4(), newWaits()}, nil
+	return udpConn{conn, socket{raw: raw, v4: AddrPort(conn.LocalAddr()).Addr().Is4(), waits: newWaits()}}, nil
 }
 
 // ListenTCP opens a listener of the kernel.
@@ -117,9 +117,15 @@ func everywhere(local netip.AddrPort) bool {
 
 type udpConn struct {
 	*net.UDPConn
-	raw   syscall.RawConn
-	v4    bool   // the socket's family
-	waits *waits // of the reader
+	socket
+}
+
+// A socket is what the kernel is asked about directly.
+type socket struct {
+	raw    syscall.RawConn
+	v4     bool   // its family
+	blocks bool   // who waits for it, waits in the kernel
+	waits  *waits // of the reader
 }
 
 func (c udpConn) ReadFrom(b []byte) (int, netip.AddrPort, error) {

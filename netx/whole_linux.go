@@ -14,7 +14,7 @@ var whole sync.Mutex
 
 // WriteWhole has the kernel neither cut the datagram nor believe what it heard of the path,
 // for this moment: what others send by the socket meanwhile is cut no more either.
-func (c udpConn) WriteWhole(b []byte, to netip.AddrPort) error {
+func (c socket) WriteWhole(b []byte, to netip.AddrPort) error {
 	whole.Lock()
 	defer whole.Unlock()
 	level, option, probe := unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE
@@ -30,7 +30,7 @@ func (c udpConn) WriteWhole(b []byte, to netip.AddrPort) error {
 	}); e != nil || err != nil {
 		return errors.Join(e, err)
 	}
-	_, err = c.WriteTo(b, to)
+	_, err = c.WriteBatch([]Datagram{{Addr: to, Data: b}})
 	if e := c.raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), level, option, before) }); e != nil {
 		return errors.Join(err, e)
 	}

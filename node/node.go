@@ -150,7 +150,10 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	o := link.Options{
 		Net: n.opts.Net, Listen: n.opts.Listen, Web: n.opts.Web, Handler: (*receiver)(n), FirstID: n.opts.FirstFrameID, Log: n.log,
-		Forward: n.relayPacket, Trains: n.opts.Role&linnet.Relay != 0,
+		Forward: n.relayPacket,
+	}
+	if n.opts.Role&linnet.Relay != 0 {
+		o.Trains, o.Blocking = true, true
 	}
 	if n.opts.Role&(linnet.Supernode|linnet.Relay) != 0 {
 		o.Readers = min(runtime.GOMAXPROCS(0), maxReaders)

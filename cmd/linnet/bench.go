@@ -40,10 +40,14 @@ type benchRelayCmd struct {
 	Pipe      bool           `hidden:""`
 }
 
+// servers may run at once in a process that relays: the one that does, and another one that
+// is asked meanwhile, and would keep the first from running while it waits for a question.
+const servers = 2
+
 func (c *benchRelayCmd) Run(p *program) error {
 	switch {
 	case c.Pipe:
-		runtime.GOMAXPROCS(1)
+		runtime.GOMAXPROCS(servers)
 		return load.Serve(p.ctx, c.Local, p.stdin, p.stdout)
 	case c.Serve != "":
 		return c.serve(p)
@@ -145,7 +149,7 @@ func (c *benchRelayCmd) serve(p *program) error {
 	}
 	stop := context.AfterFunc(p.ctx, func() { l.Close() })
 	defer stop()
-	runtime.GOMAXPROCS(1)
+	runtime.GOMAXPROCS(servers)
 	p.tell("Relaying for `linnet bench relay --peer %v`. Stop with Ctrl-C.", l.Addr())
 	for {
 		conn, err := l.Accept()

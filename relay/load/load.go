@@ -1,7 +1,7 @@
 // Package load measures what a relay costs: packets per second of one core, and
 // the time that it adds to each.
 //
-// The relay runs in a process of its own (Serve), with one core and the code that a
+// The relay runs in a process of its own (Serve), with one core (Core) and the code that a
 // node relays with: package link between the sockets, relay.Server in it. Its
 // reservations are made here and not in sessions; no packet notices. Beside it,
 // in the same run, a plain forwarder with the same system calls shows the

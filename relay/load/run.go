@@ -325,23 +325,13 @@ func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Co
 		defer r.conn.Close()
 	}
 	g.nextTurn()
+	g.offer(ctx, r, warmUp)
+	g.nextTurn()
 	before, err := ask()
 	if err != nil {
 		return turn{}, err
 	}
-	sockets := 8 // that have packets, where as many are sent as can be
-	if g.o.PPS > 0 {
-		sockets = 1
-	}
-	began := time.Now()
-	var sent uint64
-	for burst := 0; time.Since(began) < g.o.Time && ctx.Err() == nil; g.receive(sockets) {
-		if time.Since(began) >= g.due(burst) {
-			sent += g.send(burst%len(g.from), r, r.Tags, g.o.burst())
-			burst++
-		}
-	}
-	took := time.Since(began)
+	sent, took := g.offer(ctx, r, g.o.Time)
 	g.arrive()
 	after, err := ask()
 	if err != nil {
@@ -353,6 +343,25 @@ func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Co
 		sent: sent, received: g.received, packets: after.Packets - before.Packets,
 		took: took, cpu: after.CPU - before.CPU, delays: g.delays,
 	}, ctx.Err()
+}
+
+// warmUp is left out of each turn: relays run for months, these have just been started.
+const warmUp = 100 * time.Millisecond
+
+// offer sends what is to be sent in a time.
+func (g *generator) offer(ctx context.Context, r *process, d time.Duration) (sent uint64, took time.Duration) {
+	sockets := 8 // that have packets, where as many are sent as can be
+	if g.o.PPS > 0 {
+		sockets = 1
+	}
+	began := time.Now()
+	for burst := 0; time.Since(began) < d && ctx.Err() == nil; g.receive(sockets) {
+		if time.Since(began) >= g.due(burst) {
+			sent += g.send(burst%len(g.from), r, r.Tags, g.o.burst())
+			burst++
+		}
+	}
+	return sent, time.Since(began)
 }
 
 // due is when a burst is to go.
@@ -396,7 +405,7 @@ func (g *generator) send(socket int, r *process, tags []uint32, n int) uint64 {
 		binary.BigEndian.PutUint64(b[head+frame.SessionSize:], stamp)
 		g.out = append(g.out, netx.Datagram{Addr: to, Data: b})
 	}
-	if g.trains && n > 1 {
+	if g.trains && n > 1 { // the kernel takes it apart for a receiver that has not asked for trains
 		g.out = append(g.out[:0], netx.Datagram{Addr: g.out[0].Addr, Data: g.buffer[:n*size], Train: size})
 	}
 	if _, err := g.from[socket].WriteBatch(g.out); err != nil {

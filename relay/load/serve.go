@@ -101,7 +101,7 @@ func startRelay(ctx context.Context, listen netip.AddrPort, p plan) (*server, er
 		Addr: listen, Lifetime: 24 * time.Hour, Reservations: p.Legs, Packets: 1e8, Bytes: 1e12,
 	})
 	l, err := link.Open(link.Options{
-		Handler: nobody{}, Listen: listen, Trains: p.Train,
+		Handler: nobody{}, Listen: listen, Trains: p.Train, Blocking: true,
 		Forward: func(now time.Time, from link.Origin, tag uint32, size int) (link.Origin, uint32, bool) {
 			to, out, mine := r.Forward(now, relay.Origin(from), tag, size)
 			return link.Origin(to), out, mine

@@ -21,8 +21,8 @@ const (
 	connectWait  = 5 * time.Second
 	attachWait   = 2 * time.Second
 	leaveWait    = 5 * time.Second // for another supernode, when the only one said good-bye
-	refreshHosts = time.Hour
-	maxEntries   = 16 // that are read of one message
+	refreshHosts = 2 * time.Hour   // for each of its supernodes; 16 entries are 5 kB
+	maxEntries   = 16              // that are read of one message
 )
 
 // Errors of Offline.

@@ -190,6 +190,7 @@ func (n *Node) SearchMessages(ctx context.Context, words string, limit int) ([]l
 func (n *Node) SendMessage(ctx context.Context, to linnet.UserName, text string, replyTo linnet.MessageID) (linnet.MessageID, error) {
 	id := linnet.NewMessageID()
 	return id, n.inChat(ctx, func(now time.Time, m *chat.Machine) error {
+		n.station.people.machine.Check(now, to)
 		return m.Send(now, to, chat.Draft{ID: id, Text: text, ReplyTo: replyTo})
 	})
 }
@@ -248,7 +249,9 @@ func (n *Node) MarkRead(ctx context.Context, with linnet.UserName, upTo linnet.M
 // Typing implements linnet.Client.
 func (n *Node) Typing(ctx context.Context, user linnet.UserName, on bool) error {
 	return n.inChat(ctx, func(now time.Time, m *chat.Machine) error {
-		m.Typing(now, user, on)
+		if m.Typing(now, user, on); on {
+			n.station.people.machine.Check(now, user)
+		}
 		return nil
 	})
 }

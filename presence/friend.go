@@ -21,6 +21,7 @@ type friend struct {
 	looking bool
 	again   bool           // look once more: something came meanwhile
 	tries   int            // to find a silent device again
+	checked time.Time      // the last time that the user turned to him
 	told    linnet.Mine    // to the front ends
 	strays  overlay.Bucket // notices of devices that are not among these
 }
@@ -45,6 +46,7 @@ const (
 	greetWait    = 5 * time.Second
 	looked       = 15 * time.Second // a look-up is good for so long
 	refreshAfter = 5 * time.Minute
+	checkEvery   = time.Minute
 	againFirst   = 30 * time.Second
 	againMost    = 9
 )
@@ -95,6 +97,21 @@ func (m *Machine) Refresh(now time.Time) {
 	for _, f := range m.sortedFriends() {
 		if now.Sub(f.looked) >= refreshAfter {
 			m.look(now, f)
+		}
+	}
+}
+
+// Check asks the devices of a contact to whom the user turns whether they are still there:
+// watching notices a crash much later.
+func (m *Machine) Check(now time.Time, user linnet.UserName) {
+	f := m.friends[user]
+	if f == nil || !m.agenda.Ready() || now.Sub(f.checked) < checkEvery {
+		return
+	}
+	f.checked = now
+	for _, d := range f.devices {
+		if d.mine.Presence != linnet.Offline {
+			m.greet(now, d)
 		}
 	}
 }

@@ -150,7 +150,30 @@ func TestCrash(t *testing.T) {
 		t.Errorf("noticed after %v", took)
 	}
 	bob.start()
-	w.Until("he is back", func() bool { return alice.sees("bob") == linnet.Online && bob.sees("alice") == linnet.Online })
+	back := func() bool { return alice.sees("bob") == linnet.Online && bob.sees("alice") == linnet.Online }
+	w.Until("he is back", back)
+
+	// Whoever turns to somebody knows sooner, and asks once a minute at the most.
+	turn := func() {
+		alice.m.Check(w.Now, "bob")
+		alice.m.Check(w.Now, "carol") // is no contact
+		alice.Pump()
+	}
+	w.Run(time.Hour)
+	before = len(w.Carried)
+	for range 50 {
+		turn()
+		w.Run(time.Second)
+	}
+	if n := len(w.Carried) - before; n != 2 || !back() {
+		t.Errorf("%d notices when nothing is wrong, want a question and its answer", n)
+	}
+	bob.kill()
+	w.Run(time.Minute)
+	turn()
+	if took := w.Until("he is gone", func() bool { return alice.sees("bob") == linnet.Offline }); took > 40*time.Second {
+		t.Errorf("noticed %v after she turned to him", took)
+	}
 }
 
 // Who cannot be reached for a moment, because the supernodes change, is looked for again.

@@ -2,6 +2,8 @@ package node
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -72,6 +74,26 @@ func TestVoicemail(t *testing.T) {
 		bob.heard.await("it comes", func(e linnet.Event) bool { return e.Kind == linnet.EventVoicemail && e.Voicemail.ID == second.ID })
 		if d := time.Since(begin); d > 10*time.Second {
 			t.Errorf("it came after %v", d)
+		}
+
+		// What is cancelled while it is being left does not come.
+		ctx, cancel := context.WithCancel(t.Context())
+		cancelled := make(chan error, 1)
+		go func() {
+			_, err := alice.node.LeaveVoicemail(ctx, "bob", linnet.CallID{9}, file)
+			cancelled <- err
+		}()
+		bob.eventually("a piece is there", func() bool { return len(must(bob.node.store.VoicemailPieces(t.Context()))) > 0 })
+		cancel()
+		if err := <-cancelled; !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
+		}
+		time.Sleep(10 * time.Minute)
+		if list := bob.voicemails(); len(list) != 1 || list[0].ID != second.ID {
+			t.Errorf("bob's after that: %+v", list)
+		}
+		if list := alice.voicemails(); len(list) != 2 {
+			t.Errorf("alice's after that: %+v", list)
 		}
 	})
 }

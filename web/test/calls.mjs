@@ -60,7 +60,7 @@ async function main() {
   await button(bob, 'Hand over').click()
   await looks(bob, 'hand-over', ['-phone'])
   await bob.getByText('carol, whom you hold').click()
-  await bob.getByText('alice is asked').waitFor()
+  await bob.getByText('alice is asked whether').waitFor()
   await alice.getByText('bob wants to hand you over to carol').waitFor()
   await looks(alice, 'handed-over', ['-dark'])
   await button(alice, 'Call carol').click()

@@ -153,7 +153,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 		Forward: n.relayPacket,
 	}
 	if n.opts.Role&linnet.Relay != 0 {
-		o.Trains, o.Blocking = true, true
+		o.Trains = true
+		// On a single processor, readers that do not tell Go that they wait hold up all else.
+		o.Blocking = runtime.GOMAXPROCS(0) > 1
 	}
 	if n.opts.Role&(linnet.Supernode|linnet.Relay) != 0 {
 		o.Readers = min(runtime.GOMAXPROCS(0), maxReaders)

@@ -195,6 +195,18 @@ func TestOfferAndFetch(t *testing.T) {
 	}
 }
 
+// The offer is taken back before it is known that somebody has it.
+func TestCancelBeforeItIsSeen(t *testing.T) {
+	c := newCouple(t)
+	c.apart = true
+	id := c.offer(100)
+	c.apart = false
+	c.bob.Received(c.now, c.alice.self, &message.FileOffer{File: id, Name: "a.txt", Size: 100, Sum: [32]byte{1}, Tree: [32]byte{2}})
+	c.ok(c.alice.Cancel(c.now, id))
+	c.settle()
+	c.stands(c.bob, id, linnet.FileCancelled)
+}
+
 func TestReceiverIsAway(t *testing.T) {
 	c := newCouple(t)
 	c.apart = true

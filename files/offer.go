@@ -88,6 +88,10 @@ func (m *Machine) answered(now time.Time, from Peer, x *message.FileAnswer) {
 	}
 	switch x.Verdict {
 	case message.FileSeen:
+		if f.State == linnet.FileCancelled || f.State == linnet.FileFailed { // before this was heard
+			m.do(Send{User: from.User, Node: from.Node, Message: &message.FileEnd{File: x.File, Reason: message.FileCancelled}})
+			return
+		}
 		if len(f.asking) < maxDevices && !slices.Contains(f.asking, from.Node) {
 			f.asking = append(f.asking, from.Node)
 		}

@@ -116,6 +116,9 @@ func (c socket) ReadBatch(d []Datagram) (int, error) {
 	if err := b.run("recvmmsg", c.raw.Read); err != nil {
 		return 0, err
 	}
+	if b.messages[0].header.Namelen == 0 { // nobody's: Close shut the socket down
+		return 0, net.ErrClosed
+	}
 	for i := range b.moved {
 		d[i] = Datagram{b.addr(i), d[i].Data[:b.messages[i].size], b.train(i)}
 	}

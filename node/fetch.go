@@ -61,7 +61,7 @@ func (s *station) fetch(ctx context.Context, k files.Kept, first message.Message
 	}
 	conn, err := s.connectBulk(ctx, k.Peer, k.Device, first)
 	if err != nil {
-		return err
+		return fmt.Errorf("connect to %s: %v", k.Peer, err) // no %w: no way there is no trouble with this machine
 	}
 	defer conn.Close()
 	tree, err := fetchTree(ctx, conn, k)

@@ -98,6 +98,33 @@ func TestFile(t *testing.T) {
 	})
 }
 
+// A file that is accepted by a node without a supernode waits for one; nobody has to
+// let it go on.
+func TestFileWaitsForTheNetwork(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		alice, bob := w.friends()
+		path, content := w.content("holiday.jpg", 300_000)
+		id := alice.sendFile("bob", path)
+		bob.eventually("is offered the file", func() bool { return !bob.file(id).Offered.IsZero() })
+		bob.kill()
+		for _, s := range w.supernodes {
+			s.kill()
+		}
+		bob.start()
+		bob.accepts(id)
+		time.Sleep(10 * time.Second)
+		if f := bob.file(id); f.State != linnet.FileActive || f.PausedHere {
+			t.Errorf("without a supernode: %+v", f)
+		}
+		for _, s := range w.supernodes {
+			s.start()
+		}
+		bob.got(id, content)
+	})
+}
+
 // Both are killed in the middle, one after the other, and it goes on where it was.
 func TestFileGoesOnAfterKills(t *testing.T) {
 	t.Parallel()

@@ -341,13 +341,14 @@ func (m *Machine) hear(now time.Time, from linnet.NodeID, r message.Rumour) (new
 }
 
 // refute answers an accusation, or an entry of an earlier life of this node
-// that is newer than its own: by an entry that outbids it.
+// that is newer than its own: by an entry that outbids it, by no more than that. Else it
+// would be younger, and slander would make newcomers of Elders.
 func (m *Machine) refute(now time.Time, accuser linnet.NodeID, incarnation uint64) {
 	if now.Before(m.swim.refuted.Add(refutePause)) {
 		return // an accuser that goes on will be answered then
 	}
 	m.swim.refuted = now
-	if m.announce(now, max(incarnation+1, uint64(now.UnixMilli()))) == nil {
+	if m.announce(now, incarnation+1) == nil {
 		m.emit(Send{accuser, &message.Rumours{Updates: []message.Rumour{m.self().rumour()}}})
 	}
 }

@@ -434,6 +434,10 @@ func TestSlanderIsRefuted(t *testing.T) {
 	nodes := w.Supernodes(6)
 	w.Run(2 * time.Minute)
 	liar, victim := nodes[0], nodes[1]
+	began, err := w.Trust.OpenEntry(victim.Machine.Entry(), w.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 60 {
 		e, err := w.Trust.OpenEntry(victim.Machine.Entry(), w.Now)
 		if err != nil {
@@ -451,6 +455,13 @@ func TestSlanderIsRefuted(t *testing.T) {
 				t.Fatal("talked to death")
 			}
 		}
+	}
+	e, err := w.Trust.OpenEntry(victim.Machine.Entry(), w.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if younger := e.Incarnation - began.Incarnation; younger == 0 || younger > 60 {
+		t.Errorf("60 accusations made it %d ms younger", younger)
 	}
 }
 

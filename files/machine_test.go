@@ -195,6 +195,23 @@ func TestOfferAndFetch(t *testing.T) {
 	}
 }
 
+// However often somebody says that he is asked still, it is written down once.
+func TestStrangerSaysSoAgain(t *testing.T) {
+	c := newCouple(t)
+	c.alice.o.Asked = func(linnet.UserName) bool { return true }
+	c.apart = true
+	id := c.offer(100)
+	c.alice.told = nil
+	for range 3 {
+		c.alice.Received(c.now, c.bob.self, &message.FileAnswer{File: id, Verdict: message.FileStranger})
+		c.settle()
+	}
+	c.stands(c.alice, id, linnet.FileOffered)
+	if n := len(c.alice.told); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+}
+
 // The offer is taken back before it is known that somebody has it.
 func TestCancelBeforeItIsSeen(t *testing.T) {
 	c := newCouple(t)

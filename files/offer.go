@@ -124,8 +124,10 @@ func (m *Machine) answered(now time.Time, from Peer, x *message.FileAnswer) {
 		switch {
 		case f.State != linnet.FileOffered:
 		case m.o.Asked != nil && m.o.Asked(f.Peer):
-			f.Code, f.Why = linnet.CodeRejected, string(f.Peer)+" has not said yes to being a contact; it is offered again then"
-			m.changed(f)
+			if f.Code != linnet.CodeRejected { // else he has said so
+				f.Code, f.Why = linnet.CodeRejected, string(f.Peer)+" has not said yes to being a contact; it is offered again then"
+				m.changed(f)
+			}
 		default:
 			m.end(now, f, linnet.FileFailed, linnet.CodeRejected, string(f.Peer)+" takes files of contacts only, and you are none")
 		}

@@ -1,8 +1,6 @@
 package directory
 
-import (
-	"github.com/linnet-p2p/linnet/overlay"
-)
+import "github.com/linnet-p2p/linnet/overlay"
 
 // SearchFor is the search that finds a user by name.
 var SearchFor = searchFor

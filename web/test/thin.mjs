@@ -16,7 +16,7 @@ import { note, sum } from './seen.mjs'
 const long = process.env.LINNET_LONG
 const seconds = long ? 60 : 12
 const span = 4000 // in each of which the picture moves
-const most = long ? 0.03 : 0.1 // of the voice that the browser made up: the fall itself is a larger part of a short time
+const most = long ? 0.03 : 0.2 // of the voice that the browser made up: the fall itself is a larger part of a short time, and a busy machine adds to it
 const good = 'delay=10'
 const thin = `${good},loss=10,down=200,up=200`
 

@@ -41,7 +41,7 @@ async function person({ microphone = true } = {}) {
 function watch(page, who) {
   page.on('pageerror', (e) => fail(`${who}'s page: ${e.stack}`))
   page.on('console', (m) => {
-    if (m.type() === 'error' && !/status of (401|404|409|500)|ERR_CONNECTION_REFUSED/.test(m.text())) fail(`${who}'s page says: ${m.text()}`)
+    if (m.type() === 'error' && !/status of (401|404|409|500)|ERR_(CONNECTION_(REFUSED|RESET)|EMPTY_RESPONSE)/.test(m.text())) fail(`${who}'s page says: ${m.text()}`)
   })
   return page
 }

@@ -61,7 +61,7 @@ func (n *Node) UploadVoicemail(ctx context.Context, to linnet.UserName, about li
 		})
 		return v, err
 	case errors.Is(told, post.ErrNobody):
-		return v, &linnet.Error{Code: linnet.CodeOffline, Text: string(to) + " has no device that could hear it"}
+		return v, &linnet.Error{Code: linnet.CodeOffline, Text: string(to) + " has no device that could hear it", Hint: "try again when they have signed in somewhere"}
 	case errors.Is(told, call.ErrTooLate):
 		return v, &linnet.Error{Code: linnet.CodeNoNetwork, Text: "your message could not be left with " + string(to) + " in five minutes", Hint: "try again when the connection is better; `linnet doctor` says what is wrong with it"}
 	case errors.Is(told, call.ErrTooMuch):

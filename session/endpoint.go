@@ -191,6 +191,16 @@ func (e *Endpoint) KeepAlive(now time.Time, to linnet.NodeID, every time.Duratio
 	}
 }
 
+// Lasting has the session with a peer stand for 50 min though nothing is said, without
+// asking for signs of life: as between those who can always reach each other, and will ask again.
+func (e *Endpoint) Lasting(now time.Time, to linnet.NodeID) {
+	e.at(now)
+	if s := e.standing(to); s != nil {
+		s.lasting = true
+		e.touch(s)
+	}
+}
+
 // NewTag draws a tag for the peer's packets that come through a relay. It
 // lives as long as the session.
 func (e *Endpoint) NewTag(to linnet.NodeID) (uint32, error) {

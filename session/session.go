@@ -216,6 +216,7 @@ type session struct {
 	upgraded bool
 	dirty    bool
 	stalled  bool
+	lasting  bool
 }
 
 // A Peer is whom Dial wants to talk to.

@@ -586,6 +586,21 @@ func TestQuietSessionsEnd(t *testing.T) {
 	}
 }
 
+func TestLastingSessionsEndLater(t *testing.T) {
+	w := newWorld(t, alice, bob)
+	a, b := w.join()
+	a.Lasting(w.now, b.peer.Node)
+	b.Lasting(w.now, a.peer.Node)
+	w.run(lastingIdle - time.Minute)
+	if !a.Up(b.peer.Node) || !b.Up(a.peer.Node) {
+		t.Fatal("ended too early")
+	}
+	w.run(2 * time.Hour)
+	if a.Up(b.peer.Node) || b.Up(a.peer.Node) {
+		t.Error("they stand for ever")
+	}
+}
+
 func TestKeepAlive(t *testing.T) {
 	w := newWorld(t, alice, bob)
 	a, b := w.join()

@@ -68,8 +68,18 @@ func (e *Endpoint) settle(s *session) {
 		e.remove(s)
 		return
 	}
-	e.queue.set(s, s.due(e.o.IdleTimeout))
+	e.queue.set(s, s.due(e.idle(s)))
 }
+
+// idle is how long a session without keep-alives stands though nothing is heard.
+func (e *Endpoint) idle(s *session) time.Duration {
+	if s.lasting {
+		return lastingIdle
+	}
+	return e.o.IdleTimeout
+}
+
+const lastingIdle = rekeyAfter - 10*time.Minute // new keys would be a sign of life
 
 // due is when tick has something to do.
 func (s *session) due(idle time.Duration) (at instant) {
@@ -167,7 +177,7 @@ func (e *Endpoint) tick(s *session) {
 			e.finish(s, ErrLost)
 			return
 		}
-		if s.keepAlive == 0 && past(s.heard.add(e.o.IdleTimeout)) {
+		if s.keepAlive == 0 && past(s.heard.add(e.idle(s))) {
 			e.finish(s, ErrIdle)
 			return
 		}

@@ -149,7 +149,8 @@ func (s *Supernode) begin(now time.Time, l *lookup) {
 	s.ask(now, l, 1)
 }
 
-// nearest are the members of a slot, the nearest first.
+// nearest are the members of a slot, the nearest first; those to whom a session has to
+// be opened come last.
 func (s *Supernode) nearest(slot overlay.Slot) []linnet.NodeID {
 	members := slices.Clone(s.o.Seats.Members(slot))
 	distance := func(node linnet.NodeID) time.Duration {

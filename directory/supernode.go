@@ -16,7 +16,7 @@ type Seats interface {
 	Elders(time.Time, overlay.Slot) (nodes []linnet.NodeID, hear int) // a newcomer has to ask them, and to hear so many
 	IsSupernode(linnet.NodeID) bool
 	IsClient(linnet.NodeID) bool
-	RTT(linnet.NodeID) time.Duration // zero: not known
+	RTT(linnet.NodeID) time.Duration // zero: there is no session
 	Entry() []byte                   // this supernode's own, signed
 	Sheds(time.Time, overlay.Service) bool
 }

@@ -195,6 +195,9 @@ func (s *station) sessionUp(now time.Time, e session.Up) {
 		s.streams.up(now, at.Stream, e.Peer)
 	}
 	s.overlay.Up(now, e.Peer, at.Addr)
+	if s.overlay.IsSupernode(e.Peer) { // which only a supernode knows
+		s.sessions.Lasting(now, e.Peer)
+	}
 	if s.self.User.IsNode() {
 		return // nobody calls an operator's machine
 	}

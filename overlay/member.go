@@ -3,6 +3,7 @@ package overlay
 import (
 	"cmp"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -45,10 +46,13 @@ const (
 type member struct {
 	*seat
 	since uint32 // of the state and the incarnation, here: tenths of a second since the machine started
-	rtt   uint16 // in tenths of a millisecond; 0: not measured
+	rtt   uint16 // in tenths of a millisecond, or unmeasured; 0: there is no session
 	state State
 	load  uint8 // percent of its limit, as it said last
 }
+
+// measured says that it answered a ping, and what its load is.
+func (x *member) measured() bool { return x.rtt != 0 && x.rtt != unmeasured }
 
 // serves says that it counts: a suspect does until it is dead.
 func (x *member) serves() bool { return x.state <= Suspect }
@@ -459,8 +463,9 @@ func (m *Machine) IsSupernode(node linnet.NodeID) bool {
 	return x != nil && x.serves()
 }
 
-// RTT is the round trip to a supernode; zero if it was never measured. Who is none knows
-// those that it is attached to.
+// RTT is the round trip to a supernode: zero if there is no session, so that a question
+// would take another one, and longer than any other if it was not measured yet. Who is none
+// knows those that it is attached to.
 func (m *Machine) RTT(node linnet.NodeID) time.Duration {
 	if x := m.table.get(node); x != nil {
 		return time.Duration(x.rtt) * rttUnit
@@ -471,7 +476,10 @@ func (m *Machine) RTT(node linnet.NodeID) time.Duration {
 	return 0
 }
 
-const rttUnit = 100 * time.Microsecond // of member.rtt
+const (
+	rttUnit    = 100 * time.Microsecond // of member.rtt
+	unmeasured = math.MaxUint16
+)
 
 // Entry is this supernode's own entry, signed; nil if it serves not.
 func (m *Machine) Entry() []byte {

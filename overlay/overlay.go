@@ -20,8 +20,8 @@
 //
 // All supernodes know one another. They find out who died by SWIM: each pings
 // its three successors in the order of ids and one at random every two seconds,
-// asks three others to try before it suspects, and gives the suspect five
-// seconds to refute by an entry of a higher incarnation. Nobody is buried on
+// asks three others to try before it suspects, doubts itself first if nobody answers in
+// time, and gives the suspect five seconds to refute by an entry of a higher incarnation. Nobody is buried on
 // hearsay: a rumour of a death only starts a suspicion, so that a liar cannot
 // remove anybody who is alive. News is passed on with every ping and at once to
 // three others; digests repair what was missed; the dead are tried again now
@@ -285,12 +285,18 @@ func (m *Machine) Up(now time.Time, node linnet.NodeID, addr netip.AddrPort) {
 	if _, ok := m.sessions[node]; ok || len(m.sessions) < m.o.Limits.Sessions && !m.IsSupernode(node) {
 		m.sessions[node] = placeOf(addr) // a client wants to know; another supernode does
 	}
+	if x := m.table.get(node); x != nil && x.rtt == 0 {
+		x.rtt = unmeasured
+	}
 	m.connected(now, node)
 }
 
 // Down says that a session ended, or that it could not be opened.
 func (m *Machine) Down(now time.Time, node linnet.NodeID) {
 	delete(m.sessions, node)
+	if x := m.table.get(node); x != nil {
+		x.rtt = 0
+	}
 	m.clients.remove(node)
 	if l := m.attach.find(node); l != nil {
 		m.lost(now, l)

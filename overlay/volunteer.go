@@ -383,7 +383,7 @@ func (m *Machine) ask(now time.Time, urgent bool) {
 func (m *Machine) meanLoad(now time.Time) int {
 	sum, n := int(m.load(now)), 1
 	for i := range m.table.members {
-		if x := &m.table.members[i]; m.isOther(x) && x.rtt != 0 {
+		if x := &m.table.members[i]; m.isOther(x) && x.measured() {
 			sum, n = sum+int(x.load), n+1
 		}
 	}

@@ -19,10 +19,8 @@ import (
 // own incarnations so that they cancel out hides nobody but himself.
 
 const (
-	hashSize = 8
-	divided  = 8 // unknown supernodes on one page: this is no lost message, but another half of the network
-
-	fewMembers = 32 // that many can be told of everything
+	hashSize   = 8
+	fewMembers = 32 // that many tell everything to everybody
 )
 
 // hash tells an entry from others of its node.

@@ -98,6 +98,61 @@ func TestDeathIsNoticedAndKnownEverywhere(t *testing.T) {
 	}
 }
 
+// Who looks somebody up asks those first to whom a session stands.
+func TestRTTNeedsASession(t *testing.T) {
+	w := overlaytest.New(t, 5)
+	nodes := w.Supernodes(3)
+	w.Run(time.Minute)
+	m, other := nodes[0].Machine, nodes[1]
+	measured := func() bool { rtt := m.RTT(other.ID()); return rtt >= 2*w.Delay && rtt <= 2*(w.Delay+w.Jitter) }
+	if !measured() {
+		t.Fatalf("RTT = %v, want %v and jitter", m.RTT(other.ID()), 2*w.Delay)
+	}
+	m.Down(w.Now, other.ID())
+	if got := m.RTT(other.ID()); got != 0 {
+		t.Errorf("RTT = %v without a session, want 0", got)
+	}
+	m.Up(w.Now, other.ID(), other.Addr)
+	if got := m.RTT(other.ID()); got < time.Second {
+		t.Errorf("RTT = %v before it was measured, want more than any other", got)
+	}
+	w.Until(5*time.Second, "it is measured again", measured)
+}
+
+// A supernode that is behind with its work gets to all answers late. It must not
+// accuse everybody else of that.
+func TestBusySupernodeDoubtsItself(t *testing.T) {
+	w := overlaytest.New(t, 5)
+	nodes := w.Supernodes(20)
+	w.Until(20*time.Second, "all supernodes know one another", func() bool { return agree(w) })
+	busy := nodes[3]
+	accused := make(map[linnet.NodeID]int)
+	w.Intercept = func(from, _ *overlaytest.Node, msg message.Message) message.Message {
+		if msg, ok := msg.(*message.Rumours); ok {
+			for _, r := range msg.Updates {
+				if overlay.State(r.State) == overlay.Suspect {
+					accused[r.Node]++
+				}
+			}
+		}
+		return msg
+	}
+	for _, behind := range []time.Duration{400 * time.Millisecond, 1400 * time.Millisecond, 1900 * time.Millisecond} {
+		busy.Behind = behind
+		w.Run(time.Minute)
+		delete(accused, busy.ID()) // who is right, until it says that it lives
+		if len(accused) > 0 {
+			t.Fatalf("%d were accused by one that is %v behind", len(accused), behind)
+		}
+		if !agree(w) {
+			t.Errorf("%v behind it was buried", behind)
+		}
+	}
+	busy.Behind = 0
+	nodes[4].Kill()
+	w.Until(20*time.Second, "a death is known everywhere", func() bool { return agree(w) })
+}
+
 // A supernode that is back before anybody noticed was never away.
 func TestQuickRestart(t *testing.T) {
 	w := overlaytest.New(t, 6)

@@ -1,7 +1,6 @@
 package overlay
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -19,6 +18,7 @@ const (
 	pingWait   = 500 * time.Millisecond
 	helpers    = 3
 	helpWait   = time.Second
+	doubts     = 20 // pingWait each, as long as others are heard but none answers in time
 
 	introduced   = 2  // supernodes that one that joins greets at once
 	piggyback    = 3  // rumours on a ping: more would not fit a datagram
@@ -37,6 +37,8 @@ const (
 type swim struct {
 	seq       uint32
 	pings     map[linnet.NodeID]ping
+	prompt    time.Time         // when the latest ping was sent that was answered within pingWait
+	heard     time.Time         // when another supernode was, whatever it said
 	helped    map[uint32]helped // pings for others
 	news      []news            // for pings
 	toAll     []linnet.NodeID   // for all blocks, and for this one
@@ -177,25 +179,44 @@ func (m *Machine) ping(now time.Time, node linnet.NodeID) {
 		return
 	}
 	m.swim.seq++
-	seq := m.swim.seq
-	m.emit(Send{node, &message.Ping{Seq: seq, Target: node, Updates: m.updatesFor(node)}})
-	waits := func() bool { return m.serving() && m.swim.pings[node].seq == seq }
-	until := m.await(now, node, pingWait, func(again time.Time, _ message.Message) {
-		if !waits() {
-			return
-		}
+	p := ping{seq: m.swim.seq, sent: now}
+	m.emit(Send{node, m.pingFor(node, p.seq)})
+	m.expect(now, node, p, pingWait, func(now time.Time) {
 		for _, x := range m.table.random(m.o.Rand, helpers, func(x *member) bool { return m.isOther(x) && x.node != node }) {
-			m.emit(Send{x.node, &message.PingRequest{Seq: seq, Target: node}})
+			m.emit(Send{x.node, &message.PingRequest{Seq: p.seq, Target: node}})
 		}
-		until := m.await(again, node, helpWait, func(now time.Time, _ message.Message) {
-			if waits() {
-				delete(m.swim.pings, node)
-				m.suspect(now, node)
-			}
-		})
-		m.swim.pings[node] = ping{seq, now, until}
+		m.expect(now, node, p, helpWait, func(now time.Time) { m.overdue(now, node, p, doubts) })
 	})
-	m.swim.pings[node] = ping{seq, now, until}
+}
+
+// expect waits for the answer to a ping, and then does what is to be done without one.
+func (m *Machine) expect(now time.Time, node linnet.NodeID, p ping, wait time.Duration, then func(time.Time)) {
+	p.until = m.await(now, node, wait, func(now time.Time, _ message.Message) {
+		if m.serving() && m.swim.pings[node].seq == p.seq {
+			then(now)
+		}
+	})
+	m.swim.pings[node] = p
+}
+
+// overdue suspects who owes an answer. But a supernode that has more to do than it can may
+// have that answer among what it did not get to yet, or lost it: unless somebody who was pinged
+// no earlier answered in time, it suspects itself for a while, and asks again. (After the
+// local health of Dadgar et al., "Lifeguard: Local Health Awareness for More Accurate Failure Detection", 2018.)
+func (m *Machine) overdue(now time.Time, node linnet.NodeID, p ping, doubts int) {
+	if doubts == 0 || !m.swim.prompt.Before(p.sent) || !m.swim.heard.After(p.sent) {
+		delete(m.swim.pings, node)
+		m.suspect(now, node)
+		return
+	}
+	if doubts%int(period/pingWait) == 0 {
+		m.emit(Send{node, m.pingFor(node, p.seq)})
+	}
+	m.expect(now, node, p, pingWait, func(now time.Time) { m.overdue(now, node, p, doubts-1) })
+}
+
+func (m *Machine) pingFor(node linnet.NodeID, seq uint32) *message.Ping {
+	return &message.Ping{Seq: seq, Target: node, Updates: m.updatesFor(node)}
 }
 
 // receivedSwim takes what only supernodes say to one another. A sender that
@@ -221,6 +242,7 @@ func (m *Machine) receivedSwim(now time.Time, from linnet.NodeID, msg message.Me
 		m.receivedStranger(now, from)
 		return
 	}
+	m.swim.heard = now
 	var learnt []linnet.NodeID
 	for _, r := range updates {
 		news, err := m.hear(now, from, r)
@@ -236,7 +258,7 @@ func (m *Machine) receivedSwim(now time.Time, from linnet.NodeID, msg message.Me
 		switch {
 		case inside:
 			m.tellBlock(now, node)
-		case compared && (m.table.serving <= fewMembers || len(learnt) >= divided && m.joined(now)):
+		case compared && m.passesOn(now):
 			m.publish(now, node)
 		}
 	}
@@ -256,6 +278,13 @@ func (m *Machine) receivedSwim(now time.Time, from linnet.NodeID, msg message.Me
 	}
 }
 
+// passesOn says whether others are told what came to light here when tables were compared, or
+// when somebody came back. In a network that was divided, as in an outage, it comes
+// to light at every place at once: in a large one it is enough that a few do.
+func (m *Machine) passesOn(now time.Time) bool {
+	return m.table.serving <= fewMembers || m.joined(now) && m.o.Rand.IntN(m.table.serving) < fewMembers
+}
+
 // joined says that this supernode is no newcomer, who learns what everybody
 // knows; what it learns is news to its half of the network, too.
 func (m *Machine) joined(now time.Time) bool { return now.Sub(m.since) > settleAfter }
@@ -268,11 +297,12 @@ func (m *Machine) introduce(now time.Time, from linnet.NodeID, updates []message
 		if r.Node != from && r.Node != m.o.Self.Node {
 			continue
 		}
+		known := m.table.get(r.Node) != nil // it can tell many itself
 		news, err := m.hear(now, from, r)
 		if err != nil {
 			return false
 		}
-		if news && r.Node == from {
+		if news && r.Node == from && (!known || m.passesOn(now)) {
 			m.publish(now, from)
 		}
 	}
@@ -296,7 +326,7 @@ func (m *Machine) help(now time.Time, asker linnet.NodeID, msg *message.PingRequ
 	m.swim.seq++
 	seq := m.swim.seq
 	m.swim.helped[seq] = helped{asker, msg.Target, msg.Seq}
-	m.emit(Send{msg.Target, &message.Ping{Seq: seq, Target: msg.Target, Updates: m.updatesFor(msg.Target)}})
+	m.emit(Send{msg.Target, m.pingFor(msg.Target, seq)})
 	m.after(now, helpWait, func(time.Time) { delete(m.swim.helped, seq) })
 }
 
@@ -304,8 +334,11 @@ func (m *Machine) receivedPong(now time.Time, from linnet.NodeID, msg *message.P
 	if p, ok := m.swim.pings[msg.Target]; ok && p.seq == msg.Seq {
 		m.ended(p.until)
 		delete(m.swim.pings, msg.Target)
+		if from == msg.Target && now.Sub(p.sent) <= pingWait && p.sent.After(m.swim.prompt) {
+			m.swim.prompt = p.sent
+		}
 		if x := m.table.get(from); from == msg.Target {
-			x.rtt = uint16(max(1, min(now.Sub(p.sent)/rttUnit, math.MaxUint16)))
+			x.rtt = uint16(max(1, min(now.Sub(p.sent)/rttUnit, unmeasured-1)))
 			x.load = uint8(min(msg.Load, 200))
 		}
 		return

@@ -141,6 +141,7 @@ type Node struct {
 	Machine  *overlay.Machine // nil while it does not run
 	Disk     map[string][]byte
 	Effects  []overlay.Effect // that the World had no part in
+	Behind   time.Duration    // with its work: what arrives waits so long
 
 	// Passes says whether the firewall before it lets a probe out; nil: one on the
 	// supernode's own port.
@@ -298,7 +299,7 @@ func (w *World) travel(a, b *Node) (d time.Duration, ok bool) {
 	if w.Cut != nil && (w.Cut(a, b) || w.Cut(b, a)) {
 		return 0, false
 	}
-	d = w.Delay
+	d = w.Delay + b.Behind
 	if w.Jitter > 0 {
 		d += time.Duration(w.Rand.Int64N(int64(w.Jitter)))
 	}

@@ -85,7 +85,7 @@ func init() { // their functions start nodes, which look at the scenario again
 		},
 		"outage-2007": {
 			about: "nearly all computers restart within two minutes and sign in at once", nodes: 5000, supernodes: 50, duration: 10 * time.Minute,
-			volunteers: 0.1, plan: restartAll, judge: all(within(5*time.Minute), withinLimits, noneLost),
+			volunteers: 0.1, plan: restartAll, judge: all(within(5*time.Minute), truth, withinLimits, noneLost),
 		},
 		"outage-2010": {
 			about: "half of the clients crash again and again, and with them more than a quarter of the supernodes", nodes: 5000, supernodes: 50,

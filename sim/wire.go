@@ -20,6 +20,10 @@ const (
 
 	commandShare = 100
 	probeShare   = 400
+
+	// helloQueue is how much of what waits for its handshake goes before other things: 64, as in
+	// package node.
+	helloQueue = 64 * measuredHandshake
 )
 
 // travel is how long a packet takes; ok is false when there is no way. What a
@@ -239,8 +243,12 @@ func (w *world) received(n, from *node, e *event) {
 }
 
 // work says whether a supernode gets to an event now; if its processor is busy
-// the event comes again, or is lost.
+// the event comes again, or is lost. Handshakes wait until all else is done, in a queue of
+// their own that holds up the rest only so far; without shedding they do not.
 func (w *world) work(n *node, e *event) bool {
+	if e.queued {
+		return true // its work was counted
+	}
 	handshake := n.processor
 	if w.nodes[e.peer].serves() {
 		handshake = measuredHandshake
@@ -254,23 +262,27 @@ func (w *world) work(n *node, e *event) bool {
 	case timeout, ended, welcome:
 		cost = 0
 	}
-	if e.queued {
-		return true // its work was counted
+	n.busy, n.prior = max(n.busy, w.now), max(n.prior, w.now)
+	last := e.kind == hello && !w.o.Naive
+	before := n.prior
+	if last {
+		before = n.busy
 	}
-	if n.busy <= w.now {
-		n.busy = w.now
-	}
-	if n.busy-w.now > maxBacklog {
+	if before-w.now > maxBacklog {
 		w.dropped++
 		return false
 	}
 	n.busy += cost
 	n.used += cost
-	if n.busy-w.now < int64(time.Millisecond) {
+	at := n.busy
+	if !last {
+		n.prior += cost
+		at = n.prior + min(n.busy-n.prior, helloQueue)
+	}
+	if at-w.now < int64(time.Millisecond) {
 		return true
 	}
-	again := w.queue.make(e.kind, n.busy, e.node)
-	at := again.at
+	again := w.queue.make(e.kind, at, e.node)
 	*again = *e
 	again.at, again.queued = at, true
 	w.queue.push(again)

@@ -260,6 +260,9 @@ func (m *Machine) remember(now time.Time) {
 			seats = append(seats, e.seat)
 		}
 	}
+	for _, e := range pick(m.o.Rand, MaxHosts, slices.Clone(m.o.Members)) {
+		m.hosts.add(now, e.host)
+	}
 	m.o.Members = nil
 	m.table.begin(seats)
 }
@@ -384,7 +387,7 @@ func (m *Machine) Seated(now time.Time, slot Slot) bool {
 		return false
 	}
 	switch age := now.Sub(m.since); {
-	case age < handedOver && len(m.strangers()) > 0:
+	case age < handedOver && len(m.strangers()) > 0, age < republished && m.astray():
 		return false // there is a network that it has not found yet
 	case age < republished && m.newcomer():
 		if elders, _ := m.Elders(now, slot); age < handedOver || len(elders) == 0 {
@@ -426,6 +429,18 @@ func (m *Machine) Elders(now time.Time, slot Slot) (nodes []linnet.NodeID, hear 
 }
 
 const maxElders = 3
+
+// astray says that most supernodes that it remembers are unknown to those that it found: when
+// a network starts again, parts of it meet before they find one another.
+func (m *Machine) astray() bool {
+	unknown := 0
+	for _, h := range m.hosts.hosts {
+		if m.table.get(h.Node) == nil {
+			unknown++
+		}
+	}
+	return 2*unknown > len(m.hosts.hosts)
+}
 
 // newcomer says that there were supernodes before this one began.
 func (m *Machine) newcomer() bool {

@@ -252,6 +252,39 @@ func TestSeatedAfterDeaths(t *testing.T) {
 	}
 }
 
+// When a network starts again, parts of it meet first. What such a part does not have
+// is no proof, as long as most of what there was before is unknown to it.
+func TestSeatedAstray(t *testing.T) {
+	start := time.Unix(1_900_000_000, 0)
+	m := &Machine{o: Options{Self: Identity{Node: testNode(0)}}, started: start, since: start}
+	meet := func(i int) {
+		m.table.put(newSeat(nil, testNode(i), uint64(start.UnixMilli()), netip.AddrPortFrom(spreadAddr(i), 1), 0, math.MaxUint32), Alive, 0)
+	}
+	for i := range 40 {
+		m.hosts.add(start, &Host{Node: testNode(i + 1), Agreement: []byte{1}, Addrs: []netip.AddrPort{netip.AddrPortFrom(spreadAddr(i+1), 1)}})
+	}
+	for i := range 20 {
+		meet(i)
+	}
+	var slot Slot
+	for !slices.Contains(m.Members(slot), testNode(0)) {
+		slot++
+	}
+	if now := start.Add(2 * handedOver); m.Seated(now, slot) {
+		t.Error("it speaks for a network of which it found less than half")
+	}
+	if now := start.Add(republished + time.Second); !m.Seated(now, slot) {
+		t.Error("it does not speak for what is left of a network, when all records have come again")
+	}
+	meet(20)
+	for !slices.Contains(m.Members(slot), testNode(0)) {
+		slot++
+	}
+	if now := start.Add(2 * handedOver); !m.Seated(now, slot) {
+		t.Error("it does not speak for the network that it found")
+	}
+}
+
 // A newcomer asks at most three, who were there the longest; of a network that
 // began or was restarted lately it is content with one of them.
 func TestElders(t *testing.T) {

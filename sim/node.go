@@ -178,8 +178,9 @@ func (w *world) stop(n *node, told bool) {
 			w.online(n, -1)
 			w.count(n, n.links, 0)
 		}
-		n.hosts, n.history = n.machine.KeepHosts(), n.machine.History()
+		n.history = n.machine.History()
 	}
+	n.hosts = n.machine.KeepHosts()
 	for _, l := range n.looking {
 		w.lookups.abandoned(l)
 	}

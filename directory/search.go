@@ -2,6 +2,7 @@ package directory
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"time"
 
@@ -162,7 +163,7 @@ func (s *Supernode) nearest(slot overlay.Slot) []linnet.NodeID {
 		}
 		return time.Hour
 	}
-	slices.SortStableFunc(members, func(a, b linnet.NodeID) int { return int(distance(a) - distance(b)) })
+	slices.SortStableFunc(members, func(a, b linnet.NodeID) int { return cmp.Compare(distance(a), distance(b)) })
 	return members
 }
 

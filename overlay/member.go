@@ -51,7 +51,7 @@ type member struct {
 	load  uint8 // percent of its limit, as it said last
 }
 
-// measured says that it answered a ping, and what its load is.
+// measured says that it answered a ping, and with that what its load is.
 func (x *member) measured() bool { return x.rtt != 0 && x.rtt != unmeasured }
 
 // serves says that it counts: a suspect does until it is dead.
@@ -139,6 +139,8 @@ func (t *table) put(x *seat, s State, since uint32) (moved bool) {
 	}
 	if m.serves() {
 		t.blocks.enter(x)
+	} else {
+		m.rtt = 0 // a session that stands yet leads nowhere
 	}
 	switch serves := m.serves(); {
 	case served && serves && before.network() == x.network() && before.account() == x.account(), !served && !serves:
@@ -254,14 +256,14 @@ func (m *Machine) announce(now time.Time, incarnation uint64) error {
 // remember begins with the supernodes that were known before. Who has gone since
 // will be found out like any other death.
 func (m *Machine) remember(now time.Time) {
-	seats := make([]*seat, 0, len(m.o.Members))
+	seats, hosts := make([]*seat, 0, len(m.o.Members)), make([]*Host, 0, len(m.o.Members))
 	for _, e := range m.o.Members[:min(len(m.o.Members), m.o.Limits.Members)] {
 		if e.Serves() && now.Before(e.Expires) {
-			seats = append(seats, e.seat)
+			seats, hosts = append(seats, e.seat), append(hosts, e.host)
 		}
 	}
-	for _, e := range pick(m.o.Rand, MaxHosts, slices.Clone(m.o.Members)) {
-		m.hosts.add(now, e.host)
+	for _, h := range pick(m.o.Rand, MaxHosts, hosts) {
+		m.learnHost(now, h)
 	}
 	m.o.Members = nil
 	m.table.begin(seats)
@@ -387,7 +389,7 @@ func (m *Machine) Seated(now time.Time, slot Slot) bool {
 		return false
 	}
 	switch age := now.Sub(m.since); {
-	case age < handedOver && len(m.strangers()) > 0, age < republished && m.astray():
+	case age < handedOver && len(m.strangers()) > 0, age < gathered && m.astray():
 		return false // there is a network that it has not found yet
 	case age < republished && m.newcomer():
 		if elders, _ := m.Elders(now, slot); age < handedOver || len(elders) == 0 {
@@ -429,6 +431,9 @@ func (m *Machine) Elders(now time.Time, slot Slot) (nodes []linnet.NodeID, hear 
 }
 
 const maxElders = 3
+
+// gathered is how long the machines of a network that starts again take to be back, nearly all.
+const gathered = 3 * time.Minute
 
 // astray says that most supernodes that it remembers are unknown to those that it found: when
 // a network starts again, parts of it meet before they find one another.

@@ -273,8 +273,8 @@ func TestSeatedAstray(t *testing.T) {
 	if now := start.Add(2 * handedOver); m.Seated(now, slot) {
 		t.Error("it speaks for a network of which it found less than half")
 	}
-	if now := start.Add(republished + time.Second); !m.Seated(now, slot) {
-		t.Error("it does not speak for what is left of a network, when all records have come again")
+	if now := start.Add(gathered + time.Second); !m.Seated(now, slot) {
+		t.Error("it does not speak for what is left of a network")
 	}
 	meet(20)
 	for !slices.Contains(m.Members(slot), testNode(0)) {

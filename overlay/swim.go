@@ -9,7 +9,7 @@ import (
 )
 
 // The pace of SWIM. A death is noticed at most period + pingWait + helpWait +
-// suspicion = 8.5 s later by somebody, and by everybody else the few moments
+// suspicion = 8.5 s later by somebody who gets answers in time, and by everybody else the few moments
 // later that the suspicion took to reach them.
 const (
 	period     = 2 * time.Second
@@ -18,7 +18,7 @@ const (
 	pingWait   = 500 * time.Millisecond
 	helpers    = 3
 	helpWait   = time.Second
-	doubts     = 20 // pingWait each, as long as others are heard but none answers in time
+	doubts     = 5 // periods, at most, in which others are heard but none answers in time
 
 	introduced   = 2  // supernodes that one that joins greets at once
 	piggyback    = 3  // rumours on a ping: more would not fit a datagram
@@ -142,8 +142,7 @@ func (m *Machine) greetStranger(now time.Time) {
 }
 
 // round pings the successors and a stray. Fixed successors bound the time until
-// a death is noticed, which chance alone does not; and they keep the sessions
-// that a supernode needs few, however many others there are.
+// a death is noticed, which chance alone does not.
 func (m *Machine) round(now time.Time) {
 	targets := m.successors()
 	for _, x := range m.table.random(m.o.Rand, strays, func(x *member) bool { return m.isOther(x) && !slices.Contains(targets, x.node) }) {
@@ -185,7 +184,7 @@ func (m *Machine) ping(now time.Time, node linnet.NodeID) {
 		for _, x := range m.table.random(m.o.Rand, helpers, func(x *member) bool { return m.isOther(x) && x.node != node }) {
 			m.emit(Send{x.node, &message.PingRequest{Seq: p.seq, Target: node}})
 		}
-		m.expect(now, node, p, helpWait, func(now time.Time) { m.overdue(now, node, p, doubts) })
+		m.expect(now, node, p, helpWait, func(now time.Time) { m.overdue(now, node, p, doubts*looks) })
 	})
 }
 
@@ -203,17 +202,19 @@ func (m *Machine) expect(now time.Time, node linnet.NodeID, p ping, wait time.Du
 // have that answer among what it did not get to yet, or lost it: unless somebody who was pinged
 // no earlier answered in time, it suspects itself for a while, and asks again. (After the
 // local health of Dadgar et al., "Lifeguard: Local Health Awareness for More Accurate Failure Detection", 2018.)
-func (m *Machine) overdue(now time.Time, node linnet.NodeID, p ping, doubts int) {
-	if doubts == 0 || !m.swim.prompt.Before(p.sent) || !m.swim.heard.After(p.sent) {
+func (m *Machine) overdue(now time.Time, node linnet.NodeID, p ping, left int) {
+	if left == 0 || !m.swim.prompt.Before(p.sent) || m.swim.heard.Before(now.Add(-period)) {
 		delete(m.swim.pings, node)
 		m.suspect(now, node)
 		return
 	}
-	if doubts%int(period/pingWait) == 0 {
+	if left%looks == 0 { // as often as in other rounds, which skip whoever owes an answer
 		m.emit(Send{node, m.pingFor(node, p.seq)})
 	}
-	m.expect(now, node, p, pingWait, func(now time.Time) { m.overdue(now, node, p, doubts-1) })
+	m.expect(now, node, p, pingWait, func(now time.Time) { m.overdue(now, node, p, left-1) })
 }
+
+const looks = int(period / pingWait) // in a period, whether anybody answered
 
 func (m *Machine) pingFor(node linnet.NodeID, seq uint32) *message.Ping {
 	return &message.Ping{Seq: seq, Target: node, Updates: m.updatesFor(node)}
@@ -297,7 +298,7 @@ func (m *Machine) introduce(now time.Time, from linnet.NodeID, updates []message
 		if r.Node != from && r.Node != m.o.Self.Node {
 			continue
 		}
-		known := m.table.get(r.Node) != nil // it can tell many itself
+		known := m.table.get(r.Node) != nil // then it comes back to others, too
 		news, err := m.hear(now, from, r)
 		if err != nil {
 			return false

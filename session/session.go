@@ -162,6 +162,7 @@ const (
 	helloFresh     = 2 * time.Minute
 	oldKeysFor     = 10 * time.Second
 	rekeyAfter     = time.Hour
+	lastingIdle    = rekeyAfter - 10*time.Minute // new keys would be a sign of life
 	rekeyPackets   = 1 << 32
 	trustedRTOs    = 4                // without an answer: on a long, bad line a second is little, and a new session loses what is on its way in the old one
 	stalledAfter   = time.Second      // other paths are tried

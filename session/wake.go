@@ -79,8 +79,6 @@ func (e *Endpoint) idle(s *session) time.Duration {
 	return e.o.IdleTimeout
 }
 
-const lastingIdle = rekeyAfter - 10*time.Minute // new keys would be a sign of life
-
 // due is when tick has something to do.
 func (s *session) due(idle time.Duration) (at instant) {
 	switch s.state {

@@ -298,7 +298,7 @@ func (w *world) everySecond() {
 			}
 			n.machine.Strain(w.time(), int(n.used/int64(10*time.Millisecond)))
 			n.used = 0
-			behind := n.prior-w.now >= maxBacklog || n.machine.Clients() > 2*w.limit
+			behind := n.ahead-w.now >= maxBacklog || n.machine.Clients() > 2*w.limit
 			switch {
 			case !behind:
 				n.overdue = 0

@@ -60,7 +60,7 @@ type node struct {
 
 	// The processor of a supernode.
 	busy      int64 // until when it has work
-	prior     int64 // until when it has work other than handshakes
+	ahead     int64 // until when it has work other than handshakes, which goes ahead of them
 	used      int64 // nanoseconds of work in this second
 	overdue   int64 // since when it is hopelessly behind; 0: it is not
 	processor int64 // nanoseconds that a handshake takes; 0: nothing takes any time
@@ -112,7 +112,7 @@ func (w *world) start(n *node) {
 		return
 	}
 	n.life++
-	n.links, n.online, n.busy, n.prior, n.used, n.overdue = 0, 0, 0, 0, 0, 0
+	n.links, n.online, n.busy, n.ahead, n.used, n.overdue = 0, 0, 0, 0, 0, 0
 	n.sessions = sessions{}
 	n.opening, n.asked, n.looking = nil, nil, nil
 	o := overlay.Options{

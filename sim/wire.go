@@ -262,22 +262,22 @@ func (w *world) work(n *node, e *event) bool {
 	case timeout, ended, welcome:
 		cost = 0
 	}
-	n.busy, n.prior = max(n.busy, w.now), max(n.prior, w.now)
-	last := e.kind == hello && !w.o.Naive
-	before := n.prior
-	if last {
-		before = n.busy
+	n.busy, n.ahead = max(n.busy, w.now), max(n.ahead, w.now)
+	yields := e.kind == hello && !w.o.Naive
+	from := n.ahead
+	if yields {
+		from = n.busy
 	}
-	if before-w.now > maxBacklog {
+	if from-w.now > maxBacklog {
 		w.dropped++
 		return false
 	}
 	n.busy += cost
 	n.used += cost
 	at := n.busy
-	if !last {
-		n.prior += cost
-		at = n.prior + min(n.busy-n.prior, helloQueue)
+	if !yields {
+		n.ahead += cost
+		at = n.ahead + min(n.busy-n.ahead, helloQueue)
 	}
 	if at-w.now < int64(time.Millisecond) {
 		return true

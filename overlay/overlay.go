@@ -72,7 +72,7 @@ type Options struct {
 	Volunteer Volunteer
 
 	// Naive, for study, switches off what keeps a crowd from knocking the network
-	// over: supernodes refuse nothing and clients come back at once.
+	// over: supernodes refuse nothing and never doubt themselves, clients come back at once.
 	Naive bool
 }
 

@@ -203,7 +203,7 @@ func (m *Machine) expect(now time.Time, node linnet.NodeID, p ping, wait time.Du
 // no earlier answered in time, it suspects itself for a while, and asks again. (After the
 // local health of Dadgar et al., "Lifeguard: Local Health Awareness for More Accurate Failure Detection", 2018.)
 func (m *Machine) overdue(now time.Time, node linnet.NodeID, p ping, left int) {
-	if left == 0 || !m.swim.prompt.Before(p.sent) || m.swim.heard.Before(now.Add(-period)) {
+	if left == 0 || m.o.Naive || !m.swim.prompt.Before(p.sent) || m.swim.heard.Before(now.Add(-period)) {
 		delete(m.swim.pings, node)
 		m.suspect(now, node)
 		return

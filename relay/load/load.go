@@ -76,8 +76,8 @@ type Options struct {
 
 	Baseline Kind // default Recvmmsg
 
-	// TURN, if set, is a server to measure beside the others; TURNProcess is its
-	// process on this machine.
+	// TURN, if set, is a server to measure beside the others, with an allocation for each two
+	// legs; TURNProcess is its process on this machine.
 	TURN        netip.AddrPort
 	TURNProcess int
 
@@ -181,8 +181,8 @@ func (o *Options) fill() error {
 	if o.Time == 0 {
 		o.Time = 3 * time.Second
 	}
-	if o.TURN.IsValid() && (!o.TURN.Addr().Is4() || o.Legs > sockets*sockets) {
-		return fmt.Errorf("a TURN server at %v for %d legs: give one with IPv4, and %d legs at most", o.TURN, o.Legs, sockets*sockets)
+	if o.TURN.IsValid() && (!o.TURN.Addr().Is4() || o.Legs > 2*maxCalls || o.Legs%2 != 0) {
+		return fmt.Errorf("a TURN server at %v for %d legs: give one with IPv4, and an even number of legs, %d at most", o.TURN, o.Legs, 2*maxCalls)
 	}
 	if o.Overload < 0 || o.Overload > 10 {
 		return fmt.Errorf("an overload of %v: give 1 to 10, or 0 for none", o.Overload)

@@ -63,41 +63,68 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// fakeTURN gives allocations and channels, and passes on.
+// fakeTURN gives allocations with a channel each, and passes on both ways.
 func fakeTURN(t *testing.T) netip.AddrPort {
-	c, err := netx.System{}.ListenUDP(t.Context(), netip.AddrPortFrom(localhost, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	go func() {
-		type leg struct {
-			from    netip.AddrPort
-			channel uint16
+	listen := func() netx.PacketConn {
+		c, err := netx.System{}.ListenUDP(t.Context(), netip.AddrPortFrom(localhost, 0))
+		if err != nil {
+			t.Error(err)
+			return nil
 		}
-		peers := make(map[leg]netip.AddrPort)
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	server := listen()
+	go func() {
+		type allocation struct {
+			relayed netx.PacketConn
+			peer    netip.AddrPort
+		}
+		clients, refused := make(map[netip.AddrPort]*allocation), make(map[netip.AddrPort]bool)
 		for b := make([]byte, 2048); ; {
-			n, from, err := c.ReadFrom(b)
+			n, from, err := server.ReadFrom(b)
 			if err != nil {
 				return
 			}
+			a := clients[from]
 			switch kind := binary.BigEndian.Uint16(b); kind {
+			case stunAllocate:
+				if len(refused) < 3 && !refused[from] { // these ports had an allocation lately
+					refused[from] = true
+					binary.BigEndian.PutUint16(b, kind|0x0110)
+					server.WriteTo(append(b[:stunHeader:stunHeader], 0, attrError, 0, 5, 0, 0, 4, 37, 'x', 0, 0, 0), from)
+					continue
+				}
+				a = &allocation{relayed: listen()}
+				clients[from] = a
+				go func() {
+					for b := make([]byte, 2048); ; {
+						n, _, err := a.relayed.ReadFrom(b[channelHeader:])
+						if err != nil {
+							return
+						}
+						binary.BigEndian.PutUint16(b, channel)
+						binary.BigEndian.PutUint16(b[2:], uint16(n))
+						server.WriteTo(b[:channelHeader+n], from)
+					}
+				}()
+				binary.BigEndian.PutUint16(b, kind|stunSuccess)
+				answer := append(b[:stunHeader:stunHeader], 0, 8, 0, 5, 's', 'o', 'f', 't', 's', 0, 0, 0, attrRelayed>>8, attrRelayed&0xff, 0, 8) // padded
+				server.WriteTo(append(answer, xorAddr(a.relayed.LocalAddr())...), from)
 			case stunBind:
-				channel, peer := binary.BigEndian.Uint16(b[24:]), b[n-6:n] // port and address, as xorAddr has them
+				peer := b[n-6 : n] // port and address, as xorAddr has them
 				for i, x := range []byte{0x21, 0x12, 0x21, 0x12, 0xa4, 0x42} {
 					peer[i] ^= x
 				}
-				peers[leg{from, channel}] = netip.AddrPortFrom(netip.AddrFrom4([4]byte(peer[2:])), binary.BigEndian.Uint16(peer))
-				fallthrough
-			case stunAllocate:
+				a.peer = netip.AddrPortFrom(netip.AddrFrom4([4]byte(peer[2:])), binary.BigEndian.Uint16(peer))
 				binary.BigEndian.PutUint16(b, kind|stunSuccess)
-				c.WriteTo(b[:stunHeader], from)
-			default:
-				c.WriteTo(b[channelHeader:n], peers[leg{from, kind}])
+				server.WriteTo(b[:stunHeader], from)
+			case channel:
+				a.relayed.WriteTo(b[channelHeader:n], a.peer)
 			}
 		}
 	}()
-	return c.LocalAddr()
+	return server.LocalAddr()
 }
 
 func TestRunBesideTURN(t *testing.T) {
@@ -130,7 +157,7 @@ func TestRunRefuses(t *testing.T) {
 		"200000 legs: give 1 to 100000": {Legs: 200_000},
 		"5000 bytes: give 15 to 1452":   {Size: 5000},
 		"give 1 to 10, or 0 for none":   {Overload: 11},
-		"4096 legs at most":             {Legs: 5000, TURN: netip.AddrPortFrom(localhost, 3478)},
+		"8000 at most":                  {Legs: 8002, TURN: netip.AddrPortFrom(localhost, 3478)},
 	} {
 		if _, err := Run(t.Context(), o, localhost, inThisProcess, func(int, int) {}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", o, err, want)

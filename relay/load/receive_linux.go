@@ -14,7 +14,7 @@ import (
 // receiver gives what takes the packets that are there at a socket, and never waits. They
 // arrived when the kernel got them, so that it does not matter when that is; and nobody
 // has to be woken for them, which would be a cost of what relays.
-func (g *generator) receiver(c netx.BatchConn) (func(), error) {
+func (g *generator) receiver(c netx.BatchConn, head int) (func(), error) {
 	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
@@ -32,7 +32,7 @@ func (g *generator) receiver(c netx.BatchConn) (func(), error) {
 			if err != nil {
 				break
 			}
-			g.came(g.in[0][:n], stamp(control[:size]))
+			g.came(g.in[0][:n], head, stamp(control[:size]))
 		}
 		return true
 	}

@@ -11,14 +11,14 @@ import (
 )
 
 // receiver reads a socket beside all else. Packets arrived when it got them.
-func (g *generator) receiver(c netx.BatchConn) (func(), error) {
+func (g *generator) receiver(c netx.BatchConn, head int) (func(), error) {
 	g.wg.Go(func() {
 		for b := make([]byte, netx.MaxTrain); ; {
 			n, _, err := c.ReadFrom(b)
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			g.came(b[:n], time.Now())
+			g.came(b[:n], head, time.Now())
 		}
 	})
 	return func() {}, nil

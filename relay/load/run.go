@@ -29,12 +29,15 @@ type generator struct {
 	to    []netx.BatchConn
 	sides [2]netip.AddrPort
 
-	receivers []func() // of each of to
-	wg        sync.WaitGroup
-	mu        sync.Mutex // where receivers are goroutines of their own
-	turn      uint16     // late packets of the turn before do not count
-	received  uint64
-	delays    []time.Duration // of this turn
+	calls []call // at a TURN server
+
+	atPeers, atCalls []func() // receive what comes by others, and by a TURN server
+	receivers        []func() // those of this turn
+	wg               sync.WaitGroup
+	mu               sync.Mutex // where receivers are goroutines of their own
+	turn             uint16     // late packets of the turn before do not count
+	received         uint64
+	delays           []time.Duration // of this turn
 
 	// send's own
 	trains bool
@@ -64,7 +67,7 @@ func Run(ctx context.Context, o Options, local netip.Addr, dial func(context.Con
 		kinds = append(kinds, direct)
 	}
 	if o.TURN.IsValid() {
-		if err := g.allocate(o.TURN); err != nil {
+		if err := g.allocate(ctx, local, o.TURN); err != nil {
 			return Result{}, err
 		}
 		kinds = append(kinds, turnKind)
@@ -175,12 +178,12 @@ func (g *generator) ready() error {
 	g.phases = phases(g.o)
 	for _, c := range g.to {
 		c.Trains() // where there are none, none come
-		take, err := g.receiver(c)
+		take, err := g.receiver(c, 0)
 		if err != nil {
 			g.close()
 			return err
 		}
-		g.receivers = append(g.receivers, take)
+		g.atPeers = append(g.atPeers, take)
 	}
 	return nil
 }
@@ -215,8 +218,11 @@ func (g *generator) close() {
 	for _, c := range append(g.from, g.to...) {
 		c.Close()
 	}
+	for _, x := range g.calls {
+		x.client.Close()
+	}
 	g.wg.Wait()
-	g.from, g.to = nil, nil
+	g.from, g.to, g.calls = nil, nil, nil
 }
 
 // receive takes what came to some of the sockets.
@@ -233,17 +239,18 @@ func (g *generator) count() uint64 {
 	return g.received
 }
 
-// came takes a packet, or a train.
-func (g *generator) came(b []byte, at time.Time) {
+// came takes a packet, or a train, each with so many bytes before it.
+func (g *generator) came(b []byte, head int, at time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for ; len(b) >= g.o.Size; b = b[g.o.Size:] {
-		if binary.BigEndian.Uint16(b) != g.turn {
+	for ; len(b) >= head+g.o.Size; b = b[head+g.o.Size:] {
+		p := b[head:]
+		if binary.BigEndian.Uint16(p) != g.turn {
 			continue
 		}
 		g.received++
 		if g.o.PPS > 0 {
-			g.delays = append(g.delays, time.Duration(at.UnixNano()-int64(binary.BigEndian.Uint64(b[frame.SessionSize:]))))
+			g.delays = append(g.delays, time.Duration(at.UnixNano()-int64(binary.BigEndian.Uint64(p[frame.SessionSize:]))))
 		}
 	}
 }
@@ -311,11 +318,12 @@ func (g *generator) arrive() {
 func (g *generator) measure(ctx context.Context, kind Kind, dial func(context.Context) (io.ReadWriteCloser, error)) (turn, error) {
 	r := &process{ready: ready{Tags: make([]uint32, g.o.Legs)}}
 	ask := func() (usage, error) { return r.ask(question{}) }
+	g.receivers, g.next = g.atPeers, 0
 	switch kind {
 	case direct:
 		ask = func() (usage, error) { return usage{}, nil }
 	case turnKind:
-		r.Addr, r.turn = g.o.TURN, true
+		r.Addr, r.turn, g.receivers = g.o.TURN, true, g.atCalls
 		ask = func() (usage, error) { return usage{Packets: g.count(), CPU: cpuOf(g.o.TURNProcess)}, nil }
 	default:
 		var err error
@@ -375,8 +383,9 @@ func (g *generator) due(burst int) time.Duration {
 // send sends at most n packets, in one call, from one socket: of distinct legs in
 // turn, or all of one leg. It says how many.
 func (g *generator) send(socket int, r *process, tags []uint32, n int) uint64 {
-	head := 0
-	if r.turn {
+	from, head := g.from[socket], 0
+	out := r.turn && socket%2 == 0 // by a channel, from the sockets of the clients
+	if out {
 		head = channelHeader
 	}
 	size := head + g.o.Size
@@ -394,9 +403,12 @@ func (g *generator) send(socket int, r *process, tags []uint32, n int) uint64 {
 		b := g.buffer[i*size:][:size]
 		to := r.Addr
 		switch {
-		case r.turn:
-			binary.BigEndian.PutUint16(b, g.channel(leg))
+		case out:
+			from = g.calls[leg/2].client
+			binary.BigEndian.PutUint16(b, channel)
 			binary.BigEndian.PutUint16(b[2:], uint16(g.o.Size))
+		case r.turn:
+			to = g.calls[leg/2].relayed
 		case !to.IsValid():
 			to = netip.AddrPortFrom(g.sides[1].Addr(), g.sides[1].Port()+uint16(socket))
 		}
@@ -404,11 +416,17 @@ func (g *generator) send(socket int, r *process, tags []uint32, n int) uint64 {
 		f.Append(b[head:head])
 		binary.BigEndian.PutUint64(b[head+frame.SessionSize:], stamp)
 		g.out = append(g.out, netx.Datagram{Addr: to, Data: b})
+		if out && !g.o.Train { // the next leg is another client's
+			if _, err := from.WriteBatch(g.out); err != nil {
+				return uint64(i)
+			}
+			g.out = g.out[:0]
+		}
 	}
-	if g.trains && n > 1 { // the kernel takes it apart for a receiver that has not asked for trains
+	if len(g.out) > 0 && g.trains && n > 1 && (!r.turn || g.o.Train) { // the kernel takes it apart for a receiver that has not asked for trains
 		g.out = append(g.out[:0], netx.Datagram{Addr: g.out[0].Addr, Data: g.buffer[:n*size], Train: size})
 	}
-	if _, err := g.from[socket].WriteBatch(g.out); err != nil {
+	if _, err := from.WriteBatch(g.out); err != nil {
 		return 0
 	}
 	return uint64(n)

@@ -38,8 +38,18 @@ func (w *world) distance(a, b *node) int64 {
 }
 
 // supernodeSession is how long a supernode stays: median 5.5 h, with a heavy tail.
-func (w *world) supernodeSession() time.Duration {
-	return time.Duration(5.5 * math.Exp(1.2*w.rand.NormFloat64()) * float64(time.Hour))
+func (w *world) supernodeSession() time.Duration { return w.logNormal(0) }
+
+// supernodeRest is how much longer one stays that is met at some moment. Sessions are
+// met in proportion to their lengths, which of a log-normal distribution makes another one.
+func (w *world) supernodeRest() time.Duration {
+	return time.Duration(w.rand.Float64() * float64(w.logNormal(spread*spread)))
+}
+
+const spread = 1.2 // of the logarithm of sessions
+
+func (w *world) logNormal(shift float64) time.Duration {
+	return time.Duration(5.5 * math.Exp(shift+spread*w.rand.NormFloat64()) * float64(time.Hour))
 }
 
 // clientSession is how long a client stays: an evening or a working day.
@@ -48,6 +58,15 @@ func (w *world) clientSession() time.Duration {
 		return time.Hour + time.Duration(w.rand.Int64N(int64(time.Hour)))
 	}
 	return 7*time.Hour + time.Duration(w.rand.Int64N(int64(3*time.Hour)))
+}
+
+// clientRest is how much longer one stays that is met at some moment.
+func (w *world) clientRest() time.Duration {
+	for {
+		if s := w.clientSession(); w.rand.Float64()*float64(10*time.Hour) < float64(s) {
+			return time.Duration(w.rand.Float64() * float64(s))
+		}
+	}
 }
 
 // clientAbsence is how long it is away: longer at night.

@@ -156,10 +156,10 @@ func churn(w *world) {
 		})
 	}
 	for _, n := range w.nodes[:w.o.Supernodes] {
-		w.at(time.Duration(w.rand.Float64()*float64(w.supernodeSession())), func() { supernode(n) })
+		w.at(w.supernodeRest(), func() { supernode(n) })
 	}
 	for _, n := range w.nodes[w.o.Supernodes:] {
-		w.at(time.Duration(w.rand.Float64()*float64(w.clientSession())), func() { client(n) })
+		w.at(w.clientRest(), func() { client(n) })
 	}
 }
 

@@ -380,8 +380,8 @@ func (g *generator) due(burst int) time.Duration {
 	return g.o.period()*time.Duration(burst/g.o.Legs) + g.phases[burst%g.o.Legs]
 }
 
-// send sends at most n packets, in one call, from one socket: of distinct legs in
-// turn, or all of one leg. It says how many.
+// send sends at most n packets from one socket, or from the clients whose legs are in its
+// place at a TURN server: of distinct legs in turn, or all of one leg. It says how many.
 func (g *generator) send(socket int, r *process, tags []uint32, n int) uint64 {
 	from, head := g.from[socket], 0
 	out := r.turn && socket%2 == 0 // by a channel, from the sockets of the clients

@@ -367,3 +367,36 @@ func (d *device) outcome(id linnet.CallID) linnet.Outcome {
 }
 
 func (d *device) String() string { return fmt.Sprintf("%s/%s", d.user, d.id[:2]) }
+
+// pair is alice with one device and bob with as many as wanted.
+func pair(t *testing.T, bobs int) (w *world, alice *device, bob []*device) {
+	w = newWorld(t, 7)
+	alice = w.device("a1", "alice", Options{})
+	for i := range bobs {
+		bob = append(bob, w.device(string([]byte{'b', '1' + byte(i)}), "bob", Options{}))
+	}
+	return w, alice, bob
+}
+
+func (w *world) want(d *device, id linnet.CallID, want linnet.Outcome) {
+	w.t.Helper()
+	if got := d.outcome(id); got != want {
+		w.t.Errorf("%v: outcome %v, want %v", d, got, want)
+	}
+}
+
+func (w *world) wantState(d *device, id linnet.CallID, want linnet.CallState) {
+	w.t.Helper()
+	if got := d.state(id); got != want {
+		w.t.Errorf("%v: state %v, want %v", d, got, want)
+	}
+}
+
+func has[E Effect](d *device) bool {
+	for _, e := range d.log {
+		if _, ok := e.(E); ok {
+			return true
+		}
+	}
+	return false
+}

@@ -20,10 +20,10 @@
 //
 // All supernodes know one another. They find out who died by SWIM: each pings
 // its three successors in the order of ids and one at random every two seconds,
-// asks three others to try before it suspects, doubts itself first if nobody answers in
-// time, and gives the suspect five seconds to refute by an entry of a higher incarnation. Nobody is buried on
-// hearsay: a rumour of a death only starts a suspicion, so that a liar cannot
-// remove anybody who is alive. News is passed on with every ping and at once to
+// asks three others to try before it suspects, doubts itself first if nobody
+// answers in time, and gives the suspect five seconds to refute by an entry of a
+// higher incarnation. Nobody is buried on hearsay: a rumour of a death only
+// starts a suspicion, so that a liar cannot remove anybody who is alive. News is passed on with every ping and at once to
 // three others; digests repair what was missed; the dead are tried again now
 // and then, so that two halves of a divided network find each other.
 //

@@ -9,8 +9,8 @@ import (
 )
 
 // The pace of SWIM. A death is noticed at most period + pingWait + helpWait +
-// suspicion = 8.5 s later by somebody who gets answers in time, and by everybody else the few moments
-// later that the suspicion took to reach them.
+// suspicion = 8.5 s later by somebody who gets answers in time, and by everybody
+// else the few moments later that the suspicion took to reach them.
 const (
 	period     = 2 * time.Second
 	successors = 3 // in the order of ids, pinged in every period
@@ -198,10 +198,11 @@ func (m *Machine) expect(now time.Time, node linnet.NodeID, p ping, wait time.Du
 	m.swim.pings[node] = p
 }
 
-// overdue suspects who owes an answer. But a supernode that has more to do than it can may
-// have that answer among what it did not get to yet, or lost it: unless somebody who was pinged
-// no earlier answered in time, it suspects itself for a while, and asks again. (After the
-// local health of Dadgar et al., "Lifeguard: Local Health Awareness for More Accurate Failure Detection", 2018.)
+// overdue suspects who owes an answer. But a supernode that has more to do than
+// it can may have that answer among what it did not get to yet, or lost it:
+// unless somebody who was pinged no earlier answered in time, it suspects itself
+// for a while, and asks again. (After the local health of Dadgar et al.,
+// "Lifeguard: Local Health Awareness for More Accurate Failure Detection", 2018.)
 func (m *Machine) overdue(now time.Time, node linnet.NodeID, p ping, left int) {
 	if left == 0 || m.o.Naive || !m.swim.prompt.Before(p.sent) || m.swim.heard.Before(now.Add(-period)) {
 		delete(m.swim.pings, node)

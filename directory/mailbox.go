@@ -80,7 +80,7 @@ func NewMailbox(o MailboxOptions) *Mailbox {
 	return &Mailbox{
 		o: o, shelf: newMailShelf(o.Items, o.Bytes), members: make(map[overlay.Slot][]linnet.NodeID), rates: make(rates),
 		keeping: make(map[message.MailID]*keeping), reading: make(map[uint64]func(time.Time, [][]byte)),
-		sync: mailSync{asked: make(map[message.MailID]time.Time)},
+		sync: mailSync{asked: make(map[message.MailID]time.Time), passing: make(map[overlay.Slot]bool)},
 	}
 }
 
@@ -258,6 +258,9 @@ func (m *Mailbox) Kept(now time.Time, id message.MailID, err error) {
 		m.forget([]message.MailID{id})
 	default:
 		k.mail.kept = true
+	}
+	if k.mail.kept && !k.mail.strayed.IsZero() {
+		m.passOn(now, k.mail.slot)
 	}
 	for _, done := range k.done {
 		done(now, err == nil)

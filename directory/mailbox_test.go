@@ -108,18 +108,21 @@ func (m mailer) Effect(now time.Time, e overlay.Effect) {
 type mailNetwork struct {
 	*overlaytest.World
 	keepers map[*overlaytest.Node]*keeper
+	seats   map[*overlaytest.Node]*seats
 	mailers map[*overlaytest.Node]mailer
 	full    map[*overlaytest.Node]bool
 }
 
 func newMailNetwork(t testing.TB, seed uint64, supernodes int) *mailNetwork {
 	w := &mailNetwork{
-		overlaytest.New(t, seed), make(map[*overlaytest.Node]*keeper), make(map[*overlaytest.Node]mailer), make(map[*overlaytest.Node]bool),
+		overlaytest.New(t, seed), make(map[*overlaytest.Node]*keeper), make(map[*overlaytest.Node]*seats), make(map[*overlaytest.Node]mailer),
+		make(map[*overlaytest.Node]bool),
 	}
 	for range supernodes {
 		n := w.Add(linnet.NodeName(fmt.Sprintf("s%d", len(w.Nodes))), linnet.Supernode)
 		n.Parts = func(n *overlaytest.Node) []overlaytest.Part {
-			k := &keeper{Mailbox: directory.NewMailbox(directory.MailboxOptions{Self: n.Identity, Trust: w.Trust, Seats: n.Machine}), w: w, n: n}
+			w.seats[n] = &seats{Machine: n.Machine}
+			k := &keeper{Mailbox: directory.NewMailbox(directory.MailboxOptions{Self: n.Identity, Trust: w.Trust, Seats: w.seats[n]}), w: w, n: n}
 			w.keepers[n] = k
 			return []overlaytest.Part{k}
 		}
@@ -576,6 +579,33 @@ func TestMailIsHandedOver(t *testing.T) {
 			if n := w.ByID(id); n.Disk["mail "+hex.EncodeToString(d.ID[:])] == nil {
 				t.Errorf("%s, one of %d members, has no copy", n.Name, len(members))
 			}
+		}
+	}
+	if got := w.boxes(bob); !slices.Equal(got, []string{"hello?"}) {
+		t.Errorf("bob has %q", got)
+	}
+}
+
+// Who is given mail of a slot that others hold tells them: a newcomer took it for a member.
+func TestStrayMailIsPassedOn(t *testing.T) {
+	w := newMailNetwork(t, 10, 40)
+	alice, bob := w.user("alice"), w.user("bob")
+	members := slices.Clone(w.ByID(bob.Machine.Attachments()[0]).Machine.Members(overlay.SlotOf("bob")))
+	for _, id := range alice.Machine.Attachments() {
+		w.seats[w.ByID(id)].narrow(members)
+	}
+	d := w.put(alice, "bob", "hello?", nil)
+	if d.Err != nil {
+		t.Fatal(d.Err)
+	}
+	has := func(id linnet.NodeID) bool { return w.ByID(id).Disk["mail "+hex.EncodeToString(d.ID[:])] != nil }
+	if slices.ContainsFunc(members, has) {
+		t.Fatal("a member has it already")
+	}
+	w.Run(10 * time.Second)
+	for _, id := range members {
+		if !has(id) {
+			t.Errorf("%s has no copy", w.ByID(id).Name)
 		}
 	}
 	if got := w.boxes(bob); !slices.Equal(got, []string{"hello?"}) {

@@ -12,13 +12,15 @@ import (
 
 // Mail cannot be published again by its sender, so members compare what they
 // have: all of a slot's former members offer the ids of its mail to each new
-// one, and each member to the others in turn. Only what is lacking is sent.
+// one, each member to the others in turn, and to all of them whoever was taken for a member. Only
+// what is lacking is sent.
 const (
 	mailSyncEvery = 10 * time.Minute
 	mailOffer     = 256 // ids in an offer
 	mailPause     = 50 * time.Millisecond
 	mailTries     = 3
 	mailAskedFor  = 10 * time.Second // then another member's offer is taken up
+	mailPassOn    = 2 * time.Second  // what strays meanwhile is offered together
 )
 
 type mailSync struct {
@@ -26,6 +28,7 @@ type mailSync struct {
 	running bool
 	round   int
 	asked   map[message.MailID]time.Time // what this node wants, and since when
+	passing map[overlay.Slot]bool        // mail that strayed is about to be offered
 }
 
 // MembersChanged is told after overlay.MembersChanged.
@@ -61,12 +64,29 @@ func (m *Mailbox) MembersChanged(now time.Time) {
 func (m *Mailbox) syncAll(now time.Time) {
 	m.sync.round++
 	for _, slot := range slices.Sorted(maps.Keys(m.members)) {
-		others := slices.DeleteFunc(slices.Clone(m.members[slot]), func(n linnet.NodeID) bool { return n == m.o.Self.Node })
-		if len(others) > 0 {
+		if others := m.others(slot); len(others) > 0 {
 			m.offer(now, slot, others[m.sync.round%len(others):][:1])
 		}
 	}
 	m.after(now, mailSyncEvery, m.syncAll)
+}
+
+// passOn offers the mail of a slot that this node does not hold to its members: a newcomer
+// knows a part of the supernodes at first and takes others for them.
+func (m *Mailbox) passOn(now time.Time, slot overlay.Slot) {
+	if m.sync.passing[slot] {
+		return
+	}
+	m.sync.passing[slot] = true
+	m.after(now, mailPassOn, func(now time.Time) {
+		delete(m.sync.passing, slot)
+		m.offer(now, slot, m.others(slot))
+	})
+}
+
+// others are the members of a slot but this one.
+func (m *Mailbox) others(slot overlay.Slot) []linnet.NodeID {
+	return slices.DeleteFunc(slices.Clone(m.members[slot]), func(n linnet.NodeID) bool { return n == m.o.Self.Node })
 }
 
 // offer tells nodes what there is of a slot: removals first, so that what was

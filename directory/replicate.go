@@ -57,6 +57,7 @@ func (s *Supernode) lookAtMembers(now time.Time) {
 		}
 	}
 	s.pages.membersChanged(now)
+	s.catchUp(now)
 }
 
 // A seating is who sits in a slot. A change of the network comes in pieces: half of a

@@ -49,6 +49,7 @@ type Supernode struct {
 	changed  bool                      // they have, since then
 	moves    mover[linnet.NodeID]      // records on their way to new members
 	writes   int                       // under way
+	written  []*write                  // within writeOn; the earliest first
 	lookups  map[linnet.UserName]*lookup
 	done     []*lookup // in lookups, which may be given again; the earliest first
 	asking   int       // answers that wait for elders
@@ -296,6 +297,7 @@ func (s *Supernode) sweep(now time.Time) {
 		}
 	}
 	s.pages.sweep(now)
+	s.forgetWritten(now)
 	s.after(now, sweepEvery, s.sweep)
 }
 

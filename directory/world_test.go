@@ -64,10 +64,34 @@ func (d device) Effect(now time.Time, e overlay.Effect) {
 	}
 }
 
+// seats are those of a supernode that may know of some of the others only.
+type seats struct {
+	*overlay.Machine
+	known *overlay.Slots // nil: it knows all
+}
+
+func (s *seats) Members(slot overlay.Slot) []linnet.NodeID {
+	if s.known != nil {
+		return s.known.Members(slot)
+	}
+	return s.Machine.Members(slot)
+}
+
+// narrow has a supernode know nobody of these.
+func (s *seats) narrow(unknown []linnet.NodeID) {
+	s.known = new(overlay.Slots)
+	for _, node := range s.Serving() {
+		if h, ok := s.Host(node); ok && !slices.Contains(unknown, node) {
+			s.known.Add(node, h.Addrs[0].Addr())
+		}
+	}
+}
+
 // network is a World whose nodes have their part of the directory.
 type network struct {
 	*overlaytest.World
 	shelves map[*overlaytest.Node]shelf
+	seats   map[*overlaytest.Node]*seats
 	devices map[*overlaytest.Node]device
 	pagers  map[*overlaytest.Node]pager
 	perSlot int // cards that supernodes list in a slot; 0: as they do
@@ -75,15 +99,16 @@ type network struct {
 
 func newNetwork(t testing.TB, seed uint64) *network {
 	return &network{
-		World: overlaytest.New(t, seed), shelves: make(map[*overlaytest.Node]shelf), devices: make(map[*overlaytest.Node]device),
-		pagers: make(map[*overlaytest.Node]pager),
+		World: overlaytest.New(t, seed), shelves: make(map[*overlaytest.Node]shelf), seats: make(map[*overlaytest.Node]*seats),
+		devices: make(map[*overlaytest.Node]device), pagers: make(map[*overlaytest.Node]pager),
 	}
 }
 
 func (w *network) supernode() *overlaytest.Node {
 	n := w.Add(linnet.NodeName(fmt.Sprintf("s%d", len(w.Nodes))), linnet.Supernode)
 	n.Parts = func(n *overlaytest.Node) []overlaytest.Part {
-		s := shelf{directory.NewSupernode(directory.SupernodeOptions{Self: n.Identity, Trust: w.Trust, Seats: n.Machine, PerSlot: w.perSlot}), n}
+		w.seats[n] = &seats{Machine: n.Machine}
+		s := shelf{directory.NewSupernode(directory.SupernodeOptions{Self: n.Identity, Trust: w.Trust, Seats: w.seats[n], PerSlot: w.perSlot}), n}
 		w.shelves[n] = s
 		return []overlaytest.Part{s}
 	}

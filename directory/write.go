@@ -13,6 +13,7 @@ const (
 	memberWait = 1500 * time.Millisecond // for one member's answer
 	writeAgain = 5 * time.Second         // a member that failed is tried again
 	writeTries = 4
+	writeOn    = time.Minute // members that this supernode hears of so much later are written to as well
 )
 
 // A write brings a client's record or card to all members of its slots. It ends
@@ -23,6 +24,8 @@ type write struct {
 	heard   func(reply message.Message) (receipt, bool) // another one's
 	done    func(now time.Time, w *write)               // told once
 
+	began   time.Time
+	nodes   []linnet.NodeID // that it went to, of all slots
 	slots   []writeSlot
 	failed  bool           // too few members of a slot answer, or have room where an earlier version may lie
 	copies  int            // in the slot that has the fewest
@@ -54,31 +57,59 @@ func (s *Supernode) write(now time.Time, w *write, live, former []overlay.Slot) 
 		return false
 	}
 	s.writes++
-	var nodes []linnet.NodeID // of all slots, each once
+	w.began = now
 	for i, slot := range slices.Concat(live, former) {
 		members := s.o.Seats.Members(slot)
 		w.slots = append(w.slots, writeSlot{
 			slot: slot, former: i >= len(live), members: members, majority: len(members)/2 + 1, waiting: len(members),
 		})
-		for _, node := range members {
-			if !slices.Contains(nodes, node) {
-				nodes = append(nodes, node)
-			}
-		}
 	}
-	for _, node := range nodes {
-		if node == s.o.Self.Node {
-			r, ok := w.own(now)
-			w.answered(node, r, ok, true)
-			continue
-		}
-		s.writeTo(now, w, node, 1)
-	}
+	s.spread(now, w)
 	s.settle(now, w)
+	s.forgetWritten(now)
+	if len(s.written) < s.o.Busy {
+		s.written = append(s.written, w)
+	}
 	return true
 }
 
+// spread writes to the members of all slots, each once.
+func (s *Supernode) spread(now time.Time, w *write) {
+	for _, x := range w.slots {
+		for _, node := range s.o.Seats.Members(x.slot) {
+			if !slices.Contains(w.nodes, node) {
+				w.nodes = append(w.nodes, node)
+				s.writeTo(now, w, node, 1)
+			}
+		}
+	}
+}
+
+// catchUp writes what was written lately to those who turn out to be members. A newcomer
+// knows a part of the supernodes at first and takes others for members: whoever was one all
+// the time is given nothing by those.
+func (s *Supernode) catchUp(now time.Time) {
+	s.forgetWritten(now)
+	for _, w := range s.written {
+		s.spread(now, w)
+	}
+}
+
+// forgetWritten ends the writes that are too old to go on.
+func (s *Supernode) forgetWritten(now time.Time) {
+	recent := slices.IndexFunc(s.written, func(w *write) bool { return now.Sub(w.began) < writeOn })
+	if recent < 0 {
+		recent = len(s.written)
+	}
+	s.written = slices.Delete(s.written, 0, recent)
+}
+
 func (s *Supernode) writeTo(now time.Time, w *write, node linnet.NodeID, try int) {
+	if node == s.o.Self.Node {
+		r, ok := w.own(now)
+		w.answered(node, r, ok, true)
+		return
+	}
 	s.request(now, node, w.message, memberWait, func(now time.Time, reply message.Message) {
 		r, ok := w.heard(reply)
 		w.answered(node, r, ok, try == 1)

@@ -91,3 +91,34 @@ func TestWriteIsTriedAgain(t *testing.T) {
 		t.Error("the member has no record")
 	}
 }
+
+// Who knows a part of the supernodes takes others for members, and writes to those that are as
+// soon as it hears of them: nobody else knows of the record.
+func TestNewcomerWritesToMembersItHearsOf(t *testing.T) {
+	w := newNetwork(t, 26)
+	nodes := w.supernodes(40)
+	members := slices.Clone(nodes[0].Machine.Members(overlay.SlotOf("bob")))
+	bob := w.user("bob")
+	w.Until(10*time.Second, "bob is attached", func() bool { return len(bob.Machine.Attachments()) == 2 })
+	for _, id := range bob.Machine.Attachments() {
+		w.seats[w.ByID(id)].narrow(members)
+	}
+	w.devices[bob].Publish(w.Now, directory.Status{})
+	bob.Pump()
+	w.Until(10*time.Second, "bob is published", func() bool { return len(effects[directory.Published](bob)) > 0 })
+	has := func(id linnet.NodeID) bool { return w.ByID(id).Disk["record "+bob.ID().String()] != nil }
+	if slices.ContainsFunc(members, has) {
+		t.Fatal("a member has it already")
+	}
+	for _, id := range bob.Machine.Attachments() {
+		w.seats[w.ByID(id)].known = nil
+		w.shelves[w.ByID(id)].MembersChanged(w.Now)
+		w.ByID(id).Pump()
+	}
+	w.Run(2 * time.Second)
+	for _, id := range members {
+		if !has(id) {
+			t.Errorf("%s has no copy", w.ByID(id).Name)
+		}
+	}
+}

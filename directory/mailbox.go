@@ -80,7 +80,7 @@ func NewMailbox(o MailboxOptions) *Mailbox {
 	return &Mailbox{
 		o: o, shelf: newMailShelf(o.Items, o.Bytes), members: make(map[overlay.Slot][]linnet.NodeID), rates: make(rates),
 		keeping: make(map[message.MailID]*keeping), reading: make(map[uint64]func(time.Time, [][]byte)),
-		sync: mailSync{asked: make(map[message.MailID]time.Time), passing: make(map[overlay.Slot]bool)},
+		sync: mailSync{asked: make(map[message.MailID]time.Time), passing: make(map[overlay.Slot][]*mail)},
 	}
 }
 
@@ -260,7 +260,7 @@ func (m *Mailbox) Kept(now time.Time, id message.MailID, err error) {
 		k.mail.kept = true
 	}
 	if k.mail.kept && !k.mail.strayed.IsZero() {
-		m.passOn(now, k.mail.slot)
+		m.passOn(now, k.mail)
 	}
 	for _, done := range k.done {
 		done(now, err == nil)

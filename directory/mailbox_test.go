@@ -594,7 +594,8 @@ func TestStrayMailIsPassedOn(t *testing.T) {
 	for _, id := range alice.Machine.Attachments() {
 		w.seats[w.ByID(id)].narrow(members)
 	}
-	d := w.put(alice, "bob", "hello?", nil)
+	pass := w.pass(bob, "alice")
+	d := w.put(alice, "bob", "hello?", pass)
 	if d.Err != nil {
 		t.Fatal(d.Err)
 	}
@@ -608,7 +609,20 @@ func TestStrayMailIsPassedOn(t *testing.T) {
 			t.Errorf("%s has no copy", w.ByID(id).Name)
 		}
 	}
-	if got := w.boxes(bob); !slices.Equal(got, []string{"hello?"}) {
+	w.Intercept = func(_, _ *overlaytest.Node, msg message.Message) message.Message {
+		if offer, ok := msg.(*message.OfferMail); ok && len(offer.Mail) != 1 {
+			t.Errorf("offers %d items, and one is new", len(offer.Mail))
+		}
+		return msg
+	}
+	if d := w.put(alice, "bob", "still there?", pass); d.Err != nil {
+		t.Fatal(d.Err)
+	}
+	w.Run(10 * time.Second)
+	for _, id := range bob.Machine.Attachments() {
+		w.seats[w.ByID(id)].known = nil
+	}
+	if got := w.boxes(bob); !slices.Equal(got, []string{"hello?", "still there?"}) {
 		t.Errorf("bob has %q", got)
 	}
 }

@@ -11,9 +11,9 @@ import (
 )
 
 // Mail cannot be published again by its sender, so members compare what they
-// have: all of a slot's former members offer the ids of its mail to each new
-// one, each member to the others in turn, and to all of them whoever was taken for a member. Only
-// what is lacking is sent.
+// have: all of a slot's former members offer the ids of its mail to each new one,
+// each member to the others in turn, and whoever was taken for a member what he was
+// given to all of them. Only what is lacking is sent.
 const (
 	mailSyncEvery = 10 * time.Minute
 	mailOffer     = 256 // ids in an offer
@@ -28,7 +28,7 @@ type mailSync struct {
 	running bool
 	round   int
 	asked   map[message.MailID]time.Time // what this node wants, and since when
-	passing map[overlay.Slot]bool        // mail that strayed is about to be offered
+	passing map[overlay.Slot][]*mail     // that strayed just now, and is to be offered
 }
 
 // MembersChanged is told after overlay.MembersChanged.
@@ -56,7 +56,7 @@ func (m *Mailbox) MembersChanged(now time.Time) {
 				h.strayed = now
 			}
 		}
-		m.offer(now, slot, gains[slot])
+		m.offer(now, gains[slot], m.mailOf(slot))
 	}
 }
 
@@ -65,40 +65,44 @@ func (m *Mailbox) syncAll(now time.Time) {
 	m.sync.round++
 	for _, slot := range slices.Sorted(maps.Keys(m.members)) {
 		if others := m.others(slot); len(others) > 0 {
-			m.offer(now, slot, others[m.sync.round%len(others):][:1])
+			m.offer(now, others[m.sync.round%len(others):][:1], m.mailOf(slot))
 		}
 	}
 	m.after(now, mailSyncEvery, m.syncAll)
 }
 
-// passOn offers the mail of a slot that this node does not hold to its members: a newcomer
-// knows a part of the supernodes at first and takes others for them.
-func (m *Mailbox) passOn(now time.Time, slot overlay.Slot) {
-	if m.sync.passing[slot] {
-		return
+// passOn offers mail of a slot that this node does not hold to its members, as catchUp
+// gives them records.
+func (m *Mailbox) passOn(now time.Time, h *mail) {
+	slot := h.slot
+	if m.sync.passing[slot] == nil {
+		m.after(now, mailPassOn, func(now time.Time) {
+			strayed := m.sync.passing[slot]
+			delete(m.sync.passing, slot)
+			m.offer(now, m.others(slot), func() []*mail { return strayed })
+		})
 	}
-	m.sync.passing[slot] = true
-	m.after(now, mailPassOn, func(now time.Time) {
-		delete(m.sync.passing, slot)
-		m.offer(now, slot, m.others(slot))
-	})
+	m.sync.passing[slot] = append(m.sync.passing[slot], h)
 }
 
-// others are the members of a slot but this one.
+// mailOf gets what there is of a slot.
+func (m *Mailbox) mailOf(slot overlay.Slot) func() []*mail {
+	return func() []*mail { return m.shelf.slots[slot] }
+}
+
 func (m *Mailbox) others(slot overlay.Slot) []linnet.NodeID {
 	return slices.DeleteFunc(slices.Clone(m.members[slot]), func(n linnet.NodeID) bool { return n == m.o.Self.Node })
 }
 
-// offer tells nodes what there is of a slot: removals first, so that what was
-// removed is not wanted.
-func (m *Mailbox) offer(now time.Time, slot overlay.Slot, nodes []linnet.NodeID) {
+// offer tells nodes what mail there is when it is their turn: removals first, so
+// that what was removed is not wanted.
+func (m *Mailbox) offer(now time.Time, nodes []linnet.NodeID, of func() []*mail) {
 	for _, node := range nodes {
 		m.enqueue(now, func(now time.Time) {
 			if !m.o.Seats.IsSupernode(node) {
 				return
 			}
-			ids := m.idsOf(slot)
-			for part := range slices.Chunk(ids, mailOffer) {
+			for part := range slices.Chunk(idsOf(of()), mailOffer) {
 				m.offerPart(now, node, part, 1)
 			}
 		})
@@ -122,10 +126,10 @@ func (m *Mailbox) offerPart(now time.Time, node linnet.NodeID, ids []message.Mai
 	})
 }
 
-// idsOf are the ids of a slot's mail.
-func (m *Mailbox) idsOf(slot overlay.Slot) []message.MailID {
+// idsOf are the ids of mail that is on disk.
+func idsOf(list []*mail) []message.MailID {
 	var removals, items []message.MailID
-	for _, h := range m.shelf.slots[slot] {
+	for _, h := range list {
 		switch {
 		case !h.kept:
 		case h.removal():

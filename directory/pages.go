@@ -128,6 +128,7 @@ func (s *pages) receivedCard(now time.Time, from linnet.NodeID, id uint16, msg *
 		return
 	}
 	if !s.write(now, &write{
+		of:      c.User,
 		message: c.toMember(),
 		own:     func(now time.Time) (receipt, bool) { return s.put(now, c) },
 		heard:   cardReceipt,

@@ -49,7 +49,8 @@ type Supernode struct {
 	changed  bool                      // they have, since then
 	moves    mover[linnet.NodeID]      // records on their way to new members
 	writes   int                       // under way
-	written  []*write                  // within writeOn; the earliest first
+	recent   []*write                  // that began within writeOn, done or not; the earliest first
+	late     mover[*write]             // on their way to who turned out to be a member
 	lookups  map[linnet.UserName]*lookup
 	done     []*lookup // in lookups, which may be given again; the earliest first
 	asking   int       // answers that wait for elders
@@ -89,6 +90,7 @@ func NewSupernode(o SupernodeOptions) *Supernode {
 		reading: make(map[uint64]func(time.Time, [][]byte)),
 	}
 	s.moves = mover[linnet.NodeID]{s: s, most: 4 * o.Records, give: s.handOver}
+	s.late = mover[*write]{s: s, most: s.moves.most, give: func(now time.Time, m move[*write]) { s.writeTo(now, m.key, m.to, 1) }}
 	s.pages = newPages(s)
 	return s
 }
@@ -219,6 +221,7 @@ func (s *Supernode) put(now time.Time, r *Record) (sequence uint64, ok bool) {
 func (s *Supernode) writeRecord(now time.Time, from linnet.NodeID, id uint16, r *Record) {
 	delete(s.lookups, r.User) // what is remembered of the user is old now
 	if !s.write(now, &write{
+		of:      r.Node(),
 		message: &message.StoreRecord{Record: r.raw, Unknown: 1, Member: true},
 		own: func(now time.Time) (receipt, bool) {
 			sequence, ok := s.put(now, r)
@@ -297,7 +300,7 @@ func (s *Supernode) sweep(now time.Time) {
 		}
 	}
 	s.pages.sweep(now)
-	s.forgetWritten(now)
+	s.catchUp(now)
 	s.after(now, sweepEvery, s.sweep)
 }
 

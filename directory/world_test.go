@@ -95,6 +95,7 @@ type network struct {
 	devices map[*overlaytest.Node]device
 	pagers  map[*overlaytest.Node]pager
 	perSlot int // cards that supernodes list in a slot; 0: as they do
+	busy    int // writes that they remember; 0: as they do
 }
 
 func newNetwork(t testing.TB, seed uint64) *network {
@@ -108,7 +109,7 @@ func (w *network) supernode() *overlaytest.Node {
 	n := w.Add(linnet.NodeName(fmt.Sprintf("s%d", len(w.Nodes))), linnet.Supernode)
 	n.Parts = func(n *overlaytest.Node) []overlaytest.Part {
 		w.seats[n] = &seats{Machine: n.Machine}
-		s := shelf{directory.NewSupernode(directory.SupernodeOptions{Self: n.Identity, Trust: w.Trust, Seats: w.seats[n], PerSlot: w.perSlot}), n}
+		s := shelf{directory.NewSupernode(directory.SupernodeOptions{Self: n.Identity, Trust: w.Trust, Seats: w.seats[n], PerSlot: w.perSlot, Busy: w.busy}), n}
 		w.shelves[n] = s
 		return []overlaytest.Part{s}
 	}

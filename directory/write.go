@@ -17,15 +17,17 @@ const (
 )
 
 // A write brings a client's record or card to all members of its slots. It ends
-// when a majority of each has it, or when that can no longer be.
+// when a majority of each has it, or when that can no longer be; those who are
+// tried again, or turn out to be members, are given it after that, too.
 type write struct {
+	of      any                                         // the device of a record, the user of a card
 	message message.Message                             // for a member
 	own     func(now time.Time) (r receipt, ok bool)    // this member's answer to it
 	heard   func(reply message.Message) (receipt, bool) // another one's
 	done    func(now time.Time, w *write)               // told once
 
 	began   time.Time
-	nodes   []linnet.NodeID // that it went to, of all slots
+	tried   []linnet.NodeID // of all slots: has it, is tried, or waits for its turn
 	slots   []writeSlot
 	failed  bool           // too few members of a slot answer, or have room where an earlier version may lie
 	copies  int            // in the slot that has the fewest
@@ -36,8 +38,9 @@ type write struct {
 
 type writeSlot struct {
 	slot     overlay.Slot
-	former   bool // an earlier version may lie there
-	members  []linnet.NodeID
+	former   bool            // an earlier version may lie there
+	members  []linnet.NodeID // when it began: these count
+	seen     []linnet.NodeID // who were members when it was looked last
 	majority int
 	copies   int
 	full     int // members that have no room for it there
@@ -64,44 +67,56 @@ func (s *Supernode) write(now time.Time, w *write, live, former []overlay.Slot) 
 			slot: slot, former: i >= len(live), members: members, majority: len(members)/2 + 1, waiting: len(members),
 		})
 	}
-	s.spread(now, w)
-	s.settle(now, w)
-	s.forgetWritten(now)
-	if len(s.written) < s.o.Busy {
-		s.written = append(s.written, w)
+	for _, node := range w.untried(s.o.Seats) {
+		s.writeTo(now, w, node, 1)
 	}
+	s.settle(now, w)
+	s.remember(w)
 	return true
 }
 
-// spread writes to the members of all slots, each once.
-func (s *Supernode) spread(now time.Time, w *write) {
-	for _, x := range w.slots {
-		for _, node := range s.o.Seats.Members(x.slot) {
-			if !slices.Contains(w.nodes, node) {
-				w.nodes = append(w.nodes, node)
+// remember has a write go on for writeOn, instead of an earlier one of the same.
+func (s *Supernode) remember(w *write) {
+	s.recent = slices.DeleteFunc(s.recent, func(x *write) bool { return x.of == w.of })
+	if len(s.recent) >= s.o.Busy {
+		s.recent = slices.Delete(s.recent, 0, 1)
+	}
+	s.recent = append(s.recent, w)
+}
+
+// catchUp writes what was written lately to those who turn out to be members. A
+// newcomer knows a part of the supernodes at first, and takes others for members:
+// whoever was one all the time is given nothing by those.
+func (s *Supernode) catchUp(now time.Time) {
+	s.recent = slices.DeleteFunc(s.recent, func(w *write) bool { return now.Sub(w.began) >= writeOn })
+	for _, w := range s.recent {
+		for _, node := range w.untried(s.o.Seats) {
+			if node == s.o.Self.Node {
 				s.writeTo(now, w, node, 1)
+			} else {
+				s.late.add(now, move[*write]{key: w, to: node})
 			}
 		}
 	}
 }
 
-// catchUp writes what was written lately to those who turn out to be members. A newcomer
-// knows a part of the supernodes at first and takes others for members: whoever was one all
-// the time is given nothing by those.
-func (s *Supernode) catchUp(now time.Time) {
-	s.forgetWritten(now)
-	for _, w := range s.written {
-		s.spread(now, w)
+// untried are the members who were not tried yet, and are about to be.
+func (w *write) untried(seats Seats) (nodes []linnet.NodeID) {
+	for i := range w.slots {
+		x := &w.slots[i]
+		members := seats.Members(x.slot)
+		if slices.Equal(members, x.seen) {
+			continue
+		}
+		x.seen = members
+		for _, node := range members {
+			if !slices.Contains(w.tried, node) {
+				w.tried = append(w.tried, node)
+				nodes = append(nodes, node)
+			}
+		}
 	}
-}
-
-// forgetWritten ends the writes that are too old to go on.
-func (s *Supernode) forgetWritten(now time.Time) {
-	recent := slices.IndexFunc(s.written, func(w *write) bool { return now.Sub(w.began) < writeOn })
-	if recent < 0 {
-		recent = len(s.written)
-	}
-	s.written = slices.Delete(s.written, 0, recent)
+	return nodes
 }
 
 func (s *Supernode) writeTo(now time.Time, w *write, node linnet.NodeID, try int) {
@@ -113,10 +128,12 @@ func (s *Supernode) writeTo(now time.Time, w *write, node linnet.NodeID, try int
 	s.request(now, node, w.message, memberWait, func(now time.Time, reply message.Message) {
 		r, ok := w.heard(reply)
 		w.answered(node, r, ok, try == 1)
-		if !ok && try < writeTries {
+		if !ok {
 			s.after(now, writeAgain, func(now time.Time) {
-				if slices.ContainsFunc(w.slots, func(x writeSlot) bool { return slices.Contains(s.o.Seats.Members(x.slot), node) }) {
+				if try < writeTries && slices.ContainsFunc(w.slots, func(x writeSlot) bool { return slices.Contains(s.o.Seats.Members(x.slot), node) }) {
 					s.writeTo(now, w, node, try+1)
+				} else { // it is tried again when it comes back
+					w.tried = slices.DeleteFunc(w.tried, func(n linnet.NodeID) bool { return n == node })
 				}
 			})
 		}

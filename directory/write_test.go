@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -93,32 +94,63 @@ func TestWriteIsTriedAgain(t *testing.T) {
 }
 
 // Who knows a part of the supernodes takes others for members, and writes to those that are as
-// soon as it hears of them: nobody else knows of the record.
+// soon as it hears of them: nobody else knows of the record. It may be one itself.
 func TestNewcomerWritesToMembersItHearsOf(t *testing.T) {
-	w := newNetwork(t, 26)
-	nodes := w.supernodes(40)
-	members := slices.Clone(nodes[0].Machine.Members(overlay.SlotOf("bob")))
-	bob := w.user("bob")
-	w.Until(10*time.Second, "bob is attached", func() bool { return len(bob.Machine.Attachments()) == 2 })
-	for _, id := range bob.Machine.Attachments() {
-		w.seats[w.ByID(id)].narrow(members)
-	}
-	w.devices[bob].Publish(w.Now, directory.Status{})
-	bob.Pump()
-	w.Until(10*time.Second, "bob is published", func() bool { return len(effects[directory.Published](bob)) > 0 })
-	has := func(id linnet.NodeID) bool { return w.ByID(id).Disk["record "+bob.ID().String()] != nil }
-	if slices.ContainsFunc(members, has) {
-		t.Fatal("a member has it already")
-	}
-	for _, id := range bob.Machine.Attachments() {
-		w.seats[w.ByID(id)].known = nil
-		w.shelves[w.ByID(id)].MembersChanged(w.Now)
-		w.ByID(id).Pump()
-	}
-	w.Run(2 * time.Second)
-	for _, id := range members {
-		if !has(id) {
-			t.Errorf("%s has no copy", w.ByID(id).Name)
-		}
+	for _, c := range []struct {
+		what  string
+		after time.Duration
+		wants []linnet.UserName
+	}{
+		{"the two latest writes", 0, []linnet.UserName{"alice", "bob"}},
+		{"nothing so much later", 61 * time.Second, nil},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			w := newNetwork(t, 26)
+			w.busy = 2
+			nodes := w.supernodes(40)
+			users := []linnet.UserName{"carol", "alice", "bob", "bob"}
+			members := make(map[linnet.UserName][]linnet.NodeID)
+			var all []linnet.NodeID
+			for _, user := range users {
+				members[user] = slices.Clone(nodes[0].Machine.Members(overlay.SlotOf(user)))
+				all = append(all, members[user]...)
+			}
+			newcomer := w.ByID(members["bob"][0])
+			w.Cut = func(a, b *overlaytest.Node) bool { return w.shelves[a].Supernode == nil && b != newcomer }
+			w.Bootstrap = []overlay.Host{{Node: newcomer.ID(), Agreement: newcomer.Identity.Keys.Public().Agreement, Addrs: []netip.AddrPort{newcomer.Addr}}}
+			devices := make(map[linnet.UserName]*overlaytest.Node)
+			for _, user := range users[:3] {
+				devices[user] = w.user(user)
+			}
+			w.Run(10 * time.Second)
+			w.seats[newcomer].narrow(all)
+			for i, user := range users {
+				n := devices[user]
+				w.devices[n].Publish(w.Now, directory.Status{NAT: uint32(i)})
+				n.Pump()
+				stored := len(effects[directory.Published](n))
+				w.Until(10*time.Second, string(user)+" is published", func() bool { return len(effects[directory.Published](n)) > stored })
+			}
+			has := func(user linnet.UserName, id linnet.NodeID) bool {
+				return w.ByID(id).Disk["record "+devices[user].ID().String()] != nil
+			}
+			for user, members := range members {
+				if slices.ContainsFunc(members, func(id linnet.NodeID) bool { return has(user, id) }) {
+					t.Fatalf("a member has %s already", user)
+				}
+			}
+			w.Run(c.after)
+			w.seats[newcomer].known = nil
+			w.shelves[newcomer].MembersChanged(w.Now)
+			newcomer.Pump()
+			w.Run(5 * time.Second)
+			for user, members := range members {
+				for _, id := range members {
+					if want := slices.Contains(c.wants, user); has(user, id) != want {
+						t.Errorf("%s has a record of %s: %t, want %t", w.ByID(id).Name, user, !want, want)
+					}
+				}
+			}
+		})
 	}
 }

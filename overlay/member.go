@@ -51,9 +51,6 @@ type member struct {
 	load  uint8 // percent of its limit, as it said last
 }
 
-// measured says that it answered a ping, and with that what its load is.
-func (x *member) measured() bool { return x.rtt != 0 && x.rtt != unmeasured }
-
 // serves says that it counts: a suspect does until it is dead.
 func (x *member) serves() bool { return x.state <= Suspect }
 

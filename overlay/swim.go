@@ -26,6 +26,7 @@ const (
 	maxRumours   = 64 // in one message
 	maxHelped    = 256
 	maxNews      = 1024
+	loadsKept    = 32 // a minute, in a large network
 	refutePause  = time.Second
 	digestPause  = 10 * time.Second
 	strangerWait = 10 * time.Second
@@ -40,6 +41,7 @@ type swim struct {
 	prompt    time.Time         // when the latest ping was sent that was answered within pingWait
 	heard     time.Time         // when another supernode was, whatever it said
 	helped    map[uint32]helped // pings for others
+	loads     []saidLoad        // of others, the latest last
 	news      []news            // for pings
 	toAll     []linnet.NodeID   // for all blocks, and for this one
 	toBlock   []linnet.NodeID
@@ -47,6 +49,12 @@ type swim struct {
 	refuted   time.Time
 	greeted   Bucket // answers to supernodes that this one does not know
 	pages     Bucket // of digests
+}
+
+// A saidLoad is what another supernode said of its load, in percent of its limit.
+type saidLoad struct {
+	node linnet.NodeID
+	load uint8
 }
 
 type ping struct {
@@ -332,6 +340,16 @@ func (m *Machine) help(now time.Time, asker linnet.NodeID, msg *message.PingRequ
 	m.after(now, helpWait, func(time.Time) { delete(m.swim.helped, seq) })
 }
 
+// note keeps what was said last. In a large network the rest is too old: each
+// random one is pinged once in twice as many seconds as there are supernodes.
+func (s *swim) note(l saidLoad) {
+	s.loads = slices.DeleteFunc(s.loads, func(x saidLoad) bool { return x.node == l.node })
+	if len(s.loads) == loadsKept {
+		s.loads = slices.Delete(s.loads, 0, 1)
+	}
+	s.loads = append(s.loads, l)
+}
+
 func (m *Machine) receivedPong(now time.Time, from linnet.NodeID, msg *message.Pong) {
 	if p, ok := m.swim.pings[msg.Target]; ok && p.seq == msg.Seq {
 		m.ended(p.until)
@@ -342,6 +360,7 @@ func (m *Machine) receivedPong(now time.Time, from linnet.NodeID, msg *message.P
 		if x := m.table.get(from); from == msg.Target {
 			x.rtt = uint16(max(1, min(now.Sub(p.sent)/rttUnit, unmeasured-1)))
 			x.load = uint8(min(msg.Load, 200))
+			m.swim.note(saidLoad{from, x.load})
 		}
 		return
 	}

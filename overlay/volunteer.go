@@ -331,22 +331,21 @@ func (m *Machine) resign(now time.Time) {
 
 // recruit looks now and then whether the network has too few supernodes, or too
 // many, as far as this one can tell. Each does its share at random, so that all
-// of them together ask for about what is missing.
+// of them together ask for what is missing in two minutes, or ten seconds: those
+// who are new take clients only then.
 func (m *Machine) recruit(now time.Time) {
 	mean := m.meanLoad(now)
 	few := m.table.serving < SlotSize
 	urgent := m.refusals >= urgentRefusals && mean >= busyLoad
 	m.refusals = 0
-	share := float64(mean-wantTarget) / wantTarget
+	share := float64(mean-wantTarget) / wantTarget / 4
 	pause := m.jitter(recruitPause)
 	switch {
 	case urgent:
-		pause = m.jitter(recruitUrgent)
+		share, pause = 2*share, m.jitter(recruitUrgent)
 	case few:
 		share = 1
-	case mean >= wantAbove:
-		share /= 4
-	default:
+	case mean < wantAbove:
 		share = 0
 	}
 	m.whileServing(now, pause, m.recruit)
@@ -379,12 +378,12 @@ func (m *Machine) ask(now time.Time, urgent bool) {
 	})
 }
 
-// meanLoad is the load of the supernodes that this one heard of, in percent.
+// meanLoad is the load of the supernodes that this one heard of lately, in percent.
 func (m *Machine) meanLoad(now time.Time) int {
 	sum, n := int(m.load(now)), 1
-	for i := range m.table.members {
-		if x := &m.table.members[i]; m.isOther(x) && x.measured() {
-			sum, n = sum+int(x.load), n+1
+	for _, l := range m.swim.loads {
+		if x := m.table.get(l.node); x != nil && m.isOther(x) {
+			sum, n = sum+int(l.load), n+1
 		}
 	}
 	return sum / n

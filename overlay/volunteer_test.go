@@ -149,6 +149,28 @@ func TestDemotion(t *testing.T) {
 	w.Until(time.Hour, "after a rest it serves again", func() bool { return role(n)&linnet.Supernode != 0 })
 }
 
+// A crowd fills all supernodes within a minute. A large network, of which each is pinged
+// every few minutes, knows that a minute later, and asks for volunteers.
+func TestMeanLoadIsOfLately(t *testing.T) {
+	w := overlaytest.New(t, 55)
+	nodes := w.Supernodes(100)
+	mean := func(load int, length time.Duration) int {
+		for range length / (10 * time.Second) {
+			for _, n := range nodes {
+				n.Machine.Strain(w.Now, load)
+			}
+			w.Run(10 * time.Second)
+		}
+		return nodes[0].Machine.MeanLoad(w.Now)
+	}
+	if got := mean(70, 5*time.Minute); got != 70 {
+		t.Fatalf("%d percent before", got)
+	}
+	if got := mean(100, 90*time.Second); got < 95 {
+		t.Errorf("%d percent 90 s after all are full", got)
+	}
+}
+
 // Volunteers are not asked without need, and step down when that is over.
 func TestIdleSupernodesStepDown(t *testing.T) {
 	w := overlaytest.New(t, 53)

@@ -65,7 +65,7 @@ func TestNaiveNetworksCollapse(t *testing.T) {
 	for _, name := range []string{"outage-2007", "outage-2010"} {
 		t.Run(name, func(t *testing.T) {
 			o := short[name]
-			o.Scenario, o.Seed, o.Naive, o.Duration = name, 3, true, 4*time.Minute // of so few supernodes not enough go with some seeds
+			o.Scenario, o.Seed, o.Naive, o.Duration = name, 6, true, 4*time.Minute // of so few supernodes not enough go with some seeds
 			if r := run(t, o); r.Lookup.Success > 0.9 || r.Load.Max <= float64(r.Load.Limit) {
 				t.Errorf("%.2f of the look-ups succeeded, and no supernode had more than %v clients", r.Lookup.Success, r.Load.Max)
 			}

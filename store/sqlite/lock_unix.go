@@ -5,14 +5,24 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
+// A lock is a file that is locked.
+type lock struct{ *os.File }
+
+// Close unlocks the file as well: a process that is just being started by this
+// one has it open, too, until its program is loaded.
+func (l lock) Close() error {
+	return errors.Join(unix.Flock(int(l.Fd()), unix.LOCK_UN), l.File.Close())
+}
+
 // lockFile locks a file against other processes until it is closed, by their
 // death too. now refuses to wait for another's lock.
-func lockFile(path string, now bool) (*os.File, error) {
+func lockFile(path string, now bool) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -34,5 +44,5 @@ func lockFile(path string, now bool) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return f, nil
+	return lock{f}, nil
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -10,7 +11,7 @@ import (
 
 // lockFile locks a file against other processes until it is closed, by their
 // death too. now refuses to wait for another's lock.
-func lockFile(path string, now bool) (*os.File, error) {
+func lockFile(path string, now bool) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

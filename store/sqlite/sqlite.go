@@ -19,6 +19,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -44,7 +45,7 @@ type DB struct {
 	readers *sql.DB
 	writer  *writer
 	writing *sql.DB // its one connection is the writer's
-	lock    *os.File
+	lock    io.Closer
 	close   func() error
 
 	prepared sync.Map // query to *sql.Stmt of readers; the queries are the program's, hence few

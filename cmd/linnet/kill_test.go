@@ -180,6 +180,7 @@ func TestEveryNodeIsKilled(t *testing.T) {
 	n := newProcessNetwork(t, 3)
 	alice, bob := n.person(t, "alice", inOwnProcess), n.person(t, "bob", inOwnProcess, "--auto-answer")
 	befriend(alice, bob)
+	eventually(t, "bob says yes", func() bool { return alice.contact("bob").State == linnet.Approved })
 	alice.finds("bob")
 	alice.do("call", "bob", "--play", speech(t), "--seconds", "1").succeeds()
 	bob.hadCalls(linnet.OutcomeCompleted)

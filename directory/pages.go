@@ -259,7 +259,7 @@ func (s *pages) membersChanged(now time.Time) {
 
 func (s *pages) handOver(now time.Time, m move[linnet.UserName]) {
 	h := s.store.users[m.key]
-	if h == nil {
+	if h == nil || !s.o.Seats.IsSupernode(m.to) {
 		return
 	}
 	s.request(now, m.to, h.toMember(), memberWait, func(now time.Time, reply message.Message) {

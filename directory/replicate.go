@@ -127,7 +127,7 @@ func (s *Supernode) gives(former []linnet.NodeID) bool {
 }
 
 func (s *Supernode) handOver(now time.Time, m move[linnet.NodeID]) {
-	if s.store.nodes[m.key] == nil {
+	if s.store.nodes[m.key] == nil || !s.o.Seats.IsSupernode(m.to) {
 		return
 	}
 	s.read([]linnet.NodeID{m.key}, func(now time.Time, records [][]byte) {
@@ -159,15 +159,17 @@ type move[K comparable] struct {
 	tries int
 }
 
-func (v *mover[K]) add(now time.Time, m move[K]) {
+// add says whether there was room.
+func (v *mover[K]) add(now time.Time, m move[K]) bool {
 	if len(v.queue) >= v.most {
-		return // its device comes again
+		return false // its device comes again
 	}
 	v.queue = append(v.queue, m)
 	if !v.running {
 		v.running = true
 		v.s.after(now, movePause, v.some)
 	}
+	return true
 }
 
 // again is told that a move failed. A while later the new member may have heard
@@ -181,9 +183,7 @@ func (v *mover[K]) again(now time.Time, m move[K]) {
 func (v *mover[K]) some(now time.Time) {
 	n := min(moveBatch, len(v.queue))
 	for _, m := range v.queue[:n] {
-		if v.s.o.Seats.IsSupernode(m.to) {
-			v.give(now, m)
-		}
+		v.give(now, m)
 	}
 	v.queue = v.queue[n:]
 	if v.running = len(v.queue) > 0; v.running {

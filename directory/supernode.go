@@ -49,7 +49,7 @@ type Supernode struct {
 	changed  bool                      // they have, since then
 	moves    mover[linnet.NodeID]      // records on their way to new members
 	writes   int                       // under way
-	recent   []*write                  // that began within writeOn, done or not; the earliest first
+	recent   []*write                  // that go on, done or not; the earliest first
 	late     mover[*write]             // on their way to who turned out to be a member
 	lookups  map[linnet.UserName]*lookup
 	done     []*lookup // in lookups, which may be given again; the earliest first
@@ -90,7 +90,7 @@ func NewSupernode(o SupernodeOptions) *Supernode {
 		reading: make(map[uint64]func(time.Time, [][]byte)),
 	}
 	s.moves = mover[linnet.NodeID]{s: s, most: 4 * o.Records, give: s.handOver}
-	s.late = mover[*write]{s: s, most: s.moves.most, give: func(now time.Time, m move[*write]) { s.writeTo(now, m.key, m.to, 1) }}
+	s.late = mover[*write]{s: s, most: 16 * o.Busy, give: s.writeLate}
 	s.pages = newPages(s)
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -85,6 +86,19 @@ func (s *seats) narrow(unknown []linnet.NodeID) {
 			s.known.Add(node, h.Addrs[0].Addr())
 		}
 	}
+}
+
+// alone has users find one supernode only.
+func (w *network) alone(sn *overlaytest.Node) {
+	w.Cut = func(a, b *overlaytest.Node) bool { return w.shelves[a].Supernode == nil && b != sn }
+	w.Bootstrap = []overlay.Host{{Node: sn.ID(), Agreement: sn.Identity.Keys.Public().Agreement, Addrs: []netip.AddrPort{sn.Addr}}}
+}
+
+// widen has a supernode know all others again.
+func (w *network) widen(sn *overlaytest.Node) {
+	w.seats[sn].known = nil
+	w.shelves[sn].MembersChanged(w.Now)
+	sn.Pump()
 }
 
 // network is a World whose nodes have their part of the directory.

@@ -27,6 +27,8 @@ type write struct {
 	done    func(now time.Time, w *write)               // told once
 
 	began   time.Time
+	version uint64          // sequence or edition
+	over    bool            // it does not go on
 	tried   []linnet.NodeID // of all slots: has it, is tried, or waits for its turn
 	slots   []writeSlot
 	failed  bool           // too few members of a slot answer, or have room where an earlier version may lie
@@ -60,7 +62,7 @@ func (s *Supernode) write(now time.Time, w *write, live, former []overlay.Slot) 
 		return false
 	}
 	s.writes++
-	w.began = now
+	w.began, w.version = now, w.newest
 	for i, slot := range slices.Concat(live, former) {
 		members := s.o.Seats.Members(slot)
 		w.slots = append(w.slots, writeSlot{
@@ -75,28 +77,50 @@ func (s *Supernode) write(now time.Time, w *write, live, former []overlay.Slot) 
 	return true
 }
 
-// remember has a write go on for writeOn, instead of an earlier one of the same.
+// remember has a write go on for writeOn, instead of an older version.
 func (s *Supernode) remember(w *write) {
-	s.recent = slices.DeleteFunc(s.recent, func(x *write) bool { return x.of == w.of })
+	if slices.ContainsFunc(s.recent, func(x *write) bool { return x.of == w.of && x.version > w.version }) {
+		return
+	}
+	s.endWrites(func(x *write) bool { return x.of == w.of })
 	if len(s.recent) >= s.o.Busy {
-		s.recent = slices.Delete(s.recent, 0, 1)
+		oldest := s.recent[0]
+		s.endWrites(func(x *write) bool { return x == oldest })
 	}
 	s.recent = append(s.recent, w)
+}
+
+// endWrites has some of the writes go on no longer.
+func (s *Supernode) endWrites(which func(w *write) bool) {
+	s.recent = slices.DeleteFunc(s.recent, func(w *write) bool {
+		w.over = which(w)
+		return w.over
+	})
 }
 
 // catchUp writes what was written lately to those who turn out to be members. A
 // newcomer knows a part of the supernodes at first, and takes others for members:
 // whoever was one all the time is given nothing by those.
 func (s *Supernode) catchUp(now time.Time) {
-	s.recent = slices.DeleteFunc(s.recent, func(w *write) bool { return now.Sub(w.began) >= writeOn })
+	s.endWrites(func(w *write) bool { return now.Sub(w.began) >= writeOn })
 	for _, w := range s.recent {
 		for _, node := range w.untried(s.o.Seats) {
 			if node == s.o.Self.Node {
 				s.writeTo(now, w, node, 1)
-			} else {
-				s.late.add(now, move[*write]{key: w, to: node})
+			} else if !s.late.add(now, move[*write]{key: w, to: node}) {
+				w.untry(node)
 			}
 		}
+	}
+}
+
+func (s *Supernode) writeLate(now time.Time, m move[*write]) {
+	switch w := m.key; {
+	case w.over:
+	case s.o.Seats.IsSupernode(m.to):
+		s.writeTo(now, w, m.to, 1)
+	default:
+		w.untry(m.to)
 	}
 }
 
@@ -119,6 +143,16 @@ func (w *write) untried(seats Seats) (nodes []linnet.NodeID) {
 	return nodes
 }
 
+// untry has a member be tried again at the next look.
+func (w *write) untry(node linnet.NodeID) {
+	w.tried = slices.DeleteFunc(w.tried, func(n linnet.NodeID) bool { return n == node })
+	for i := range w.slots {
+		if slices.Contains(w.slots[i].seen, node) {
+			w.slots[i].seen = nil
+		}
+	}
+}
+
 func (s *Supernode) writeTo(now time.Time, w *write, node linnet.NodeID, try int) {
 	if node == s.o.Self.Node {
 		r, ok := w.own(now)
@@ -132,8 +166,8 @@ func (s *Supernode) writeTo(now time.Time, w *write, node linnet.NodeID, try int
 			s.after(now, writeAgain, func(now time.Time) {
 				if try < writeTries && slices.ContainsFunc(w.slots, func(x writeSlot) bool { return slices.Contains(s.o.Seats.Members(x.slot), node) }) {
 					s.writeTo(now, w, node, try+1)
-				} else { // it is tried again when it comes back
-					w.tried = slices.DeleteFunc(w.tried, func(n linnet.NodeID) bool { return n == node })
+				} else {
+					w.untry(node)
 				}
 			})
 		}

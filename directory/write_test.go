@@ -2,7 +2,6 @@ package directory_test
 
 import (
 	"bytes"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -116,8 +115,7 @@ func TestNewcomerWritesToMembersItHearsOf(t *testing.T) {
 				all = append(all, members[user]...)
 			}
 			newcomer := w.ByID(members["bob"][0])
-			w.Cut = func(a, b *overlaytest.Node) bool { return w.shelves[a].Supernode == nil && b != newcomer }
-			w.Bootstrap = []overlay.Host{{Node: newcomer.ID(), Agreement: newcomer.Identity.Keys.Public().Agreement, Addrs: []netip.AddrPort{newcomer.Addr}}}
+			w.alone(newcomer)
 			devices := make(map[linnet.UserName]*overlaytest.Node)
 			for _, user := range users[:3] {
 				devices[user] = w.user(user)
@@ -140,17 +138,56 @@ func TestNewcomerWritesToMembersItHearsOf(t *testing.T) {
 				}
 			}
 			w.Run(c.after)
-			w.seats[newcomer].known = nil
-			w.shelves[newcomer].MembersChanged(w.Now)
-			newcomer.Pump()
+			w.widen(newcomer)
 			w.Run(5 * time.Second)
 			for user, members := range members {
 				for _, id := range members {
-					if want := slices.Contains(c.wants, user); has(user, id) != want {
+					want := slices.Contains(c.wants, user)
+					if has(user, id) != want {
 						t.Errorf("%s has a record of %s: %t, want %t", w.ByID(id).Name, user, !want, want)
+					}
+					if r, err := directory.OpenRecord(w.Trust, w.ByID(id).Disk["record "+devices[user].ID().String()], w.Now); want && (err != nil || users[r.NAT] != user || user == "bob" && r.NAT != 3) {
+						t.Errorf("%s has not the latest record of %s: %+v, %v", w.ByID(id).Name, user, r, err)
 					}
 				}
 			}
 		})
+	}
+}
+
+// A withdrawal is never lost behind the card that it withdraws.
+func TestNewcomerWritesWithdrawals(t *testing.T) {
+	w := newNetwork(t, 27)
+	nodes := w.supernodes(40)
+	var strangers []linnet.NodeID
+	for _, n := range nodes[12:] {
+		strangers = append(strangers, n.ID())
+	}
+	newcomer := nodes[39]
+	w.alone(newcomer)
+	alice, bob := w.user("alice"), w.user("bob")
+	w.Run(10 * time.Second)
+	w.seats[newcomer].narrow(strangers)
+	for _, n := range []*overlaytest.Node{alice, bob} {
+		w.set(n, &linnet.Card{Name: "a " + n.Name})
+	}
+	w.set(bob, nil)
+	w.widen(newcomer)
+	w.Run(20 * time.Second)
+	for _, user := range []string{"alice", "bob"} {
+		have := 0
+		for _, n := range nodes[12:] {
+			b, ok := n.Disk["card "+user]
+			if !ok {
+				continue
+			}
+			have++
+			if c, err := directory.OpenCard(w.Trust, b, w.Now); err != nil || c.Withdrawn != (user == "bob") {
+				t.Errorf("%s has a card of %s, withdrawn: %t, %v", n.Name, user, c != nil && c.Withdrawn, err)
+			}
+		}
+		if have < overlay.SlotSize/2 {
+			t.Errorf("%d have %s's card", have, user)
+		}
 	}
 }

@@ -9,6 +9,6 @@ func (m *Machine) MeanLoad(now time.Time) int { return m.meanLoad(now) }
 func (m *Machine) Sizes() map[string]int {
 	return map[string]int{
 		"hosts": len(m.hosts.hosts), "sessions": len(m.sessions), "members": len(m.table.members),
-		"clients": m.clients.len(), "helped": len(m.swim.helped), "news": len(m.swim.news), "pings": len(m.swim.pings), "loads": len(m.swim.loads),
+		"clients": m.clients.len(), "helped": len(m.swim.helped), "news": len(m.swim.news), "pings": len(m.swim.pings), "sampled": len(m.swim.sampled),
 	}
 }

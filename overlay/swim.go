@@ -26,7 +26,7 @@ const (
 	maxRumours   = 64 // in one message
 	maxHelped    = 256
 	maxNews      = 1024
-	loadsKept    = 32 // a minute, in a large network
+	samples      = 32 // in a large network the successors, and the strays of a minute
 	refutePause  = time.Second
 	digestPause  = 10 * time.Second
 	strangerWait = 10 * time.Second
@@ -41,7 +41,7 @@ type swim struct {
 	prompt    time.Time         // when the latest ping was sent that was answered within pingWait
 	heard     time.Time         // when another supernode was, whatever it said
 	helped    map[uint32]helped // pings for others
-	loads     []saidLoad        // of others, the latest last
+	sampled   []linnet.NodeID   // whose load is counted, the latest last
 	news      []news            // for pings
 	toAll     []linnet.NodeID   // for all blocks, and for this one
 	toBlock   []linnet.NodeID
@@ -51,16 +51,11 @@ type swim struct {
 	pages     Bucket // of digests
 }
 
-// A saidLoad is what another supernode said of its load, in percent of its limit.
-type saidLoad struct {
-	node linnet.NodeID
-	load uint8
-}
-
 type ping struct {
-	seq   uint32
-	sent  time.Time
-	until Token // of its alarm: nearly all are answered, and nobody is to wake for them
+	seq    uint32
+	sent   time.Time
+	sample bool  // the answer counts for the mean load
+	until  Token // of its alarm: nearly all are answered, and nobody is to wake for them
 }
 
 type helped struct {
@@ -157,7 +152,7 @@ func (m *Machine) round(now time.Time) {
 		targets = append(targets, x.node)
 	}
 	for _, node := range targets {
-		m.ping(now, node)
+		m.ping(now, node, true)
 	}
 	m.whileServing(now, period, m.round)
 }
@@ -174,19 +169,20 @@ func (m *Machine) successors() []linnet.NodeID {
 	return nodes
 }
 
-// pingSoon looks after a supernode that somebody has reason to doubt.
+// pingSoon looks after a supernode that somebody has reason to doubt. Who those are is
+// for others to choose, so their loads are no sample.
 func (m *Machine) pingSoon(now time.Time, node linnet.NodeID) {
 	if x := m.table.get(node); m.serving() && x != nil && m.isOther(x) {
-		m.ping(now, node)
+		m.ping(now, node, false)
 	}
 }
 
-func (m *Machine) ping(now time.Time, node linnet.NodeID) {
+func (m *Machine) ping(now time.Time, node linnet.NodeID, sample bool) {
 	if _, busy := m.swim.pings[node]; busy {
 		return
 	}
 	m.swim.seq++
-	p := ping{seq: m.swim.seq, sent: now}
+	p := ping{seq: m.swim.seq, sent: now, sample: sample}
 	m.emit(Send{node, m.pingFor(node, p.seq)})
 	m.expect(now, node, p, pingWait, func(now time.Time) {
 		for _, x := range m.table.random(m.o.Rand, helpers, func(x *member) bool { return m.isOther(x) && x.node != node }) {
@@ -247,7 +243,7 @@ func (m *Machine) receivedSwim(now time.Time, from linnet.NodeID, msg message.Me
 	updates = updates[:min(len(updates), maxRumours)]
 	if !m.IsSupernode(from) && !m.introduce(now, from, updates) {
 		if ping, ok := msg.(*message.Ping); ok && ping.Target == m.o.Self.Node {
-			m.emit(Send{from, &message.Pong{Seq: ping.Seq, Target: ping.Target}}) // that this one lives is true for everybody
+			m.emit(Send{from, &message.Pong{Seq: ping.Seq, Target: ping.Target, Load: m.load(now)}}) // that is true for everybody
 		}
 		m.receivedStranger(now, from)
 		return
@@ -340,14 +336,15 @@ func (m *Machine) help(now time.Time, asker linnet.NodeID, msg *message.PingRequ
 	m.after(now, helpWait, func(time.Time) { delete(m.swim.helped, seq) })
 }
 
-// note keeps what was said last. In a large network the rest is too old: each
-// random one is pinged once in twice as many seconds as there are supernodes.
-func (s *swim) note(l saidLoad) {
-	s.loads = slices.DeleteFunc(s.loads, func(x saidLoad) bool { return x.node == l.node })
-	if len(s.loads) == loadsKept {
-		s.loads = slices.Delete(s.loads, 0, 1)
+// sample counts the load of a supernode instead of the one that told it longest
+// ago: in a large network it takes too long to ping all.
+func (m *Machine) sample(node linnet.NodeID) {
+	s := &m.swim
+	s.sampled = slices.DeleteFunc(s.sampled, func(n linnet.NodeID) bool { return n == node })
+	if len(s.sampled) == samples {
+		s.sampled = slices.Delete(s.sampled, 0, 1)
 	}
-	s.loads = append(s.loads, l)
+	s.sampled = append(s.sampled, node)
 }
 
 func (m *Machine) receivedPong(now time.Time, from linnet.NodeID, msg *message.Pong) {
@@ -360,7 +357,9 @@ func (m *Machine) receivedPong(now time.Time, from linnet.NodeID, msg *message.P
 		if x := m.table.get(from); from == msg.Target {
 			x.rtt = uint16(max(1, min(now.Sub(p.sent)/rttUnit, unmeasured-1)))
 			x.load = uint8(min(msg.Load, 200))
-			m.swim.note(saidLoad{from, x.load})
+			if p.sample {
+				m.sample(from)
+			}
 		}
 		return
 	}

@@ -331,8 +331,8 @@ func (m *Machine) resign(now time.Time) {
 
 // recruit looks now and then whether the network has too few supernodes, or too
 // many, as far as this one can tell. Each does its share at random, so that all
-// of them together ask for what is missing in two minutes, or ten seconds: those
-// who are new take clients only then.
+// of them together ask for what is missing in two minutes, or ten seconds if it is
+// urgent: a new one relieves nobody before it serves.
 func (m *Machine) recruit(now time.Time) {
 	mean := m.meanLoad(now)
 	few := m.table.serving < SlotSize
@@ -378,12 +378,13 @@ func (m *Machine) ask(now time.Time, urgent bool) {
 	})
 }
 
-// meanLoad is the load of the supernodes that this one heard of lately, in percent.
+// meanLoad is the load of this supernode and those that it pinged in turn lately, in
+// percent. What is above all that one can take does not count: it may be a lie.
 func (m *Machine) meanLoad(now time.Time) int {
 	sum, n := int(m.load(now)), 1
-	for _, l := range m.swim.loads {
-		if x := m.table.get(l.node); x != nil && m.isOther(x) {
-			sum, n = sum+int(l.load), n+1
+	for _, node := range m.swim.sampled {
+		if x := m.table.get(node); x != nil && m.isOther(x) {
+			sum, n = sum+min(int(x.load), 100), n+1
 		}
 	}
 	return sum / n

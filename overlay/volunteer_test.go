@@ -150,24 +150,40 @@ func TestDemotion(t *testing.T) {
 }
 
 // A crowd fills all supernodes within a minute. A large network, of which each is pinged
-// every few minutes, knows that a minute later, and asks for volunteers.
+// every few minutes, knows that a minute later, and asks for volunteers. Nobody chooses
+// whose loads are counted by having those doubted.
 func TestMeanLoadIsOfLately(t *testing.T) {
 	w := overlaytest.New(t, 55)
 	nodes := w.Supernodes(100)
+	self, idle := nodes[0], 0 // at the end of nodes
 	mean := func(load int, length time.Duration) int {
-		for range length / (10 * time.Second) {
-			for _, n := range nodes {
-				n.Machine.Strain(w.Now, load)
+		for i := range int(length / time.Second) {
+			for j, n := range nodes {
+				if i%10 == 0 {
+					n.Machine.Strain(w.Now, load)
+				}
+				if j >= len(nodes)-idle {
+					n.Machine.Strain(w.Now, 0)
+					self.Machine.Doubt(w.Now, n.ID())
+				}
 			}
-			w.Run(10 * time.Second)
+			self.Pump()
+			w.Run(time.Second)
 		}
-		return nodes[0].Machine.MeanLoad(w.Now)
+		return self.Machine.MeanLoad(w.Now)
 	}
 	if got := mean(70, 5*time.Minute); got != 70 {
 		t.Fatalf("%d percent before", got)
 	}
 	if got := mean(100, 90*time.Second); got < 95 {
 		t.Errorf("%d percent 90 s after all are full", got)
+	}
+	idle = 40
+	if got := mean(100, 2*time.Minute); got < 45 || got > 75 {
+		t.Errorf("%d percent if 40 of 100 have nothing to do and are doubted", got)
+	}
+	if got := self.Machine.Sizes()["sampled"]; got != 32 {
+		t.Errorf("%d are counted", got)
 	}
 }
 

@@ -331,8 +331,7 @@ func (m *Machine) resign(now time.Time) {
 
 // recruit looks now and then whether the network has too few supernodes, or too
 // many, as far as this one can tell. Each does its share at random, so that all
-// of them together ask for what is missing in two minutes, or ten seconds if it is
-// urgent: a new one relieves nobody before it serves.
+// of them together ask for what is missing in two minutes, or at once if it is urgent.
 func (m *Machine) recruit(now time.Time) {
 	mean := m.meanLoad(now)
 	few := m.table.serving < SlotSize
@@ -342,7 +341,7 @@ func (m *Machine) recruit(now time.Time) {
 	pause := m.jitter(recruitPause)
 	switch {
 	case urgent:
-		share, pause = 2*share, m.jitter(recruitUrgent)
+		share, pause = 4*share, m.jitter(recruitUrgent)
 	case few:
 		share = 1
 	case mean < wantAbove:
@@ -378,13 +377,12 @@ func (m *Machine) ask(now time.Time, urgent bool) {
 	})
 }
 
-// meanLoad is the load of this supernode and those that it pinged in turn lately, in
-// percent. What is above all that one can take does not count: it may be a lie.
+// meanLoad is the load of this supernode and those that it pinged in turn lately, in percent.
 func (m *Machine) meanLoad(now time.Time) int {
 	sum, n := int(m.load(now)), 1
 	for _, node := range m.swim.sampled {
 		if x := m.table.get(node); x != nil && m.isOther(x) {
-			sum, n = sum+min(int(x.load), 100), n+1
+			sum, n = sum+int(x.load), n+1
 		}
 	}
 	return sum / n

@@ -79,6 +79,9 @@ func (m *Mailbox) passOn(now time.Time, h *mail) {
 		m.after(now, mailPassOn, func(now time.Time) {
 			strayed := m.sync.passing[slot]
 			delete(m.sync.passing, slot)
+			if len(m.sync.queue) > mailOffer {
+				return // syncAll offers it: what new members are to have goes before
+			}
 			m.offer(now, m.others(slot), func() []*mail {
 				return slices.DeleteFunc(slices.Clone(strayed), func(h *mail) bool { return m.shelf.all[h.ID] != h }) // removed meanwhile
 			})

@@ -26,16 +26,16 @@ type write struct {
 	heard   func(reply message.Message) (receipt, bool) // another one's
 	done    func(now time.Time, w *write)               // told once
 
-	began   time.Time
-	version uint64          // sequence or edition
-	over    bool            // it does not go on
-	tried   []linnet.NodeID // of all slots: has it, is tried, or waits for its turn
-	slots   []writeSlot
-	failed  bool           // too few members of a slot answer, or have room where an earlier version may lie
-	copies  int            // in the slot that has the fewest
-	newest  uint64         // sequence or edition that any member has
-	newer   []byte         // what some member has, if it is newer
-	crowded []overlay.Slot // in which most have no room: it will not be found there
+	began    time.Time
+	version  uint64          // sequence or edition
+	replaced bool            // by a newer version
+	tried    []linnet.NodeID // of all slots: has it, is tried, or waits for its turn
+	slots    []writeSlot
+	failed   bool           // too few members of a slot answer, or have room where an earlier version may lie
+	copies   int            // in the slot that has the fewest
+	newest   uint64         // sequence or edition that any member has
+	newer    []byte         // what some member has, if it is newer
+	crowded  []overlay.Slot // in which most have no room: it will not be found there
 }
 
 type writeSlot struct {
@@ -82,28 +82,25 @@ func (s *Supernode) remember(w *write) {
 	if slices.ContainsFunc(s.recent, func(x *write) bool { return x.of == w.of && x.version > w.version }) {
 		return
 	}
-	s.endWrites(func(x *write) bool { return x.of == w.of })
+	s.recent = slices.DeleteFunc(s.recent, func(x *write) bool {
+		x.replaced = x.of == w.of
+		return x.replaced
+	})
 	if len(s.recent) >= s.o.Busy {
-		oldest := s.recent[0]
-		s.endWrites(func(x *write) bool { return x == oldest })
+		s.recent = slices.Delete(s.recent, 0, 1)
 	}
 	s.recent = append(s.recent, w)
-}
-
-// endWrites has some of the writes go on no longer.
-func (s *Supernode) endWrites(which func(w *write) bool) {
-	s.recent = slices.DeleteFunc(s.recent, func(w *write) bool {
-		w.over = which(w)
-		return w.over
-	})
 }
 
 // catchUp writes what was written lately to those who turn out to be members. A
 // newcomer knows a part of the supernodes at first, and takes others for members:
 // whoever was one all the time is given nothing by those.
 func (s *Supernode) catchUp(now time.Time) {
-	s.endWrites(func(w *write) bool { return now.Sub(w.began) >= writeOn })
+	s.recent = slices.DeleteFunc(s.recent, func(w *write) bool { return now.Sub(w.began) >= writeOn })
 	for _, w := range s.recent {
+		if len(s.late.queue) >= s.late.most {
+			return
+		}
 		for _, node := range w.untried(s.o.Seats) {
 			if node == s.o.Self.Node {
 				s.writeTo(now, w, node, 1)
@@ -116,7 +113,7 @@ func (s *Supernode) catchUp(now time.Time) {
 
 func (s *Supernode) writeLate(now time.Time, m move[*write]) {
 	switch w := m.key; {
-	case w.over:
+	case w.replaced:
 	case s.o.Seats.IsSupernode(m.to):
 		s.writeTo(now, w, m.to, 1)
 	default:
@@ -166,8 +163,8 @@ func (s *Supernode) writeTo(now time.Time, w *write, node linnet.NodeID, try int
 			s.after(now, writeAgain, func(now time.Time) {
 				if try < writeTries && slices.ContainsFunc(w.slots, func(x writeSlot) bool { return slices.Contains(s.o.Seats.Members(x.slot), node) }) {
 					s.writeTo(now, w, node, try+1)
-				} else {
-					w.untry(node)
+				} else { // it is tried again when it comes back
+					w.tried = slices.DeleteFunc(w.tried, func(n linnet.NodeID) bool { return n == node })
 				}
 			})
 		}
@@ -177,6 +174,9 @@ func (s *Supernode) writeTo(now time.Time, w *write, node linnet.NodeID, try int
 
 // answered notes a member's answer in the slots that it is a member of.
 func (w *write) answered(node linnet.NodeID, r receipt, ok, first bool) {
+	if w.done == nil {
+		return
+	}
 	for i := range w.slots {
 		x := &w.slots[i]
 		if !slices.Contains(x.members, node) {
@@ -228,4 +228,5 @@ func (s *Supernode) settle(now time.Time, w *write) {
 	w.done = nil
 	s.writes--
 	done(now, w)
+	w.newer, w.crowded = nil, nil // it may go on for a while
 }

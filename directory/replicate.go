@@ -159,10 +159,10 @@ type move[K comparable] struct {
 	tries int
 }
 
-// add says whether there was room.
+// add says whether there was room. What has none comes again with its device.
 func (v *mover[K]) add(now time.Time, m move[K]) bool {
 	if len(v.queue) >= v.most {
-		return false // its device comes again
+		return false
 	}
 	v.queue = append(v.queue, m)
 	if !v.running {

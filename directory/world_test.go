@@ -109,7 +109,7 @@ type network struct {
 	devices map[*overlaytest.Node]device
 	pagers  map[*overlaytest.Node]pager
 	perSlot int // cards that supernodes list in a slot; 0: as they do
-	busy    int // writes that they remember; 0: as they do
+	busy    int // writes that they remember, and whatever else they do at once; 0: as they do
 }
 
 func newNetwork(t testing.TB, seed uint64) *network {

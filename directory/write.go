@@ -102,9 +102,7 @@ func (s *Supernode) catchUp(now time.Time) {
 			return
 		}
 		for _, node := range w.untried(s.o.Seats) {
-			if node == s.o.Self.Node {
-				s.writeTo(now, w, node, 1)
-			} else if !s.late.add(now, move[*write]{key: w, to: node}) {
+			if !s.late.add(now, move[*write]{key: w, to: node}) {
 				w.untry(node)
 			}
 		}
